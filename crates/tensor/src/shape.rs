@@ -39,10 +39,10 @@ impl Shape {
         }
         let mut elements = 1usize;
         for &size in sizes {
-            elements = elements
-                .checked_mul(size)
-                .filter(|&n| n <= isize::MAX as usize / 8)
-                .ok_or_else(|| Error::invalid(format!("a tensor of sizes {sizes:?} is too large to address")))?;
+            elements =
+                elements.checked_mul(size).filter(|&n| n <= isize::MAX as usize / 8).ok_or_else(|| {
+                    Error::invalid(format!("a tensor of sizes {sizes:?} is too large to address"))
+                })?;
         }
         let mut shape = Self { sizes: [1; MAX_RANK], rank: sizes.len() };
         shape.sizes[..sizes.len()].copy_from_slice(sizes);

@@ -1,0 +1,40 @@
+//! The border to the devices: prepare a plan, move values in and out, run one step.
+
+use crate::plan::{Plan, Slot, Step};
+use alloc::sync::Arc;
+use voxplain_tensor::{Result, Scalar};
+
+/// Something that runs plans. It knows the kernels and nothing of graphs, rules or methods.
+pub trait Device {
+    /// The element type.
+    type Scalar: Scalar;
+    /// The memory of one session: the plan, its arena, the weights as the device wants them.
+    type Memory;
+
+    /// Allocates everything that runs of `plan` need.
+    ///
+    /// # Errors
+    /// The memory cannot be had.
+    fn prepare(&self, plan: Arc<Plan>) -> Result<Self::Memory>;
+
+    /// Copies a row-major array of [`crate::DType::Real`] into a value. The length has been checked.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn write(&self, memory: &mut Self::Memory, slot: Slot, data: &[Self::Scalar]) -> Result<()>;
+
+    /// Copies a value of [`crate::DType::Real`] out in row-major order. The length has been checked.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn read(&self, memory: &Self::Memory, slot: Slot, data: &mut [Self::Scalar]) -> Result<()>;
+
+    /// Runs one step of the plan that `memory` was prepared for.
+    ///
+    /// # Errors
+    /// The device failed; a verified plan has no other reason to.
+    fn run(&self, memory: &mut Self::Memory, step: &Step) -> Result<()>;
+
+    /// The name, for manifests: device, instruction set.
+    fn name(&self) -> &str;
+}

@@ -1,0 +1,23 @@
+//! Reverse mode as a transformation of the graph, driven by a table of backward rules, because an attribution method is
+//! another interpreter of the same network: the gradient is the default table, Guided BackProp, DeepLift and a user's own
+//! rule are others.
+//!
+//! A [`Planner`] turns a graph into a [`Plan`]: steps over a closed [`Kernel`] set with every value's place in one arena.
+//! A [`Session`] runs a plan on a [`Device`], many times. Nothing here knows which device runs or which rule is which.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod device;
+mod kernel;
+mod plan;
+mod session;
+
+pub use device::Device;
+pub use kernel::{
+    BinaryFn, BroadcastGeometry, ChannelGeometry, ConvGeometry, DType, Kernel, MatMulGeometry, MatrixStrides,
+    PadFill, PadGeometry, PoolGeometry, SliceGeometry, SliceStep, Span, SparseMatrix,
+};
+pub use plan::{Plan, Reverse, Slot, SlotInfo, Step, Storage};
+pub use session::Session;

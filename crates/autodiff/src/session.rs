@@ -1,0 +1,155 @@
+//! A session runs one plan again and again on a device, without allocating tensors.
+
+use crate::device::Device;
+use crate::plan::{Plan, Slot};
+use alloc::format;
+use alloc::sync::Arc;
+use core::ops::Range;
+use voxplain_tensor::{Error, Result, Scalar, Tensor};
+
+/// A plan with its memory on a device.
+pub struct Session<'d, D: Device> {
+    device: &'d D,
+    plan: Arc<Plan>,
+    memory: D::Memory,
+}
+
+impl<'d, D: Device> Session<'d, D> {
+    /// Allocates the memory of `plan` on `device`.
+    ///
+    /// # Errors
+    /// The memory cannot be had, or the plan was made for another scalar size.
+    pub fn new(device: &'d D, plan: Arc<Plan>) -> Result<Self> {
+        if plan.scalar_bytes != size_of::<D::Scalar>() {
+            return Err(Error::internal("the plan was made for another scalar type than the device's"));
+        }
+        let memory = device.prepare(plan.clone())?;
+        Ok(Self { device, plan, memory })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Runs the forward segment on one tensor per graph input, each with as many rows as the plan's batch says.
+    ///
+    /// # Errors
+    /// A tensor has another shape than the plan's input, or the plan also needs references.
+    pub fn forward(&mut self, inputs: &[&Tensor<D::Scalar>]) -> Result<()> {
+        if self.plan.references.is_some() {
+            return Err(Error::internal("this plan needs reference inputs"));
+        }
+        self.write_inputs(inputs, false)?;
+        self.run(self.plan.forward.clone())
+    }
+
+    /// Runs the forward segment on inputs and references together.
+    ///
+    /// # Errors
+    /// A tensor has another shape than the plan's input, or the plan has no reference run.
+    pub fn forward_with_reference(
+        &mut self,
+        inputs: &[&Tensor<D::Scalar>],
+        references: &[&Tensor<D::Scalar>],
+    ) -> Result<()> {
+        self.write_inputs(inputs, false)?;
+        self.write_inputs(references, true)?;
+        self.run(self.plan.forward.clone())
+    }
+
+    /// Runs reverse segment `index` from `seed`, which has the shape of the value that the segment starts at.
+    /// May be called many times after one forward run.
+    ///
+    /// # Errors
+    /// The seed has another number of elements.
+    pub fn reverse(&mut self, index: usize, seed: &[D::Scalar]) -> Result<()> {
+        let reverse =
+            self.plan.reverses.get(index).ok_or_else(|| Error::internal("no such reverse segment"))?;
+        let (slot, steps) = (reverse.seed, reverse.steps.clone());
+        self.write(slot, seed)?;
+        self.run(steps)
+    }
+
+    /// Copies captured forward value `index` out.
+    ///
+    /// # Errors
+    /// There is no such value or the device failed.
+    pub fn capture(&self, index: usize) -> Result<Tensor<D::Scalar>> {
+        self.read(self.plan.captures.get(index))
+    }
+
+    /// Copies captured forward value `index` of the reference run out.
+    ///
+    /// # Errors
+    /// There is no such value or the device failed.
+    pub fn reference_capture(&self, index: usize) -> Result<Tensor<D::Scalar>> {
+        self.read(self.plan.reference_captures.get(index))
+    }
+
+    /// Copies result `result` of reverse segment `index` out, after that segment ran and before another does.
+    ///
+    /// # Errors
+    /// There is no such value or the device failed.
+    pub fn result(&self, index: usize, result: usize) -> Result<Tensor<D::Scalar>> {
+        self.read(self.plan.reverses.get(index).and_then(|r| r.results.get(result)))
+    }
+
+    /// As [`Session::result`], into a buffer that the caller keeps.
+    ///
+    /// # Errors
+    /// There is no such value, the length differs, or the device failed.
+    pub fn result_into(&self, index: usize, result: usize, data: &mut [D::Scalar]) -> Result<()> {
+        let slot = self.plan.reverses.get(index).and_then(|r| r.results.get(result)).copied();
+        let slot = slot.ok_or_else(|| Error::internal("no such result"))?;
+        if self.plan.slot(slot).shape.elements() != data.len() {
+            return Err(Error::internal("the buffer has another length than the result"));
+        }
+        self.device.read(&self.memory, slot, data)
+    }
+
+    fn read(&self, slot: Option<&Slot>) -> Result<Tensor<D::Scalar>> {
+        let slot = *slot.ok_or_else(|| Error::internal("no such captured value"))?;
+        let mut tensor = Tensor::full(self.plan.slot(slot).shape, D::Scalar::ZERO);
+        self.device.read(&self.memory, slot, tensor.data_mut())?;
+        Ok(tensor)
+    }
+
+    fn write(&mut self, slot: Slot, data: &[D::Scalar]) -> Result<()> {
+        let shape = self.plan.slot(slot).shape;
+        if shape.elements() != data.len() {
+            return Err(Error::invalid(format!("{} values for a value of shape {shape}", data.len())));
+        }
+        self.device.write(&mut self.memory, slot, data)
+    }
+
+    fn write_inputs(&mut self, tensors: &[&Tensor<D::Scalar>], reference: bool) -> Result<()> {
+        let plan = self.plan.clone();
+        let slots = if reference { plan.references.as_ref() } else { Some(&plan.inputs) };
+        let slots = slots.ok_or_else(|| Error::internal("this plan has no reference run"))?;
+        if slots.len() != tensors.len() {
+            return Err(Error::invalid(format!("{} inputs given, {} expected", tensors.len(), slots.len())));
+        }
+        for (&slot, tensor) in slots.iter().zip(tensors) {
+            let info = plan.slot(slot);
+            if info.shape != tensor.shape() {
+                return Err(Error::invalid(format!(
+                    "{}: shape {} given, {} expected",
+                    info.label,
+                    tensor.shape(),
+                    info.shape
+                )));
+            }
+            self.device.write(&mut self.memory, slot, tensor.data())?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, steps: Range<usize>) -> Result<()> {
+        let plan = self.plan.clone();
+        for step in &plan.steps[steps] {
+            self.device.run(&mut self.memory, step).map_err(|e| e.within(format!("step {}", step.label)))?;
+        }
+        Ok(())
+    }
+}

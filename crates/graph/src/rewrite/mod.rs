@@ -1,0 +1,5 @@
+//! Canonical rewrites: graph to graph, never in place, each recorded by name because it may change rule-based maps.
+
+mod fold_batch_normalization;
+
+pub use fold_batch_normalization::fold_batch_normalization;
