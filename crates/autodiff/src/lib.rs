@@ -9,15 +9,25 @@
 
 extern crate alloc;
 
+mod composite;
 mod device;
+mod emitter;
 mod kernel;
+mod memory;
+mod operators;
 mod plan;
+mod planner;
+mod rule;
 mod session;
 
+pub use composite::{Composite, Matcher, Resolved};
 pub use device::Device;
+pub use emitter::Emitter;
 pub use kernel::{
     BinaryFn, BroadcastGeometry, ChannelGeometry, ConvGeometry, DType, Kernel, MatMulGeometry, MatrixStrides,
     PadFill, PadGeometry, PoolGeometry, SliceGeometry, SliceStep, Span, SparseMatrix,
 };
 pub use plan::{Plan, Reverse, Slot, SlotInfo, Step, Storage};
+pub use planner::Planner;
+pub use rule::{Cotangent, Gradient, Relevance, Rule, Signal, Site};
 pub use session::Session;

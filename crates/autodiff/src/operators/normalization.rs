@@ -1,0 +1,106 @@
+//! Normalisation with stored statistics (affine) and with statistics of the data (class normalise).
+
+use super::{Context, Run};
+use crate::emitter::Emitter;
+use crate::kernel::{BinaryFn, ChannelGeometry, DType, Kernel, Span};
+use crate::plan::Slot;
+use alloc::vec::Vec;
+use voxplain_graph::Op;
+use voxplain_tensor::{Error, Result, Shape};
+
+fn channel_geometry(epsilon: f64, c: &Context<'_>) -> Result<ChannelGeometry> {
+    let span = c.channels(0)?;
+    Ok(ChannelGeometry { batch: span.outer, channels: span.n, inner: span.inner, epsilon })
+}
+
+pub(super) fn forward_batch(epsilon: f64, c: &Context<'_>, e: &mut Emitter, x: &[Slot]) -> Result<Slot> {
+    Ok(e.emit(Kernel::BatchNorm(channel_geometry(epsilon, c)?), x, c.output()?))
+}
+
+pub(super) fn vjp_batch(
+    epsilon: f64,
+    c: &Context<'_>,
+    e: &mut Emitter,
+    run: &Run,
+    g: Slot,
+    wanted: &[bool],
+) -> Result<Vec<Option<Slot>>> {
+    if wanted[3..].contains(&true) {
+        return Err(Error::unsupported("gradients of stored batch statistics are not supported"));
+    }
+    let (geometry, shape, vector) = (channel_geometry(epsilon, c)?, c.operand(0)?, c.shape(1));
+    let x = &run.inputs;
+    let dx = wanted[0].then(|| e.emit(Kernel::BatchNormAdjoint(geometry), &[g, x[1], x[4]], shape));
+    let span = c.channels(0)?;
+    let dscale = wanted[1].then(|| {
+        let (one, zero) = (e.fill(1.0, vector), e.fill(0.0, vector));
+        let normalised = e.emit(Kernel::BatchNorm(geometry), &[x[0], one, zero, x[3], x[4]], shape);
+        let product = e.mul(g, normalised);
+        e.sum_outside(product, span, vector)
+    });
+    let dbias = wanted[2].then(|| e.sum_outside(g, span, vector));
+    Ok(alloc::vec![dx, dscale, dbias, None, None])
+}
+
+/// How a data-dependent normalisation sees its operand: groups of `n` entries, and parameters along one axis.
+struct Layout {
+    groups: Span,
+    parameters: Span,
+    epsilon: f64,
+}
+
+fn layout(c: &Context<'_>) -> Result<Layout> {
+    let x = c.operand(0)?;
+    match c.node.op {
+        Op::GroupNormalization { groups, epsilon } => {
+            let n = x[1] / groups * x.inner(1);
+            Ok(Layout {
+                groups: Span { outer: x[0] * groups, n, inner: 1 },
+                parameters: c.channels(0)?,
+                epsilon,
+            })
+        }
+        Op::LayerNormalization { axis, epsilon } => {
+            let span = Span { outer: x.outer(axis), n: x[axis..].iter().product(), inner: 1 };
+            Ok(Layout { groups: span, parameters: span, epsilon })
+        }
+        ref op => Err(Error::internal(alloc::format!("{} is not a normalisation", op.kind()))),
+    }
+}
+
+pub(super) fn forward(c: &Context<'_>, e: &mut Emitter, x: &[Slot]) -> Result<Run> {
+    let l = layout(c)?;
+    let shape = c.output()?;
+    let results = [(shape, DType::Real), (Shape::new(&[l.groups.outer])?, DType::Real)];
+    let auxiliary = e.emit_typed(Kernel::Normalize(l.groups, l.epsilon), &x[..1], &results);
+    let mut output = e.along(BinaryFn::Mul, auxiliary[0], l.parameters, x[1]);
+    if let Some(&bias) = x.get(2) {
+        output = e.along(BinaryFn::Add, output, l.parameters, bias);
+    }
+    Ok(Run { inputs: x.to_vec(), output, auxiliary })
+}
+
+pub(super) fn vjp(
+    c: &Context<'_>,
+    e: &mut Emitter,
+    run: &Run,
+    g: Slot,
+    wanted: &[bool],
+) -> Result<Vec<Option<Slot>>> {
+    let l = layout(c)?;
+    let shape = c.operand(0)?;
+    let mut out = alloc::vec![None; run.inputs.len()];
+    if wanted[0] {
+        let u = e.along(BinaryFn::Mul, g, l.parameters, run.inputs[1]);
+        let operands = [u, run.auxiliary[0], run.auxiliary[1]];
+        out[0] = Some(e.emit(Kernel::NormalizeAdjoint(l.groups), &operands, shape));
+    }
+    if wanted[1] {
+        let product = e.mul(g, run.auxiliary[0]);
+        out[1] = Some(e.sum_outside(product, l.parameters, c.shape(1)));
+    }
+    if wanted.get(2) == Some(&true) {
+        out[2] = Some(e.sum_outside(g, l.parameters, c.shape(2)));
+    }
+    Ok(out)
+}

@@ -1,0 +1,311 @@
+//! From a graph and a list of wishes to a plan: forward steps, reverse segments by rule tables, dead steps removed,
+//! memory placed.
+
+use crate::composite::Composite;
+use crate::emitter::Emitter;
+use crate::memory;
+use crate::operators::{self, Context, Run};
+use crate::plan::{Plan, Reverse, Slot, Step, Storage};
+use crate::rule::{self, Signal, Site};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use voxplain_graph::{Graph, Origin, ValueId};
+use voxplain_tensor::{Error, Result};
+
+/// The runs of all nodes on one set of inputs.
+#[derive(Debug)]
+struct Pass {
+    slots: Vec<Option<Slot>>,
+    runs: Vec<Run>,
+    inputs: Vec<Slot>,
+}
+
+struct Segment {
+    section: usize,
+    seed: Slot,
+    results: Vec<Slot>,
+    rules: Vec<String>,
+}
+
+/// Builds a [`Plan`] for one batch size.
+///
+/// ```
+/// use voxplain_autodiff::{Composite, Gradient, Planner};
+/// use voxplain_graph::GraphBuilder;
+/// let mut b = GraphBuilder::new();
+/// let x = b.input("x", &[1, 3])?;
+/// let y = b.relu("act", x)?;
+/// let graph = b.finish(&[y])?;
+/// let mut planner = Planner::new(&graph, 2)?;
+/// planner.reverse(&Composite::everywhere(Gradient), y, &[x])?;
+/// let plan = planner.finish::<f32>(None)?;
+/// assert_eq!(plan.batch, 2);
+/// # Ok::<(), voxplain_tensor::Error>(())
+/// ```
+pub struct Planner<'g> {
+    graph: &'g Graph,
+    batch: usize,
+    emitter: Emitter,
+    parameters: Vec<Slot>,
+    pass: Pass,
+    reference: Option<Pass>,
+    captures: Vec<ValueId>,
+    segments: Vec<Segment>,
+}
+
+impl<'g> Planner<'g> {
+    /// Starts a plan for `batch` examples per run.
+    ///
+    /// # Errors
+    /// The batch is 0, or a node cannot be computed for it.
+    pub fn new(graph: &'g Graph, batch: usize) -> Result<Self> {
+        if batch == 0 {
+            return Err(Error::invalid("a plan needs at least one example"));
+        }
+        let mut emitter = Emitter::with_sections(2 * graph.nodes().len() + 1);
+        let parameters: Vec<Slot> = graph
+            .parameters()
+            .iter()
+            .enumerate()
+            .map(|(i, p)| emitter.external(0, p.shape, Storage::Parameter(i), &p.name))
+            .collect();
+        let pass = forward(graph, batch, &mut emitter, &parameters, false)?;
+        Ok(Self {
+            graph,
+            batch,
+            emitter,
+            parameters,
+            pass,
+            reference: None,
+            captures: Vec::new(),
+            segments: Vec::new(),
+        })
+    }
+
+    /// Asks for a forward value to be readable after the forward segment; returns its number.
+    pub fn capture(&mut self, value: ValueId) -> usize {
+        self.captures.push(value);
+        self.captures.len() - 1
+    }
+
+    /// Adds a reverse segment: the signal of `composite`, seeded at `from`, at every value of `wanted` (inputs,
+    /// intermediate values, parameters). A value that the signal does not reach gets zeros. Returns its number.
+    ///
+    /// # Errors
+    /// A node between has no rule, or its rule does not define the node's class; the message names the node.
+    pub fn reverse<S: Signal>(
+        &mut self,
+        composite: &Composite<S>,
+        from: ValueId,
+        wanted: &[ValueId],
+    ) -> Result<usize> {
+        let resolved = composite.resolve(self.graph)?;
+        if composite.needs_reference() && self.reference.is_none() {
+            self.reference =
+                Some(forward(self.graph, self.batch, &mut self.emitter, &self.parameters, true)?);
+        }
+        let section = self.emitter.add_section();
+        self.emitter.enter(section, "seed");
+        let seed_shape = self.graph.batched_shape(from, self.batch)?;
+        let seed = self.emitter.external(section, seed_shape, Storage::Dead, "seed");
+        let needed = needed(self.graph, wanted);
+        let mut signals: Vec<Option<S>> = vec![None; self.graph.values().len()];
+        signals[from.index()] = Some(S::seed(seed));
+        for (i, node) in self.graph.nodes().iter().enumerate().rev() {
+            let Some(upper) = signals[node.output.index()].clone() else { continue };
+            if !node.inputs.iter().any(|v| needed[v.index()]) {
+                continue;
+            }
+            self.emitter.enter(section, &node.name);
+            let lower = self.at_node(i, &upper, resolved.rule(i), resolved.is_first(i), &needed)?;
+            for (&value, signal) in node.inputs.iter().zip(lower) {
+                let Some(signal) = signal else { continue };
+                let there = signals[value.index()].take();
+                signals[value.index()] =
+                    Some(there.map_or(signal.clone(), |s| s.add(&signal, &mut self.emitter)));
+            }
+        }
+        self.emitter.enter(section, "result");
+        let mut results = Vec::with_capacity(wanted.len());
+        for &value in wanted {
+            let shape = self.graph.batched_shape(value, self.batch)?;
+            results.push(match &signals[value.index()] {
+                Some(signal) => signal.result(&mut self.emitter),
+                None => self.emitter.fill(0.0, shape),
+            });
+        }
+        self.segments.push(Segment { section, seed, results, rules: resolved.explain(self.graph) });
+        Ok(self.segments.len() - 1)
+    }
+
+    fn at_node<S: Signal>(
+        &mut self,
+        i: usize,
+        upper: &S,
+        rule: &dyn rule::Rule<Signal = S>,
+        first: bool,
+        needed: &[bool],
+    ) -> Result<Vec<Option<S>>> {
+        let node = &self.graph.nodes()[i];
+        let mut site = Site {
+            context: Context { graph: self.graph, node, batch: self.batch },
+            emitter: &mut self.emitter,
+            run: &self.pass.runs[i],
+            reference: self.reference.as_ref().map(|p| &p.runs[i]),
+            wanted: node.inputs.iter().map(|v| needed[v.index()]).collect(),
+            first,
+        };
+        let place =
+            |e: Error| e.within(format!("rule {} at node {:?} ({})", rule.name(), node.name, node.op.kind()));
+        let lower = rule::apply(rule, &mut site, upper).map_err(place)?;
+        if lower.len() != node.inputs.len() {
+            return Err(place(Error::invalid(format!(
+                "{} signals returned for {} operands",
+                lower.len(),
+                node.inputs.len()
+            ))));
+        }
+        Ok(lower)
+    }
+
+    /// Ends planning for scalars of type `S`: removes what nothing needs, places every value.
+    ///
+    /// # Errors
+    /// The plan needs more than `limit` bytes above the weights; the message names the largest step.
+    pub fn finish<S>(self, limit: Option<usize>) -> Result<Plan> {
+        let slot = |pass: &Pass, value: ValueId| {
+            pass.slots[value.index()].ok_or_else(|| Error::internal("a captured value was not computed"))
+        };
+        let captures = self.captures.iter().map(|&v| slot(&self.pass, v)).collect::<Result<Vec<_>>>()?;
+        let reference_captures = match &self.reference {
+            Some(pass) => self.captures.iter().map(|&v| slot(pass, v)).collect::<Result<Vec<_>>>()?,
+            None => Vec::new(),
+        };
+        let mut plan = Plan {
+            batch: self.batch,
+            slots: self.emitter.slots,
+            steps: Vec::new(),
+            forward: 0..0,
+            reverses: Vec::new(),
+            inputs: self.pass.inputs,
+            references: self.reference.map(|p| p.inputs),
+            captures,
+            reference_captures,
+            parameters: self.graph.parameters().to_vec(),
+            arena_bytes: 0,
+            scalar_bytes: size_of::<S>(),
+        };
+        collect(&mut plan, self.emitter.sections, self.segments);
+        memory::place(&mut plan);
+        if let Some((a, b)) = memory::collision(&plan) {
+            return Err(Error::internal(format!("values {a:?} and {b:?} of the plan overlap")));
+        }
+        check_limit(&plan, limit)?;
+        Ok(plan)
+    }
+}
+
+/// Emits the forward steps of every node, for the explained inputs or for the reference.
+fn forward(
+    graph: &Graph,
+    batch: usize,
+    emitter: &mut Emitter,
+    parameters: &[Slot],
+    reference: bool,
+) -> Result<Pass> {
+    let mut slots: Vec<Option<Slot>> = vec![None; graph.values().len()];
+    let mut inputs = Vec::new();
+    for (i, value) in graph.values().iter().enumerate() {
+        if let Origin::Parameter(p) = value.origin {
+            slots[i] = Some(parameters[p]);
+        }
+    }
+    for &value in graph.inputs() {
+        let name = &graph.value(value).name;
+        let label =
+            if reference { format!("reference of input {name:?}") } else { format!("input {name:?}") };
+        let slot = emitter.external(0, graph.batched_shape(value, batch)?, Storage::Dead, &label);
+        slots[value.index()] = Some(slot);
+        inputs.push(slot);
+    }
+    let mut runs = Vec::with_capacity(graph.nodes().len());
+    for (i, node) in graph.nodes().iter().enumerate() {
+        emitter.enter(2 * i + 1 + usize::from(reference), &node.name);
+        let missing = || Error::internal(format!("node {:?} uses a value before it is made", node.name));
+        let operands: Vec<Slot> =
+            node.inputs.iter().map(|v| slots[v.index()].ok_or_else(missing)).collect::<Result<_>>()?;
+        let context = Context { graph, node, batch };
+        let run = operators::forward(&context, emitter, &operands)
+            .map_err(|e| e.within(format!("node {:?} ({})", node.name, node.op.kind())))?;
+        slots[node.output.index()] = Some(run.output);
+        runs.push(run);
+    }
+    Ok(Pass { slots, runs, inputs })
+}
+
+/// For every value whether a wanted value lies before it (or is it).
+fn needed(graph: &Graph, wanted: &[ValueId]) -> Vec<bool> {
+    let mut needed = vec![false; graph.values().len()];
+    wanted.iter().for_each(|v| needed[v.index()] = true);
+    for node in graph.nodes() {
+        if node.inputs.iter().any(|v| needed[v.index()]) {
+            needed[node.output.index()] = true;
+        }
+    }
+    needed
+}
+
+/// Joins the sections into the plan's step list without the steps that nothing needs.
+fn collect(plan: &mut Plan, mut sections: Vec<Vec<Step>>, segments: Vec<Segment>) {
+    let mut live = vec![false; plan.slots.len()];
+    let roots: Vec<usize> = plan.slots.iter().map(|s| s.root.index()).collect();
+    let results = segments.iter().flat_map(|s| &s.results);
+    plan.captures
+        .iter()
+        .chain(&plan.reference_captures)
+        .chain(results)
+        .for_each(|s| live[roots[s.index()]] = true);
+    for section in sections.iter_mut().rev() {
+        let mut kept: Vec<Step> = Vec::new();
+        for mut step in section.drain(..).rev() {
+            for write in &mut step.writes {
+                *write = write.filter(|s| live[roots[s.index()]]);
+            }
+            if step.writes.iter().any(Option::is_some) {
+                step.reads.iter().for_each(|s| live[roots[s.index()]] = true);
+                kept.push(step);
+            }
+        }
+        kept.reverse();
+        *section = kept;
+    }
+    let first_reverse = segments.first().map_or(sections.len(), |s| s.section);
+    sections[..first_reverse].iter_mut().for_each(|s| plan.steps.append(s));
+    plan.forward = 0..plan.steps.len();
+    for segment in segments {
+        let start = plan.steps.len();
+        plan.steps.append(&mut sections[segment.section]);
+        let steps = start..plan.steps.len();
+        let Segment { seed, results, rules, .. } = segment;
+        plan.reverses.push(Reverse { steps, seed, results, rules });
+    }
+}
+
+fn check_limit(plan: &Plan, limit: Option<usize>) -> Result<()> {
+    let Some(limit) = limit.filter(|&l| plan.arena_bytes > l) else { return Ok(()) };
+    let bytes = |step: &Step| -> usize {
+        let slots = step.reads.iter().chain(step.writes.iter().flatten());
+        slots.map(|&s| plan.slot(s).dtype.bytes(plan.slot(s).shape.elements(), plan.scalar_bytes)).sum()
+    };
+    let largest = plan.steps.iter().max_by_key(|s| bytes(s));
+    Err(Error::limit(format!(
+        "{} bytes are needed above the weights for {} examples at once, the limit is {limit}; the largest step is {} \
+         with {} bytes",
+        plan.arena_bytes,
+        plan.batch,
+        largest.map_or("none", |s| s.label.as_str()),
+        largest.map_or(0, bytes)
+    )))
+}
