@@ -216,6 +216,8 @@ pub enum BinaryFn {
     Div,
     /// `a / b`, and 0 where `a` is 0 whatever `b` is.
     DivOrZero,
+    /// `a / b`, and 1 where `b` is 0.
+    DivOrOne,
     /// `a / (b + epsilon)` for `b >= 0`, `a / (b - epsilon)` for `b < 0`: the LRP stabiliser with sign(0) = +1.
     DivStabilised(f64),
     /// The larger.

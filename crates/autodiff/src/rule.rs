@@ -316,6 +316,19 @@ impl Site<'_> {
         Ok(Selection::of(&self.context)?.scatter(self.emitter, values, codes))
     }
 
+    /// The multipliers of a normalising node, a softmax or a quotient between the reference and the explained input:
+    /// the node is decomposed into affine parts, activations and products, each with its closed divided difference, so
+    /// that `sum(m (x - x')) = <upper, y - y'>` holds to rounding.
+    ///
+    /// # Errors
+    /// There is no reference, or the node has no decomposition.
+    pub fn decomposed_slope(&mut self, upper: Slot) -> Result<Vec<Option<Slot>>> {
+        let reference = self
+            .reference
+            .ok_or_else(|| Error::internal("the rule uses the reference run without declaring it"))?;
+        operators::decomposed_slope(&self.context, self.emitter, [self.run, reference], upper, &self.wanted)
+    }
+
     /// The gradient averaged over the straight path from the reference to the explained input, by Gauss-Legendre
     /// quadrature with `nodes` = (position in `[0, 1]`, weight): integrated gradients of this node alone. Complete for
     /// every differentiable node up to the quadrature error.

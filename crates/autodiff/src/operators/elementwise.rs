@@ -131,3 +131,33 @@ pub(super) fn slope_prelu(c: &Context<'_>, e: &mut Emitter, run: &Run, operands:
     let rest = e.sub(operands[0], positive);
     blend(c, e, run.inputs[1], positive, rest)
 }
+
+/// Multipliers of `a / b` between two runs: the product of `a` and `1 / b` by the mean of the other factor, the
+/// reciprocal by `-1 / (b b')`.
+pub(super) fn slope_div(
+    c: &Context<'_>,
+    e: &mut Emitter,
+    [run, reference]: [&Run; 2],
+    g: Slot,
+    wanted: &[bool],
+) -> Result<Vec<Option<Slot>>> {
+    let (a, b, large) = shapes(c)?;
+    let shape = c.output()?;
+    let (x, r) = (run.inputs[1], reference.inputs[1]);
+    let mut out = alloc::vec![None, None];
+    if wanted[0] {
+        let (p, q) = (e.map(Pointwise::Reciprocal, x), e.map(Pointwise::Reciprocal, r));
+        let mean = e.binary(BinaryFn::Lerp(0.5), p, q);
+        let full = apply(e, BinaryFn::Mul, (g, large), (mean, b), large, shape);
+        out[0] = Some(reduce::collapse(e, full, large, a, c.operand(0)?));
+    }
+    if wanted[1] {
+        let mean = e.binary(BinaryFn::Lerp(0.5), run.inputs[0], reference.inputs[0]);
+        let upper = apply(e, BinaryFn::Mul, (g, large), (mean, a), large, shape);
+        let full = apply(e, BinaryFn::Div, (upper, large), (x, b), large, shape);
+        let full = apply(e, BinaryFn::Div, (full, large), (r, b), large, shape);
+        let collapsed = reduce::collapse(e, full, large, b, c.operand(1)?);
+        out[1] = Some(e.scale(collapsed, -1.0));
+    }
+    Ok(out)
+}

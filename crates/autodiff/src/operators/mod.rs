@@ -19,7 +19,7 @@ use crate::kernel::{Kernel, Span};
 use crate::plan::Slot;
 use alloc::vec::Vec;
 pub(crate) use pool::Selection;
-use voxplain_graph::ops::Reduction;
+use voxplain_graph::ops::{Binary, Reduction};
 use voxplain_graph::{Graph, Node, Op};
 use voxplain_tensor::{Error, Result, Shape};
 
@@ -184,4 +184,24 @@ pub(crate) fn slope(c: &Context<'_>, e: &mut Emitter, run: &Run, reference: &Run
         Op::PRelu => elementwise::slope_prelu(c, e, run, operands),
         op => Err(Error::internal(alloc::format!("{} is not pointwise", op.kind()))),
     }
+}
+
+/// Emits the multipliers of a node between two runs by its decomposition into parts with closed divided differences.
+pub(crate) fn decomposed_slope(
+    c: &Context<'_>,
+    e: &mut Emitter,
+    runs: [&Run; 2],
+    g: Slot,
+    wanted: &[bool],
+) -> Result<Vec<Option<Slot>>> {
+    let single = match &c.node.op {
+        Op::GroupNormalization { .. } | Op::LayerNormalization { .. } => normalization::slope(c, e, runs, g)?,
+        Op::Softmax { axis } => softmax::slope(*axis, false, c, e, runs, g)?,
+        Op::LogSoftmax { axis } => softmax::slope(*axis, true, c, e, runs, g)?,
+        Op::Binary(Binary::Div) => return elementwise::slope_div(c, e, runs, g, wanted),
+        op => return Err(Error::unsupported(alloc::format!("{} has no decomposition", op.kind()))),
+    };
+    let mut out = alloc::vec![None; wanted.len()];
+    out[0] = wanted[0].then_some(single);
+    Ok(out)
 }

@@ -104,3 +104,34 @@ pub(super) fn vjp(
     }
     Ok(out)
 }
+
+/// Multipliers of a normalisation between two runs, by `xc = x - mean`, `v = mean(xc^2)`, `s = (v + epsilon)^(-1/2)`,
+/// `y = scale xc s + bias`: the product by the mean of the other factor, the square by `xc + xc'`, the inverse root by
+/// `-s^2 s'^2 / (s + s')`. Complete to rounding even where the reference has no variance.
+pub(super) fn slope(c: &Context<'_>, e: &mut Emitter, [run, reference]: [&Run; 2], g: Slot) -> Result<Slot> {
+    let l = layout(c)?;
+    let (span, n) = (l.groups, l.groups.n as f64);
+    let group = Span { outer: 1, n: span.outer, inner: span.n };
+    let rows = Shape::new(&[span.outer])?;
+    let u = e.along(BinaryFn::Mul, g, l.parameters, run.inputs[1]);
+    let (s, t) = (run.auxiliary[1], reference.auxiliary[1]);
+    let centred = [
+        e.along(BinaryFn::Div, run.auxiliary[0], group, s),
+        e.along(BinaryFn::Div, reference.auxiliary[0], group, t),
+    ];
+    let (both, sum) = (e.add(centred[0], centred[1]), e.add(s, t));
+    let mean = e.scale(sum, 0.5);
+    let direct = e.along(BinaryFn::Mul, u, group, mean);
+    let product = e.mul(u, both);
+    let through_s = e.emit(Kernel::Reduce(span, 0.5), &[product], rows);
+    let inverses = e.mul(s, t);
+    let inverses = e.mul(inverses, inverses);
+    let root = e.binary(BinaryFn::Div, inverses, sum);
+    let through_v = e.mul(through_s, root);
+    let through_v = e.scale(through_v, -1.0 / n);
+    let square = e.along(BinaryFn::Mul, both, group, through_v);
+    let m = e.add(direct, square);
+    let average = e.emit(Kernel::Reduce(span, 1.0 / n), &[m], rows);
+    let m = e.along(BinaryFn::Sub, m, group, average);
+    Ok(e.reshape(m, c.operand(0)?))
+}

@@ -1,0 +1,382 @@
+//! A network on a device, as methods see it: rows go in, values and signals come out; plans, batches and memory are the
+//! engine's affair.
+
+use crate::target::{Seeds, Target};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use voxplain_autodiff::{Composite, Device, Plan, Planner, Session, Signal};
+use voxplain_graph::{Graph, ValueId};
+use voxplain_tensor::{Error, ErrorKind, Result, Scalar, Tensor};
+
+/// A rule table under a name, whatever its signal.
+pub trait Table: Send + Sync {
+    /// The name, which tells tables apart: two tables of one name must be equal.
+    fn name(&self) -> String;
+    /// Adds the reverse segment to a plan.
+    ///
+    /// # Errors
+    /// The table does not fit the graph.
+    fn add(&self, planner: &mut Planner<'_>, from: ValueId, wanted: &[ValueId]) -> Result<usize>;
+    /// Whether the plan needs reference inputs.
+    fn needs_reference(&self) -> bool;
+}
+
+/// A composite with a name.
+pub struct Rules<S: Signal> {
+    /// The name.
+    pub name: String,
+    /// The rules.
+    pub composite: Composite<S>,
+}
+
+impl<S: Signal> Table for Rules<S> {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn add(&self, planner: &mut Planner<'_>, from: ValueId, wanted: &[ValueId]) -> Result<usize> {
+        planner.reverse(&self.composite, from, wanted)
+    }
+
+    fn needs_reference(&self) -> bool {
+        self.composite.needs_reference()
+    }
+}
+
+/// One kind of pass: which table runs from where to where, and which forward values are read.
+#[derive(Clone)]
+pub struct PassSpec<'t> {
+    /// The rules, or `None` for a forward pass alone.
+    pub table: Option<&'t dyn Table>,
+    /// Where the reverse pass starts.
+    pub from: ValueId,
+    /// Where its signal is wanted.
+    pub wanted: Vec<ValueId>,
+    /// Forward values to read.
+    pub captures: Vec<ValueId>,
+}
+
+/// What the engine asks a method to fill in for a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// The values of graph input `i`.
+    Input(usize),
+    /// The values of graph input `i` of the reference.
+    Reference(usize),
+    /// The seed.
+    Seed,
+}
+
+/// The results of one row.
+#[derive(Debug)]
+pub struct Row<'a, S> {
+    /// The signal at every wanted value.
+    pub results: Vec<&'a [S]>,
+    /// The captured forward values.
+    pub captures: Vec<&'a [S]>,
+    /// The same of the reference run, where the table has one.
+    pub reference_captures: Vec<&'a [S]>,
+}
+
+/// What methods need of a network: its graph and a way to run passes. Object-safe, so that methods know no device.
+pub trait Network<S: Scalar> {
+    /// The graph.
+    fn graph(&self) -> &Graph;
+
+    /// Runs `rows` single examples through a pass: `fill` writes what a row needs, `take` receives its results; rows
+    /// come in order. How many run at once is not visible in the results.
+    ///
+    /// # Errors
+    /// The table does not fit the graph, the memory limit is too small for one example, or the device failed.
+    fn run(
+        &mut self,
+        spec: &PassSpec<'_>,
+        rows: usize,
+        fill: &mut dyn FnMut(usize, Fill, &mut [S]),
+        take: &mut dyn FnMut(usize, &Row<'_, S>),
+    ) -> Result<()>;
+
+    /// The number of examples of `inputs`, which must be one tensor per graph input.
+    ///
+    /// # Errors
+    /// Shapes that do not fit the graph; the message names the input.
+    fn examples(&self, inputs: &[Tensor<S>]) -> Result<usize> {
+        check_inputs(self.graph(), inputs)
+    }
+
+    /// The values of output `value` for every example.
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    fn values(&mut self, inputs: &[Tensor<S>], value: ValueId) -> Result<Vec<Vec<S>>> {
+        let rows = self.examples(inputs)?;
+        let spec = PassSpec { table: None, from: value, wanted: Vec::new(), captures: vec![value] };
+        let mut out = Vec::with_capacity(rows);
+        self.run(
+            &spec,
+            rows,
+            &mut |row, what, into| {
+                if let Fill::Input(i) = what {
+                    copy_example(&inputs[i], rows, row, into);
+                }
+            },
+            &mut |_, row| out.push(row.captures[0].to_vec()),
+        )?;
+        Ok(out)
+    }
+
+    /// The target with [`Target::Predicted`] replaced by the class of the largest output of each example.
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    fn settle(&mut self, target: &Target, inputs: &[Tensor<S>]) -> Result<Target> {
+        if *target != Target::Predicted {
+            return Ok(target.clone());
+        }
+        let output = self.graph().outputs()[0];
+        let shape = self.graph().shape(output);
+        let classes = shape.get(1).copied().unwrap_or(1);
+        if shape.elements() != classes * shape[0] || shape[0] != 1 {
+            return Err(Error::invalid(format!(
+                "the output of shape {shape} has no single predicted class; name a target"
+            )));
+        }
+        Ok(Target::Class(self.values(inputs, output)?.iter().map(|row| largest(row)).collect()))
+    }
+
+    /// The seeds of a target for these inputs.
+    ///
+    /// # Errors
+    /// The target does not exist, or as [`Network::run`].
+    fn seeds(&mut self, target: &Target, inputs: &[Tensor<S>]) -> Result<Seeds<S>> {
+        let examples = self.examples(inputs)?;
+        self.settle(target, inputs)?.resolve(self.graph(), examples)
+    }
+}
+
+/// The position of the largest value, the first of equals.
+fn largest<S: Scalar>(row: &[S]) -> usize {
+    (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
+}
+
+/// Copies example `n` of `examples` of `tensor`.
+pub(crate) fn copy_example<S: Scalar>(tensor: &Tensor<S>, examples: usize, n: usize, into: &mut [S]) {
+    into.copy_from_slice(example(tensor, examples, n));
+}
+
+/// The values of example `n` of `examples` of `tensor`.
+pub(crate) fn example<S: Scalar>(tensor: &Tensor<S>, examples: usize, n: usize) -> &[S] {
+    let length = tensor.data().len() / examples;
+    &tensor.data()[n * length..(n + 1) * length]
+}
+
+fn check_inputs<S: Scalar>(graph: &Graph, inputs: &[Tensor<S>]) -> Result<usize> {
+    if inputs.len() != graph.inputs().len() {
+        return Err(Error::invalid(format!(
+            "{} inputs given, the network has {}",
+            inputs.len(),
+            graph.inputs().len()
+        )));
+    }
+    let mut examples = None;
+    for (&value, tensor) in graph.inputs().iter().zip(inputs) {
+        let info = graph.value(value);
+        let (have, want) = (tensor.shape(), info.shape);
+        let fits =
+            have.rank() == want.rank() && have[1..] == want[1..] && have[0] % want[0] == 0 && have[0] > 0;
+        if !fits || examples.is_some_and(|n| n != have[0] / want[0]) {
+            return Err(Error::invalid(format!(
+                "input {:?} has shape {have}; {:?} with any number of examples in front (the same for all inputs) is \
+                 expected",
+                info.name,
+                &want[1..]
+            )));
+        }
+        if let Some(at) = tensor.data().iter().position(|v| !v.to_f64().is_finite()) {
+            return Err(Error::invalid(format!(
+                "input {:?}: element {at} is not finite; NaN and infinite voxels must be replaced first",
+                info.name
+            )));
+        }
+        examples = Some(have[0] / want[0]);
+    }
+    examples.ok_or_else(|| Error::invalid("the network has no inputs"))
+}
+
+/// Sessions for one kind of pass.
+type Key = (String, ValueId, Vec<ValueId>, Vec<ValueId>, usize);
+
+/// [`Network`] on a [`Device`]. Keeps the sessions of past passes as long as they fit the memory limit.
+pub struct Engine<'a, D: Device> {
+    graph: &'a Graph,
+    device: &'a D,
+    limit: Option<usize>,
+    most_rows: usize,
+    sessions: BTreeMap<Key, Session<'a, D>>,
+}
+
+/// Bytes of arenas up to which rows are batched and sessions are kept where no limit is set.
+const COMFORTABLE: usize = 1 << 30;
+
+impl<'a, D: Device> Engine<'a, D> {
+    /// A network on a device, with an optional limit in bytes for what runs above the weights.
+    pub fn new(graph: &'a Graph, device: &'a D, limit: Option<usize>) -> Self {
+        Self { graph, device, limit, most_rows: 32, sessions: BTreeMap::new() }
+    }
+
+    /// The most examples that run at once; never visible in the results.
+    #[must_use]
+    pub fn with_rows(mut self, rows: usize) -> Self {
+        self.most_rows = rows.max(1);
+        self
+    }
+
+    /// The plan that `rows` examples at once would run.
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    pub fn plan(&self, spec: &PassSpec<'_>, rows: usize) -> Result<Plan> {
+        let mut planner = Planner::new(self.graph, rows)?;
+        for &value in &spec.captures {
+            planner.capture(value);
+        }
+        if let Some(table) = spec.table {
+            table.add(&mut planner, spec.from, &spec.wanted)?;
+        }
+        planner.finish::<D::Scalar>(self.limit)
+    }
+
+    /// How many rows to run at once: as many as stay small, at least one.
+    fn chunk(&mut self, spec: &PassSpec<'_>, rows: usize) -> Result<usize> {
+        let single = self.prepared(spec, 1)?;
+        let budget = self.limit.unwrap_or(COMFORTABLE / 4).min(COMFORTABLE / 4);
+        let fitting = (budget / single.max(1)).clamp(1, self.most_rows.min(rows.max(1)));
+        if fitting == 1 {
+            return Ok(1);
+        }
+        match self.prepared(spec, fitting) {
+            Ok(_) => Ok(fitting),
+            Err(error) if error.kind() == ErrorKind::Limit => Ok(1),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn key(spec: &PassSpec<'_>, rows: usize) -> Key {
+        let table = spec.table.map_or_else(String::new, Table::name);
+        (table, spec.from, spec.wanted.clone(), spec.captures.clone(), rows)
+    }
+
+    /// Makes sure that there is a session, and returns its arena's bytes.
+    fn prepared(&mut self, spec: &PassSpec<'_>, rows: usize) -> Result<usize> {
+        let key = Self::key(spec, rows);
+        if let Some(session) = self.sessions.get(&key) {
+            return Ok(session.plan().arena_bytes);
+        }
+        let plan = self.plan(spec, rows)?;
+        let bytes = plan.arena_bytes;
+        let kept: usize = self.sessions.values().map(|s| s.plan().arena_bytes).sum();
+        if kept + bytes > self.limit.unwrap_or(COMFORTABLE) {
+            self.sessions.clear();
+        }
+        self.sessions.insert(key, Session::new(self.device, Arc::new(plan))?);
+        Ok(bytes)
+    }
+}
+
+impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
+    fn graph(&self) -> &Graph {
+        self.graph
+    }
+
+    fn run(
+        &mut self,
+        spec: &PassSpec<'_>,
+        rows: usize,
+        fill: &mut dyn FnMut(usize, Fill, &mut [D::Scalar]),
+        take: &mut dyn FnMut(usize, &Row<'_, D::Scalar>),
+    ) -> Result<()> {
+        let chunk = self.chunk(spec, rows)?;
+        let mut start = 0;
+        while start < rows {
+            let count = chunk.min(rows - start);
+            self.prepared(spec, count)?;
+            let session = self
+                .sessions
+                .get_mut(&Self::key(spec, count))
+                .ok_or_else(|| Error::internal("a session is missing"))?;
+            run_rows(session, spec, start, count, fill, take)?;
+            start += count;
+        }
+        Ok(())
+    }
+}
+
+/// Fills a batch of rows of one operand.
+fn gather<S: Scalar>(
+    shapes: impl Iterator<Item = voxplain_tensor::Shape>,
+    what: impl Fn(usize) -> Fill,
+    (start, count): (usize, usize),
+    fill: &mut dyn FnMut(usize, Fill, &mut [S]),
+) -> Vec<Tensor<S>> {
+    shapes
+        .enumerate()
+        .map(|(i, shape)| {
+            let mut tensor = Tensor::zeros(shape);
+            let length = shape.elements() / count;
+            for row in 0..count {
+                fill(start + row, what(i), &mut tensor.data_mut()[row * length..(row + 1) * length]);
+            }
+            tensor
+        })
+        .collect()
+}
+
+fn run_rows<D: Device>(
+    session: &mut Session<'_, D>,
+    spec: &PassSpec<'_>,
+    start: usize,
+    count: usize,
+    fill: &mut dyn FnMut(usize, Fill, &mut [D::Scalar]),
+    take: &mut dyn FnMut(usize, &Row<'_, D::Scalar>),
+) -> Result<()> {
+    let span = (start, count);
+    let plan = session.plan();
+    let shapes: Vec<_> = plan.inputs.iter().map(|&s| plan.slot(s).shape).collect();
+    let inputs = gather(shapes.iter().copied(), Fill::Input, span, fill);
+    let inputs: Vec<&Tensor<D::Scalar>> = inputs.iter().collect();
+    if spec.table.is_some_and(Table::needs_reference) {
+        let references = gather(shapes.into_iter(), Fill::Reference, span, fill);
+        session.forward_with_reference(&inputs, &references.iter().collect::<Vec<_>>())?;
+    } else {
+        session.forward(&inputs)?;
+    }
+    let captures = (0..spec.captures.len()).map(|i| session.capture(i)).collect::<Result<Vec<_>>>()?;
+    let references = (0..session.plan().reference_captures.len())
+        .map(|i| session.reference_capture(i))
+        .collect::<Result<Vec<_>>>()?;
+    let mut results = Vec::new();
+    if spec.table.is_some() {
+        let shape = session.plan().slot(session.plan().reverses[0].seed).shape;
+        let seed = gather(std::iter::once(shape), |_| Fill::Seed, span, fill);
+        session.reverse(0, seed[0].data())?;
+        for i in 0..spec.wanted.len() {
+            results.push(session.result(0, i)?);
+        }
+    }
+    for row in 0..count {
+        take(
+            start + row,
+            &Row {
+                results: part(&results),
+                captures: part(&captures),
+                reference_captures: part(&references),
+            },
+        );
+    }
+    Ok(())
+}
+
+/// Row `row` of `count` of every tensor.
+fn row_of<S: Scalar>(tensors: &[Tensor<S>], count: usize, row: usize) -> Vec<&[S]> {
+    tensors.iter().map(|t| example(t, count, row)).collect()
+}

@@ -1,0 +1,23 @@
+//! Attribution methods, each one either a rule table for the reverse transformation or a combinator over such tables,
+//! so that every method runs on every device and in double precision on the test oracle.
+//!
+//! A [`Method`] is given an [`Engine`] (a network on a device), inputs and a [`Target`], and returns an [`Attribution`].
+//! Nothing is clipped, scaled or made absolute unless the method's parameters ask for it.
+#![forbid(unsafe_code)]
+
+mod attribution;
+mod draws;
+mod engine;
+mod interpolate;
+pub mod methods;
+mod quadrature;
+pub mod rules;
+mod target;
+
+pub use attribution::{Attribution, Grid, Map};
+pub use draws::{Draws, Generator};
+pub use engine::{Engine, Fill, Network, PassSpec, Row, Rules, Table};
+pub use interpolate::{Interpolation, resize};
+pub use methods::Method;
+pub use quadrature::Quadrature;
+pub use target::{Seeds, Target};

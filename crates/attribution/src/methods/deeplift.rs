@@ -1,0 +1,126 @@
+//! DeepLift and DeepLiftShap.
+
+use super::{Baseline, Method, example_mut, input_maps, zeros_like};
+use crate::engine::{copy_example, example};
+use crate::rules::DeepLiftRescale;
+use crate::{Attribution, Fill, Network, PassSpec, Rules, Target};
+use voxplain_autodiff::Composite;
+use voxplain_tensor::{Error, Result, Scalar, Tensor};
+
+/// DeepLift with the rescale rule; see [`DeepLiftRescale`]. Completeness holds to rounding:
+/// the maps sum to `F(x) - F(b)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeepLift<S> {
+    /// The reference.
+    pub baseline: Baseline<S>,
+    /// Whether multipliers are multiplied by `x - b`.
+    pub multiply_by_inputs: bool,
+}
+
+/// The mean of DeepLift over several references (Lundberg & Lee, "A unified approach to interpreting model
+/// predictions", NIPS 2017, section 4.2).
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeepLiftShap<S> {
+    /// One tensor `[M, ...]` per input; row m of all inputs belongs together. M may be 1.
+    pub baselines: Vec<Tensor<S>>,
+    /// Whether multipliers are multiplied by `x - b`.
+    pub multiply_by_inputs: bool,
+}
+
+/// Runs every (example, reference) pair, `per_example` pairs each, and averages over an example's pairs.
+fn attribute<S: Scalar>(
+    network: &mut dyn Network<S>,
+    inputs: &[Tensor<S>],
+    target: &Target,
+    per_example: usize,
+    multiply: bool,
+    reference: &dyn Fn(usize, usize, &mut [S]),
+) -> Result<Attribution<S>> {
+    let examples = network.examples(inputs)?;
+    let seeds = network.seeds(target, inputs)?;
+    let table =
+        Rules { name: String::from("deeplift_rescale"), composite: Composite::everywhere(DeepLiftRescale) };
+    let wanted = network.graph().inputs().to_vec();
+    let spec = PassSpec { table: Some(&table), from: seeds.from, wanted, captures: vec![seeds.from] };
+    let mut maps = zeros_like(inputs);
+    let (mut values, mut residuals, mut differences) = (vec![0.0; examples], Vec::new(), Vec::new());
+    let share = S::from_f64(1.0 / per_example as f64);
+    let mut fill = |row: usize, what: Fill, into: &mut [S]| match what {
+        Fill::Input(i) => copy_example(&inputs[i], examples, row / per_example, into),
+        Fill::Reference(i) => reference(i, row, into),
+        Fill::Seed => into.copy_from_slice(&seeds.rows[row / per_example]),
+    };
+    network.run(&spec, per_example * examples, &mut fill, &mut |row, out| {
+        let n = row / per_example;
+        values[n] = seeds.value(n, out.captures[0]);
+        let difference = values[n] - seeds.value(n, out.reference_captures[0]);
+        let mut sum = 0.0;
+        for (i, (map, multipliers)) in maps.iter_mut().zip(&out.results).enumerate() {
+            let mut b = vec![S::ZERO; multipliers.len()];
+            reference(i, row, &mut b);
+            let x = example(&inputs[i], examples, n);
+            let total = example_mut(map, examples, n);
+            for (((t, &m), &x), b) in total.iter_mut().zip(*multipliers).zip(x).zip(b) {
+                let contribution = m * (x - b);
+                sum += contribution.to_f64();
+                *t += share * if multiply { contribution } else { m };
+            }
+        }
+        differences.push(difference);
+        residuals.push(sum - difference);
+    })?;
+    Ok(Attribution {
+        maps: input_maps(network.graph(), maps),
+        values,
+        residuals: Some(residuals),
+        differences: Some(differences),
+        forward_passes: (2 * per_example * examples) as u64,
+        backward_passes: (per_example * examples) as u64,
+        notes: Vec::new(),
+    })
+}
+
+impl<S: Scalar> Method<S> for DeepLift<S> {
+    fn name(&self) -> &'static str {
+        "deeplift"
+    }
+
+    fn attribute(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+    ) -> Result<Attribution<S>> {
+        let examples = network.examples(inputs)?;
+        self.baseline.check(network.graph(), inputs, examples)?;
+        let reference = |input: usize, row: usize, into: &mut [S]| self.baseline.fill(input, row, into);
+        attribute(network, inputs, target, 1, self.multiply_by_inputs, &reference)
+    }
+}
+
+impl<S: Scalar> Method<S> for DeepLiftShap<S> {
+    fn name(&self) -> &'static str {
+        "deeplift_shap"
+    }
+
+    fn attribute(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+    ) -> Result<Attribution<S>> {
+        let examples = network.examples(inputs)?;
+        let one = |i: usize| inputs[i].data().len() / examples;
+        let rows = self.baselines.first().map_or(0, |b| b.data().len() / one(0).max(1));
+        let fits = |(i, b): (usize, &Tensor<S>)| {
+            b.shape()[1..] == inputs[i].shape()[1..] && b.data().len() == rows * one(i)
+        };
+        if self.baselines.len() != inputs.len() || rows == 0 || !self.baselines.iter().enumerate().all(fits) {
+            return Err(Error::invalid("baselines must be one tensor [M, ...] per input with the same M"));
+        }
+        let reference = |input: usize, row: usize, into: &mut [S]| {
+            copy_example(&self.baselines[input], rows, row % rows, into);
+        };
+        attribute(network, inputs, target, rows, self.multiply_by_inputs, &reference)
+    }
+}

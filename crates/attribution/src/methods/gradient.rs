@@ -1,0 +1,115 @@
+//! One backward pass: the gradient, Guided BackProp, Deconvolution, any rule table.
+
+use super::{Method, example_mut, input_maps, zeros_like};
+use crate::engine::copy_example;
+use crate::rules::{Deconvolution, GuidedBackProp};
+use crate::{Attribution, Fill, Network, PassSpec, Rules, Table, Target};
+use std::sync::Arc;
+use voxplain_autodiff::{Composite, Gradient, Rule, Signal};
+use voxplain_tensor::{Result, Scalar, Tensor};
+
+/// What is done with the signal at the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scaling {
+    /// Nothing: the signed signal.
+    None,
+    /// Its magnitude.
+    Absolute,
+    /// Its product with the input.
+    TimesInput,
+}
+
+/// The signal of a rule table at the input, in one forward and one backward pass per example.
+#[derive(Clone)]
+pub struct Backward {
+    name: &'static str,
+    table: Arc<dyn Table>,
+    scaling: Scaling,
+}
+
+impl Backward {
+    /// A method called `name` from a rule that speaks everywhere.
+    pub fn with_rule<R>(name: &'static str, rule: R, scaling: Scaling) -> Self
+    where
+        R: Rule + 'static,
+        R::Signal: Signal,
+    {
+        let table = Rules { name: rule.name(), composite: Composite::everywhere(rule) };
+        Self { name, table: Arc::new(table), scaling }
+    }
+
+    /// A method called `name` from a table.
+    pub fn with_table(name: &'static str, table: Arc<dyn Table>, scaling: Scaling) -> Self {
+        Self { name, table, scaling }
+    }
+
+    /// The gradient `dF/dx`, signed, or its magnitude (Simonyan, Vedaldi & Zisserman, "Deep inside convolutional
+    /// networks", ICLR workshop 2014, section 3).
+    pub fn saliency(absolute: bool) -> Self {
+        let scaling = if absolute { Scaling::Absolute } else { Scaling::None };
+        Self::with_rule("saliency", Gradient, scaling)
+    }
+
+    /// `x dF/dx` (Shrikumar et al., "Not just a black box", arXiv 1605.01713, 2016).
+    pub fn input_x_gradient() -> Self {
+        Self::with_rule("input_x_gradient", Gradient, Scaling::TimesInput)
+    }
+
+    /// Guided BackProp; see [`GuidedBackProp`].
+    pub fn guided_backprop() -> Self {
+        Self::with_rule("guided_backprop", GuidedBackProp, Scaling::None)
+    }
+
+    /// Deconvolution; see [`Deconvolution`].
+    pub fn deconvolution() -> Self {
+        Self::with_rule("deconvolution", Deconvolution, Scaling::None)
+    }
+}
+
+impl<S: Scalar> Method<S> for Backward {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn attribute(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+    ) -> Result<Attribution<S>> {
+        let examples = network.examples(inputs)?;
+        let seeds = network.seeds(target, inputs)?;
+        let spec = PassSpec {
+            table: Some(&*self.table),
+            from: seeds.from,
+            wanted: network.graph().inputs().to_vec(),
+            captures: vec![seeds.from],
+        };
+        let mut maps = zeros_like(inputs);
+        let mut values = Vec::with_capacity(examples);
+        let mut fill = |row: usize, what: Fill, into: &mut [S]| match what {
+            Fill::Input(i) | Fill::Reference(i) => copy_example(&inputs[i], examples, row, into),
+            Fill::Seed => into.copy_from_slice(&seeds.rows[row]),
+        };
+        network.run(&spec, examples, &mut fill, &mut |n, row| {
+            values.push(seeds.value(n, row.captures[0]));
+            for (map, signal) in maps.iter_mut().zip(&row.results) {
+                example_mut(map, examples, n).copy_from_slice(signal);
+            }
+        })?;
+        let scaled = maps.into_iter().zip(inputs).map(|(map, x)| match self.scaling {
+            Scaling::None => Ok(map),
+            Scaling::Absolute => Ok(map.map(|v| if v < S::ZERO { -v } else { v })),
+            Scaling::TimesInput => map.zip(x, |m, x| m * x),
+        });
+        Ok(Attribution {
+            maps: input_maps(network.graph(), scaled.collect::<Result<_>>()?),
+            values,
+            residuals: None,
+            differences: None,
+            forward_passes: examples as u64,
+            backward_passes: examples as u64,
+            notes: Vec::new(),
+        })
+    }
+}

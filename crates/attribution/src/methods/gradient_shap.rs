@@ -1,0 +1,168 @@
+//! GradientShap, also called Expected Gradients.
+
+use super::{Method, example_mut, input_maps, zeros_like};
+use crate::engine::example;
+use crate::{Attribution, Draws, Fill, Generator, Network, PassSpec, Rules, Target};
+use voxplain_autodiff::{Composite, Gradient};
+use voxplain_tensor::{Error, Result, Scalar, Tensor};
+
+/// Which baseline row and which point of the path each draw takes; indexed `[draw][example]`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ShapDraws {
+    /// So many draws from a seed.
+    Seeded {
+        /// The seed.
+        seed: u64,
+        /// The number of draws.
+        draws: usize,
+    },
+    /// Injected.
+    Given {
+        /// Rows of the baselines.
+        baseline: Vec<Vec<usize>>,
+        /// Positions in `[0, 1]`.
+        alpha: Vec<Vec<f64>>,
+    },
+}
+
+/// GradientShap / Expected Gradients (Erion et al., "Improving performance of deep learning models with axiomatic
+/// attribution priors and expected gradients", Nature Machine Intelligence 2021; Lundberg & Lee 2017): the mean over
+/// draws of `(x' - b) * dF/dx at a x' + (1 - a) b`, with `x' = x + noise`, b a random row of the baselines and a
+/// uniform. A draw takes **one** row number and one a for all inputs, so that modalities stay paired.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GradientShap<S> {
+    /// One tensor `[M, ...]` per input; row m of all inputs belongs together.
+    pub baselines: Vec<Tensor<S>>,
+    /// Rows and positions.
+    pub draws: ShapDraws,
+    /// Noise on the inputs, with as many draws; `None` for none.
+    pub noise: Option<Draws<S>>,
+}
+
+impl<S: Scalar> GradientShap<S> {
+    /// Draw `k` of example `n`: baseline row and position.
+    fn draw(&self, rows: usize, k: usize, n: usize) -> (usize, f64) {
+        match &self.draws {
+            ShapDraws::Seeded { seed, .. } => {
+                // Streams above those of the noise, which are the input numbers.
+                let row = Generator::new(*seed, u32::MAX - 1).below(rows, k as u32, n as u64);
+                (row, Generator::new(*seed, u32::MAX).uniform(k as u32, n as u64))
+            }
+            ShapDraws::Given { baseline, alpha } => (baseline[k][n], alpha[k][n]),
+        }
+    }
+
+    fn check(&self, inputs: &[Tensor<S>], examples: usize) -> Result<(usize, usize)> {
+        if self.baselines.len() != inputs.len() {
+            return Err(Error::invalid(format!(
+                "{} baselines for {} inputs",
+                self.baselines.len(),
+                inputs.len()
+            )));
+        }
+        let rows = |i: usize| self.baselines[i].data().len() / (inputs[i].data().len() / examples);
+        let count = rows(0);
+        for (i, (b, x)) in self.baselines.iter().zip(inputs).enumerate() {
+            let whole = b.data().len() % (x.data().len() / examples) == 0;
+            if b.shape()[1..] != x.shape()[1..] || !whole || rows(i) != count || count == 0 {
+                return Err(Error::invalid(format!(
+                    "baselines of input {i} have shape {}; [rows, {:?}] with the same rows for all inputs expected",
+                    b.shape(),
+                    &x.shape()[1..]
+                )));
+            }
+        }
+        let draws = match &self.draws {
+            ShapDraws::Seeded { draws, .. } => *draws,
+            ShapDraws::Given { baseline, alpha } => {
+                let fits = |n: usize, m: usize| n == examples && m == examples;
+                let rows_fit = baseline.iter().zip(alpha).all(|(b, a)| fits(b.len(), a.len()));
+                if baseline.len() != alpha.len()
+                    || !rows_fit
+                    || baseline.iter().flatten().any(|&r| r >= count)
+                {
+                    return Err(Error::invalid(
+                        "given draws must be [draws][examples] with valid baseline rows",
+                    ));
+                }
+                baseline.len()
+            }
+        };
+        if let Some(noise) = &self.noise {
+            noise.check(inputs)?;
+            if noise.count() != draws {
+                return Err(Error::invalid(format!("{} draws of noise for {draws} draws", noise.count())));
+            }
+        }
+        if draws == 0 {
+            return Err(Error::invalid("at least one draw is needed"));
+        }
+        Ok((draws, count))
+    }
+}
+
+impl<S: Scalar> Method<S> for GradientShap<S> {
+    fn name(&self) -> &'static str {
+        "gradient_shap"
+    }
+
+    fn attribute(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+    ) -> Result<Attribution<S>> {
+        let examples = network.examples(inputs)?;
+        let (draws, rows) = self.check(inputs, examples)?;
+        let seeds = network.seeds(target, inputs)?;
+        let values = super::integrated_gradients::values(network, inputs, &seeds)?;
+        let table = Rules { name: String::from("gradient"), composite: Composite::everywhere(Gradient) };
+        let wanted = network.graph().inputs().to_vec();
+        let spec = PassSpec { table: Some(&table), from: seeds.from, wanted, captures: Vec::new() };
+        let noisy = |i: usize, k: usize, n: usize| {
+            let mut x = example(&inputs[i], examples, n).to_vec();
+            if let Some(noise) = &self.noise {
+                noise.add(k, i, n, &mut x);
+            }
+            x
+        };
+        let mut maps = zeros_like(inputs);
+        let mut fill = |row: usize, what: Fill, into: &mut [S]| {
+            let (k, n) = (row % draws, row / draws);
+            match what {
+                Fill::Input(i) | Fill::Reference(i) => {
+                    let (r, alpha) = self.draw(rows, k, n);
+                    let (alpha, rest) = (S::from_f64(alpha), S::from_f64(1.0 - alpha));
+                    let b = example(&self.baselines[i], rows, r);
+                    for ((v, x), &b) in into.iter_mut().zip(noisy(i, k, n)).zip(b) {
+                        *v = alpha * x + rest * b;
+                    }
+                }
+                Fill::Seed => into.copy_from_slice(&seeds.rows[n]),
+            }
+        };
+        network.run(&spec, draws * examples, &mut fill, &mut |row, out| {
+            let (k, n) = (row % draws, row / draws);
+            let b = self.draw(rows, k, n).0;
+            for (i, (map, gradient)) in maps.iter_mut().zip(&out.results).enumerate() {
+                let b = example(&self.baselines[i], rows, b);
+                let x = noisy(i, k, n);
+                let sum = example_mut(map, examples, n);
+                for (((s, &g), x), &b) in sum.iter_mut().zip(*gradient).zip(x).zip(b) {
+                    *s += g * (x - b);
+                }
+            }
+        })?;
+        let share = S::from_f64(1.0 / draws as f64);
+        let maps = maps.into_iter().map(|m| m.map(|v| v * share)).collect();
+        Ok(Attribution {
+            maps: input_maps(network.graph(), maps),
+            values,
+            residuals: None,
+            differences: None,
+            forward_passes: ((draws + 1) * examples) as u64,
+            backward_passes: (draws * examples) as u64,
+            notes: vec![String::from("complete only in expectation over baselines and positions")],
+        })
+    }
+}

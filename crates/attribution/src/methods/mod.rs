@@ -1,0 +1,57 @@
+//! The methods, one file each. A method is plain parameters and an `attribute` that speaks to a [`Network`].
+
+mod baseline;
+mod cam;
+mod deeplift;
+mod gradient;
+mod gradient_shap;
+mod guided_grad_cam;
+mod integrated_gradients;
+mod smooth;
+
+pub use baseline::Baseline;
+pub use cam::{Cam, CamWeights};
+pub use deeplift::{DeepLift, DeepLiftShap};
+pub use gradient::{Backward, Scaling};
+pub use gradient_shap::{GradientShap, ShapDraws};
+pub use guided_grad_cam::GuidedGradCam;
+pub use integrated_gradients::{IntegratedGradients, Steps};
+pub use smooth::{Smooth, Statistic};
+
+use crate::{Attribution, Grid, Map, Network, Target};
+use voxplain_graph::Graph;
+use voxplain_tensor::{Result, Scalar, Tensor};
+
+/// An attribution method with its parameters.
+pub trait Method<S: Scalar>: Send + Sync {
+    /// The name, as in requests and file names.
+    fn name(&self) -> &'static str;
+
+    /// Explains `target` for every example of `inputs` (one tensor per graph input, examples in front).
+    ///
+    /// # Errors
+    /// Inputs, target or parameters do not fit the network, or the device failed.
+    fn attribute(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+    ) -> Result<Attribution<S>>;
+}
+
+/// Zero maps of the inputs' shapes.
+fn zeros_like<S: Scalar>(inputs: &[Tensor<S>]) -> Vec<Tensor<S>> {
+    inputs.iter().map(|x| Tensor::zeros(x.shape())).collect()
+}
+
+/// Tensors on the input grids as maps.
+fn input_maps<S>(graph: &Graph, tensors: Vec<Tensor<S>>) -> Vec<Map<S>> {
+    let name = |i: usize| graph.value(graph.inputs()[i]).name.clone();
+    tensors.into_iter().enumerate().map(|(i, values)| Map { grid: Grid::Input(name(i)), values }).collect()
+}
+
+/// The part of `tensor` that belongs to example `n` of `examples`, to change.
+fn example_mut<S: Scalar>(tensor: &mut Tensor<S>, examples: usize, n: usize) -> &mut [S] {
+    let length = tensor.data().len() / examples;
+    &mut tensor.data_mut()[n * length..(n + 1) * length]
+}

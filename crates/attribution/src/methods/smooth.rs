@@ -1,0 +1,129 @@
+//! SmoothGrad, SmoothGrad-squared and VarGrad over any method.
+
+use super::Method;
+use crate::{Attribution, Draws, Grid, Map, Network, Target};
+use voxplain_tensor::{Error, Result, Scalar, Tensor};
+
+/// What is computed over the draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statistic {
+    /// The mean: SmoothGrad.
+    Mean,
+    /// The mean of squares: SmoothGrad-squared.
+    MeanOfSquares,
+    /// The population variance: VarGrad.
+    Variance,
+}
+
+/// The statistic of a method's maps under Gaussian noise on the inputs. SmoothGrad: Smilkov et al., "SmoothGrad:
+/// removing noise by adding noise", arXiv 1706.03825, 2017; SmoothGrad-squared: Hooker et al., NeurIPS 2019; VarGrad:
+/// Adebayo et al., ICLR workshop 2018. The noise's standard deviation is absolute, in input units.
+pub struct Smooth<S> {
+    /// The method that is repeated. Its own baselines and draws stay as they are.
+    pub base: Box<dyn Method<S>>,
+    /// The noise.
+    pub draws: Draws<S>,
+    /// What is computed.
+    pub statistic: Statistic,
+}
+
+impl<S: Scalar> Smooth<S> {
+    fn noisy(&self, draw: usize, inputs: &[Tensor<S>], examples: usize) -> Vec<Tensor<S>> {
+        let mut noisy = inputs.to_vec();
+        for (i, tensor) in noisy.iter_mut().enumerate() {
+            for n in 0..examples {
+                self.draws.add(draw, i, n, super::example_mut(tensor, examples, n));
+            }
+        }
+        noisy
+    }
+}
+
+impl<S: Scalar> Method<S> for Smooth<S> {
+    fn name(&self) -> &'static str {
+        match self.statistic {
+            Statistic::Mean => "smoothgrad",
+            Statistic::MeanOfSquares => "smoothgrad_sq",
+            Statistic::Variance => "vargrad",
+        }
+    }
+
+    fn attribute(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+    ) -> Result<Attribution<S>> {
+        let examples = network.examples(inputs)?;
+        self.draws.check(inputs)?;
+        // The class is chosen once, on the clean inputs.
+        let target = network.settle(target, inputs)?;
+        let seeds = target.resolve::<S>(network.graph(), examples)?;
+        let values = super::integrated_gradients::values(network, inputs, &seeds)?;
+        let (mut forward, mut backward) = (examples as u64, 0);
+        let mut sums: Vec<Moments> = Vec::new();
+        for draw in 0..self.draws.count() {
+            let part = self.base.attribute(network, &self.noisy(draw, inputs, examples), &target)?;
+            forward += part.forward_passes;
+            backward += part.backward_passes;
+            if sums.is_empty() {
+                sums = part.maps.iter().map(Moments::new).collect();
+            }
+            sums.iter_mut().zip(&part.maps).for_each(|(s, m)| s.add(&m.values));
+        }
+        if sums.is_empty() {
+            return Err(Error::invalid("at least one draw is needed"));
+        }
+        let maps = sums.iter().map(|s| s.map(self.statistic)).collect::<Result<_>>()?;
+        let name = self.base.name();
+        Ok(Attribution {
+            maps,
+            values,
+            residuals: None,
+            differences: None,
+            forward_passes: forward,
+            backward_passes: backward,
+            notes: vec![format!("over {} draws of {name}", self.draws.count())],
+        })
+    }
+}
+
+/// Running mean and sum of squared deviations per element (Welford), in double precision so that a variance never comes
+/// out negative.
+struct Moments {
+    grid: Grid,
+    sizes: Vec<usize>,
+    mean: Vec<f64>,
+    deviations: Vec<f64>,
+    count: f64,
+}
+
+impl Moments {
+    fn new<S: Scalar>(map: &Map<S>) -> Self {
+        let n = map.values.data().len();
+        let sizes = map.values.shape().to_vec();
+        Self { grid: map.grid.clone(), sizes, mean: vec![0.0; n], deviations: vec![0.0; n], count: 0.0 }
+    }
+
+    fn add<S: Scalar>(&mut self, values: &Tensor<S>) {
+        self.count += 1.0;
+        for ((mean, deviation), value) in self.mean.iter_mut().zip(&mut self.deviations).zip(values.data()) {
+            let before = value.to_f64() - *mean;
+            *mean += before / self.count;
+            *deviation += before * (value.to_f64() - *mean);
+        }
+    }
+
+    fn map<S: Scalar>(&self, statistic: Statistic) -> Result<Map<S>> {
+        let value = |(&mean, &deviation): (&f64, &f64)| {
+            let variance = deviation / self.count;
+            S::from_f64(match statistic {
+                Statistic::Mean => mean,
+                Statistic::MeanOfSquares => variance + mean * mean,
+                Statistic::Variance => variance,
+            })
+        };
+        let data = self.mean.iter().zip(&self.deviations).map(value).collect();
+        Ok(Map { grid: self.grid.clone(), values: Tensor::new(&self.sizes, data)? })
+    }
+}
