@@ -367,9 +367,9 @@ fn run_rows<D: Device>(
         take(
             start + row,
             &Row {
-                results: part(&results),
-                captures: part(&captures),
-                reference_captures: part(&references),
+                results: row_of(&results, count, row),
+                captures: row_of(&captures, count, row),
+                reference_captures: row_of(&references, count, row),
             },
         );
     }

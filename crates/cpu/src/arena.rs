@@ -1,0 +1,118 @@
+//! The memory of a session: one aligned block, seen through typed views of the places that the planner gave to values.
+
+use voxplain_autodiff::{DType, Plan, Slot, Storage};
+use voxplain_tensor::{Error, Result};
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// A 64-byte aligned block of memory.
+pub(crate) struct Arena {
+    lines: Vec<Line>,
+}
+
+impl Arena {
+    /// `bytes` bytes of zeros.
+    pub fn new(bytes: usize) -> Result<Self> {
+        let count = bytes.div_ceil(size_of::<Line>());
+        let mut lines = Vec::new();
+        lines
+            .try_reserve_exact(count)
+            .map_err(|_| Error::limit(format!("{bytes} bytes of memory for the plan cannot be had")))?;
+        lines.resize(count, Line([0; 64]));
+        Ok(Self { lines })
+    }
+
+    /// A view for running steps. Exclusive access to the arena is what makes the views below sound.
+    pub fn view(&mut self) -> View {
+        View { base: self.lines.as_mut_ptr().cast(), bytes: self.lines.len() * size_of::<Line>() }
+    }
+
+    /// Elements of a value of reals.
+    pub fn reals(&self, offset: usize, count: usize) -> &[f32] {
+        let bytes = self.lines.len() * size_of::<Line>();
+        assert!(offset % 4 == 0 && offset + count * 4 <= bytes, "a value lies outside the arena");
+        // SAFETY: the range was just checked to lie inside the allocation, the base is 64-byte aligned and the offset a
+        // multiple of 4, every bit pattern is a valid f32, and `&self` rules out writers.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast::<u8>().add(offset).cast(), count) }
+    }
+}
+
+/// Access to the places of an arena while a step runs.
+#[derive(Clone, Copy)]
+pub(crate) struct View {
+    base: *mut u8,
+    bytes: usize,
+}
+
+impl View {
+    fn place<T>(&self, offset: usize, count: usize) -> *mut T {
+        let fits = offset % align_of::<T>() == 0
+            && count
+                .checked_mul(size_of::<T>())
+                .and_then(|n| n.checked_add(offset))
+                .is_some_and(|n| n <= self.bytes);
+        assert!(fits, "a value lies outside the arena");
+        // SAFETY: the offset was just checked to lie inside the allocation.
+        unsafe { self.base.add(offset).cast() }
+    }
+
+    /// A place to read.
+    ///
+    /// # Safety
+    /// No exclusive view of an overlapping place is alive.
+    pub unsafe fn read<'a, T: Plain>(&self, offset: usize, count: usize) -> &'a [T] {
+        // SAFETY: `place` checks range and alignment, `Plain` types have no invalid bit patterns, the caller rules out
+        // writers; the arena outlives the step.
+        unsafe { std::slice::from_raw_parts(self.place(offset, count), count) }
+    }
+
+    /// A place to write.
+    ///
+    /// # Safety
+    /// No other view of an overlapping place is alive.
+    pub unsafe fn write<'a, T: Plain>(&self, offset: usize, count: usize) -> &'a mut [T] {
+        // SAFETY: as for `read`, and the caller rules out every other view.
+        unsafe { std::slice::from_raw_parts_mut(self.place(offset, count), count) }
+    }
+}
+
+/// Types for which every bit pattern is a value.
+///
+/// # Safety
+/// Implementors have no padding and no invalid bit patterns.
+pub(crate) unsafe trait Plain: Copy {
+    /// The planned type.
+    const DTYPES: &'static [DType];
+}
+
+// SAFETY: every bit pattern is an f32.
+unsafe impl Plain for f32 {
+    const DTYPES: &'static [DType] = &[DType::Real];
+}
+// SAFETY: every bit pattern is a u8.
+unsafe impl Plain for u8 {
+    const DTYPES: &'static [DType] = &[DType::Byte, DType::Bits];
+}
+// SAFETY: every bit pattern is a u32.
+unsafe impl Plain for u32 {
+    const DTYPES: &'static [DType] = &[DType::Index];
+}
+
+/// Offset and number of elements of type `T` of a value in the arena.
+pub(crate) fn place<T: Plain>(plan: &Plan, slot: Slot) -> Result<(usize, usize)> {
+    let info = plan.slot(slot);
+    let Storage::Arena(offset) = info.storage else {
+        return Err(Error::internal(format!("value {} has no place in the arena", info.label)));
+    };
+    if !T::DTYPES.contains(&info.dtype) {
+        return Err(Error::internal(format!(
+            "value {} has another element type than its kernel expects",
+            info.label
+        )));
+    }
+    let elements = info.shape.elements();
+    let count = if info.dtype == DType::Bits { elements.div_ceil(8) } else { elements };
+    Ok((offset, count))
+}

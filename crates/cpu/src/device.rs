@@ -1,0 +1,239 @@
+//! The device: prepares memory, moves values, and sends each step to its kernel.
+
+use crate::arena::{Arena, Plain, View, place};
+use crate::isa::Isa;
+use crate::kernels as k;
+use crate::parallel::Pool;
+use std::sync::Arc;
+use voxplain_autodiff::{DType, Device, Kernel, Plan, Slot, Step, Storage};
+use voxplain_tensor::{Error, Result};
+
+/// The CPU with an instruction set and a number of threads.
+///
+/// ```
+/// use voxplain_cpu::{Cpu, Isa};
+/// let cpu = Cpu::best();
+/// let plain = Cpu::with_isa(Isa::Scalar).expect("every machine has it");
+/// # let _ = (cpu, plain);
+/// ```
+pub struct Cpu {
+    isa: Isa,
+    pool: Pool,
+    name: String,
+}
+
+impl Cpu {
+    /// The best instruction set of this machine, on all its cores (on one if threads cannot be started).
+    pub fn best() -> Self {
+        Self::build(Isa::best(), 0).unwrap_or_else(|_| Self::single(Isa::Scalar))
+    }
+
+    /// A given instruction set on all cores, if this machine has it.
+    pub fn with_isa(isa: Isa) -> Option<Self> {
+        isa.is_available().then(|| Self::build(isa, 0).unwrap_or_else(|_| Self::single(isa)))
+    }
+
+    /// The same on `threads` threads, 0 for all cores.
+    ///
+    /// # Errors
+    /// The threads cannot be started.
+    pub fn with_threads(self, threads: usize) -> Result<Self> {
+        Self::build(self.isa, threads)
+    }
+
+    /// The number of threads.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    fn build(isa: Isa, threads: usize) -> Result<Self> {
+        let pool = Pool::new(threads)?;
+        let name = format!("cpu ({}, {} threads)", isa.name(), pool.threads());
+        Ok(Self { isa, pool, name })
+    }
+
+    fn single(isa: Isa) -> Self {
+        Self { isa, pool: Pool::single(), name: format!("cpu ({}, 1 thread)", isa.name()) }
+    }
+}
+
+/// The memory of one session.
+pub struct CpuMemory {
+    plan: Arc<Plan>,
+    arena: Arena,
+}
+
+/// The operands of a step.
+struct Operands<'a> {
+    plan: &'a Plan,
+    view: View,
+    step: &'a Step,
+}
+
+impl<'a> Operands<'a> {
+    fn slot(&self, i: usize) -> Result<Slot> {
+        self.step.reads.get(i).copied().ok_or_else(|| Error::internal("a step lacks an operand"))
+    }
+
+    /// Operand `i`, of reals.
+    fn real(&self, i: usize) -> Result<&'a [f32]> {
+        let slot = self.slot(i)?;
+        match self.plan.slot(slot).storage {
+            Storage::Parameter(p) => Ok(&self.plan.parameters[p].data),
+            _ => self.typed(slot),
+        }
+    }
+
+    /// Operand `i`, of another type.
+    fn coded<T: Plain>(&self, i: usize) -> Result<&'a [T]> {
+        self.typed(self.slot(i)?)
+    }
+
+    fn typed<T: Plain>(&self, slot: Slot) -> Result<&'a [T]> {
+        let (offset, count) = place::<T>(self.plan, slot)?;
+        // SAFETY: the planner gave the results of a step places that overlap none of its operands, and the only
+        // exclusive views of a running step are of its results.
+        Ok(unsafe { self.view.read(offset, count) })
+    }
+
+    /// Whether result `i` is wanted.
+    fn wants(&self, i: usize) -> Option<Slot> {
+        self.step.writes.get(i).copied().flatten()
+    }
+
+    /// Result `i`, if it is wanted.
+    fn result<T: Plain>(&self, i: usize) -> Result<Option<&'a mut [T]>> {
+        let Some(slot) = self.wants(i) else { return Ok(None) };
+        let (offset, count) = place::<T>(self.plan, slot)?;
+        // SAFETY: as above; a step takes each of its results once, and results do not overlap each other.
+        Ok(Some(unsafe { self.view.write(offset, count) }))
+    }
+
+    /// The first result, of reals.
+    fn out(&self) -> Result<&'a mut [f32]> {
+        self.result(0)?.ok_or_else(|| Error::internal("a step without a result"))
+    }
+
+    /// The type of operand `i`.
+    fn dtype(&self, i: usize) -> Result<DType> {
+        Ok(self.plan.slot(self.slot(i)?).dtype)
+    }
+}
+
+impl Device for Cpu {
+    type Scalar = f32;
+    type Memory = CpuMemory;
+
+    fn prepare(&self, plan: Arc<Plan>) -> Result<CpuMemory> {
+        let arena = Arena::new(plan.arena_bytes)?;
+        Ok(CpuMemory { plan, arena })
+    }
+
+    fn write(&self, memory: &mut CpuMemory, slot: Slot, data: &[f32]) -> Result<()> {
+        if matches!(memory.plan.slot(slot).storage, Storage::Dead) {
+            return Ok(());
+        }
+        let (offset, count) = place::<f32>(&memory.plan, slot)?;
+        if count != data.len() {
+            return Err(Error::internal("a value is written with another length"));
+        }
+        // SAFETY: `memory` is borrowed exclusively and no step runs, so no other view is alive.
+        unsafe { memory.arena.view().write::<f32>(offset, count) }.copy_from_slice(data);
+        Ok(())
+    }
+
+    fn read(&self, memory: &CpuMemory, slot: Slot, data: &mut [f32]) -> Result<()> {
+        if let Storage::Parameter(p) = memory.plan.slot(slot).storage {
+            data.copy_from_slice(&memory.plan.parameters[p].data);
+            return Ok(());
+        }
+        let (offset, count) = place::<f32>(&memory.plan, slot)?;
+        if count != data.len() {
+            return Err(Error::internal("a value is read with another length"));
+        }
+        data.copy_from_slice(memory.arena.reals(offset, count));
+        Ok(())
+    }
+
+    fn run(&self, memory: &mut CpuMemory, step: &Step) -> Result<()> {
+        let plan = memory.plan.clone();
+        let o = Operands { plan: &plan, view: memory.arena.view(), step };
+        let (pool, isa) = (&self.pool, self.isa);
+        match &step.kernel {
+            Kernel::Conv(g) => {
+                let bias = if step.reads.len() > 2 { Some(o.real(2)?) } else { None };
+                k::conv::forward(pool, isa, g, o.real(0)?, o.real(1)?, bias, o.out()?);
+            }
+            Kernel::ConvAdjoint(g) => k::conv::adjoint(pool, isa, g, o.real(0)?, o.real(1)?, o.out()?),
+            Kernel::ConvWeightAdjoint(g) => {
+                k::conv_weight::adjoint(pool, isa, g, o.real(0)?, o.real(1)?, o.out()?)
+            }
+            Kernel::MatMul(g) => k::matmul::run(pool, isa, g, o.real(0)?, o.real(1)?, o.out()?),
+            Kernel::BatchNorm(g) => {
+                let parameters = [o.real(1)?, o.real(2)?, o.real(3)?, o.real(4)?];
+                k::normalize::batch(pool, isa, g, o.real(0)?, parameters, o.out()?);
+            }
+            Kernel::BatchNormAdjoint(g) => {
+                k::normalize::batch_adjoint(pool, isa, g, o.real(0)?, o.real(1)?, o.real(2)?, o.out()?);
+            }
+            Kernel::AveragePool(g) => k::pool::average(pool, g, o.real(0)?, o.out()?),
+            Kernel::AveragePoolAdjoint(g) => k::pool::average_adjoint(pool, g, o.real(0)?, o.out()?),
+            Kernel::AxisMap(s, m) => k::axis_map::run(pool, *s, m, o.real(0)?, o.out()?),
+            Kernel::Permute(s, p) => k::movement::permute(pool, *s, p, o.real(0)?, o.out()?),
+            Kernel::Slice(g) => k::movement::slice(pool, g, o.real(0)?, o.out()?),
+            Kernel::Embed(g) => k::movement::embed(g, o.real(0)?, o.out()?),
+            Kernel::Pad(g) => k::movement::pad(pool, g, o.real(0)?, o.out()?),
+            Kernel::PadAdjoint(g) => k::movement::pad_adjoint(g, o.real(0)?, o.out()?),
+            Kernel::Concat { outer, sizes } => {
+                let parts = (0..sizes.len()).map(|i| o.real(i)).collect::<Result<Vec<_>>>()?;
+                k::movement::concat(*outer, sizes, &parts, o.out()?);
+            }
+            Kernel::Reduce(s, scale) => k::reduce::sum(pool, *s, *scale, o.real(0)?, o.out()?),
+            Kernel::Repeat(s, scale) => k::reduce::repeat(pool, *s, *scale, o.real(0)?, o.out()?),
+            Kernel::Map(f) => k::pointwise::map(pool, isa, *f, o.real(0)?, o.out()?),
+            Kernel::MapGradient(f) => k::pointwise::gradient(pool, *f, o.real(0)?, o.real(1)?, o.out()?),
+            Kernel::MapSlope(f) => {
+                k::pointwise::slope(pool, *f, [o.real(0)?, o.real(1)?, o.real(2)?], o.out()?)
+            }
+            Kernel::PositiveBits => {
+                let bits = o.result::<u8>(0)?.ok_or_else(|| Error::internal("a step without a result"))?;
+                k::bits::positive(pool, o.real(0)?, bits);
+            }
+            Kernel::Mask => k::bits::mask(pool, o.real(0)?, o.coded(1)?, o.out()?),
+            Kernel::Binary(f, g) => k::binary::run(pool, isa, *f, g, o.real(0)?, o.real(1)?, o.out()?),
+            Kernel::MaxPool(g) => match g.code() {
+                DType::Byte => k::pool::max::<u8>(pool, g, o.real(0)?, o.result(0)?, o.result(1)?),
+                _ => k::pool::max::<u32>(pool, g, o.real(0)?, o.result(0)?, o.result(1)?),
+            },
+            Kernel::MaxScatter(g) => match o.dtype(1)? {
+                DType::Byte => k::pool::scatter::<u8>(pool, g, o.real(0)?, o.coded(1)?, o.out()?),
+                _ => k::pool::scatter::<u32>(pool, g, o.real(0)?, o.coded(1)?, o.out()?),
+            },
+            Kernel::MaxGather(g) => match o.dtype(1)? {
+                DType::Byte => k::pool::gather::<u8>(pool, g, o.real(0)?, o.coded(1)?, o.out()?),
+                _ => k::pool::gather::<u32>(pool, g, o.real(0)?, o.coded(1)?, o.out()?),
+            },
+            Kernel::Normalize(s, epsilon) => {
+                k::normalize::forward(pool, *s, *epsilon, o.real(0)?, o.result(0)?, o.result(1)?);
+            }
+            Kernel::NormalizeAdjoint(s) => {
+                k::normalize::adjoint(pool, *s, [o.real(0)?, o.real(1)?, o.real(2)?], o.out()?);
+            }
+            Kernel::Softmax(s, log) => k::softmax::forward(pool, *s, *log, o.real(0)?, o.out()?),
+            Kernel::SoftmaxAdjoint(s, log) => {
+                k::softmax::adjoint(pool, *s, *log, o.real(0)?, o.real(1)?, o.out()?)
+            }
+            Kernel::Fill(value) => o.out()?.fill(*value as f32),
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
