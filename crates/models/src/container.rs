@@ -1,0 +1,123 @@
+//! The safetensors container: tensors converted on the way in, every hostile file refused with one sentence.
+
+use crate::raw::Constant;
+use safetensors::tensor::{Dtype, SafeTensors, View};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use voxplain_tensor::{Error, Result};
+
+/// The tensors and the text metadata of a safetensors file.
+///
+/// # Errors
+/// The bytes are not a safetensors file (truncated, overlapping, oversized), or a tensor has an element type that
+/// weights cannot have.
+pub fn read_tensors(bytes: &[u8]) -> Result<(BTreeMap<String, Constant>, HashMap<String, String>)> {
+    let broken = |e: safetensors::SafeTensorError| {
+        Error::invalid(format!(
+            "not a usable safetensors file ({e}); expected a complete file as safetensors 0.3 or newer writes it"
+        ))
+    };
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let file = SafeTensors::deserialize(bytes).map_err(broken)?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.tensors() {
+        let constant = convert(view.dtype(), view.shape(), view.data())
+            .map_err(|e| e.within(format!("tensor {name:?}")))?;
+        tensors.insert(name, constant);
+    }
+    Ok((tensors, metadata))
+}
+
+fn words<const N: usize>(data: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
+    data.chunks_exact(N).filter_map(|c| c.try_into().ok())
+}
+
+fn convert(dtype: Dtype, shape: &[usize], data: &[u8]) -> Result<Constant> {
+    let shape = shape.to_vec();
+    let float = |data: Vec<f32>, shape: Vec<usize>| Ok(Constant::Float { shape, data });
+    match dtype {
+        Dtype::F32 => float(words(data).map(f32::from_le_bytes).collect(), shape),
+        Dtype::F64 => float(words(data).map(|b| f64::from_le_bytes(b) as f32).collect(), shape),
+        Dtype::F16 => float(words(data).map(|b| half::f16::from_le_bytes(b).to_f32()).collect(), shape),
+        Dtype::BF16 => float(words(data).map(|b| half::bf16::from_le_bytes(b).to_f32()).collect(), shape),
+        Dtype::I64 => Ok(Constant::Int { shape, data: words(data).map(i64::from_le_bytes).collect() }),
+        Dtype::I32 => {
+            Ok(Constant::Int { shape, data: words(data).map(|b| i64::from(i32::from_le_bytes(b))).collect() })
+        }
+        Dtype::BOOL | Dtype::U8 => {
+            Ok(Constant::Int { shape, data: data.iter().map(|&b| i64::from(b)).collect() })
+        }
+        other => Err(Error::unsupported(format!(
+            "element type {other:?}; F32, F16, BF16, F64, I64 or I32 expected"
+        ))),
+    }
+}
+
+struct Bytes<'a> {
+    dtype: Dtype,
+    shape: &'a [usize],
+    data: Vec<u8>,
+}
+
+impl View for Bytes<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.data)
+    }
+    fn data_len(&self) -> usize {
+        self.data.len()
+    }
+}
+
+/// A safetensors file with these tensors and this text metadata; the same input gives the same bytes.
+///
+/// # Errors
+/// The container library refuses the tensors.
+pub fn write_tensors(tensors: &BTreeMap<String, Constant>, metadata: &[(&str, String)]) -> Result<Vec<u8>> {
+    let view = |constant: &'_ Constant| match constant {
+        Constant::Float { data, .. } => {
+            (Dtype::F32, data.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())
+        }
+        Constant::Int { data, .. } => (Dtype::I64, data.iter().flat_map(|v| v.to_le_bytes()).collect()),
+    };
+    let views: Vec<(&String, Bytes<'_>)> = tensors
+        .iter()
+        .map(|(name, constant)| {
+            let (dtype, data) = view(constant);
+            (name, Bytes { dtype, shape: constant.shape(), data })
+        })
+        .collect();
+    // A map of one entry has one order; more keys are joined into one JSON header by the library in arbitrary order,
+    // so the metadata is written by us into a copy of the header.
+    let plain = safetensors::serialize(views, None)
+        .map_err(|e| Error::internal(format!("the safetensors library refused the tensors: {e}")))?;
+    with_metadata(&plain, metadata)
+}
+
+/// Puts sorted metadata in front of the tensors of a header.
+fn with_metadata(file: &[u8], metadata: &[(&str, String)]) -> Result<Vec<u8>> {
+    let bad = || Error::internal("the safetensors library wrote a header that cannot be read back");
+    let length = file.first_chunk::<8>().map(|b| u64::from_le_bytes(*b) as usize).ok_or_else(bad)?;
+    let header = file.get(8..8 + length).and_then(|h| std::str::from_utf8(h).ok()).ok_or_else(bad)?;
+    let tensors = header.trim().strip_prefix('{').ok_or_else(bad)?;
+    let pairs: Vec<String> = metadata.iter().map(|(k, v)| format!("{}:{}", quoted(k), quoted(v))).collect();
+    let separator = if tensors.trim() == "}" { "" } else { "," };
+    let mut joined = format!("{{\"__metadata__\":{{{}}}{separator}{tensors}", pairs.join(","));
+    while joined.len() % 8 != 0 {
+        joined.push(' ');
+    }
+    let mut out = (joined.len() as u64).to_le_bytes().to_vec();
+    out.extend_from_slice(joined.as_bytes());
+    out.extend_from_slice(&file[8 + length..]);
+    Ok(out)
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

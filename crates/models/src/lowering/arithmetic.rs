@@ -1,0 +1,55 @@
+//! Arithmetic of two operands; with one known number it is a straight line.
+
+use super::{Lowering, Value};
+use crate::raw::{Constant, RawNode};
+use voxplain_graph::Op;
+use voxplain_graph::ops::{Binary, Pointwise};
+use voxplain_tensor::{Error, Result};
+
+impl Lowering {
+    pub(super) fn arithmetic(&mut self, name: &str, node: &RawNode) -> Result<Value> {
+        let op = match node.op.as_str() {
+            "Add" => Binary::Add,
+            "Sub" => Binary::Sub,
+            "Mul" => Binary::Mul,
+            _ => Binary::Div,
+        };
+        if let Some(c) = self.number_for(node, 1, 0)? {
+            let (scale, shift) = match op {
+                Binary::Add => (1.0, c),
+                Binary::Sub => (1.0, -c),
+                Binary::Mul => (c, 0.0),
+                Binary::Div if c == 0.0 => return Err(Error::invalid("division by the constant 0")),
+                Binary::Div => (1.0 / c, 0.0),
+            };
+            let x = self.operand(node, 0)?;
+            return self.add(name, Op::Pointwise(Pointwise::Affine { scale, shift }), &[x]);
+        }
+        if let Some(c) = self.number_for(node, 0, 1)? {
+            let mut x = self.operand(node, 1)?;
+            let (scale, shift) = match op {
+                Binary::Add => (1.0, c),
+                Binary::Sub => (-1.0, c),
+                Binary::Mul => (c, 0.0),
+                Binary::Div => {
+                    x = self.builder.node(
+                        &format!("{name}.reciprocal"),
+                        Op::Pointwise(Pointwise::Reciprocal),
+                        &[x],
+                    )?;
+                    (c, 0.0)
+                }
+            };
+            return self.add(name, Op::Pointwise(Pointwise::Affine { scale, shift }), &[x]);
+        }
+        let inputs = [self.operand(node, 0)?, self.operand(node, 1)?];
+        self.add(name, Op::Binary(op), &inputs)
+    }
+
+    /// Operand `i` if it is one known number that does not enlarge the shape of operand `other`.
+    fn number_for(&self, node: &RawNode, i: usize, other: usize) -> Result<Option<f64>> {
+        let Some(Constant::Float { shape, data }) = self.known(node, i) else { return Ok(None) };
+        let rank = self.shape(node, other)?.rank();
+        Ok((data.len() == 1 && shape.len() <= rank).then(|| f64::from(data[0])))
+    }
+}

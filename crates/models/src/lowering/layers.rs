@@ -1,0 +1,113 @@
+//! Convolutions, normalisations and matrix products.
+
+use super::windows::Windows;
+use super::{Lowering, Value, axis, refuse_unless, sizes};
+use crate::raw::{Constant, RawNode};
+use voxplain_graph::Op;
+use voxplain_graph::ops::{ConvAttributes, ConvTransposeAttributes, GemmAttributes};
+use voxplain_tensor::{Error, Result};
+
+impl Lowering {
+    pub(super) fn convolution(&mut self, name: &str, node: &RawNode) -> Result<Value> {
+        let (x, w) = (self.shape(node, 0)?, self.shape(node, 1)?);
+        let kernel = w.get(2..).unwrap_or(&[]).to_vec();
+        if let Some(stated) = node.ints("kernel_shape")? {
+            if sizes(&stated, "kernel_shape")? != kernel {
+                return Err(Error::invalid(format!(
+                    "kernel_shape {stated:?} and weights of shape {w} differ"
+                )));
+            }
+        }
+        let windows = Windows::of(node, x, &kernel)?;
+        let groups = usize::try_from(node.int("group", 1)?).unwrap_or(0);
+        let conv = ConvAttributes {
+            strides: windows.strides,
+            pads_begin: windows.pads_begin,
+            pads_end: windows.pads_end,
+            dilations: windows.dilations,
+            groups,
+        };
+        let inputs = self.operands(node)?;
+        if node.op == "Conv" {
+            return self.add(name, Op::Conv(conv), &inputs);
+        }
+        if node.ints("output_shape")?.is_some()
+            || !["NOTSET", ""].contains(&node.text("auto_pad", "NOTSET")?.as_str())
+        {
+            return Err(Error::unsupported(
+                "output_shape and auto_pad are not supported; give pads and output_padding",
+            ));
+        }
+        let output_padding = node
+            .ints("output_padding")?
+            .map_or_else(|| Ok(vec![0; kernel.len()]), |p| sizes(&p, "output_padding"))?;
+        self.add(name, Op::ConvTranspose(ConvTransposeAttributes { conv, output_padding }), &inputs)
+    }
+
+    pub(super) fn normalization(&mut self, name: &str, node: &RawNode) -> Result<Value> {
+        let epsilon = node.float("epsilon", 1e-5)?;
+        let x = self.shape(node, 0)?;
+        let channels = x.get(1).copied().unwrap_or(1);
+        if node.outputs.iter().skip(1).any(|o| !o.is_empty()) {
+            return Err(Error::unsupported("further results (statistics) are not supported"));
+        }
+        let op = match node.op.as_str() {
+            "BatchNormalization" => {
+                refuse_unless(node, "training_mode", 0)?;
+                Op::BatchNormalization { epsilon }
+            }
+            "InstanceNormalization" => Op::GroupNormalization { groups: channels, epsilon },
+            "GroupNormalization" => {
+                let groups = usize::try_from(node.int("num_groups", 0)?).unwrap_or(0);
+                return self.group_normalization(name, node, groups, epsilon, channels);
+            }
+            _ => Op::LayerNormalization { axis: axis(node.int("axis", -1)?, x.rank())?, epsilon },
+        };
+        let inputs = self.operands(node)?;
+        self.add(name, op, &inputs)
+    }
+
+    /// Opset 18 has one scale per group, opset 21 one per channel.
+    fn group_normalization(
+        &mut self,
+        name: &str,
+        node: &RawNode,
+        groups: usize,
+        epsilon: f64,
+        channels: usize,
+    ) -> Result<Value> {
+        let mut inputs = vec![self.operand(node, 0)?];
+        for i in 1..3 {
+            let constant = self.known(node, i).cloned();
+            let Some(Constant::Float { data, .. }) = constant else {
+                return Err(Error::unsupported("scale and bias must be weights"));
+            };
+            if data.len() == channels || data.is_empty() || channels % data.len() != 0 {
+                inputs.push(self.operand(node, i)?);
+            } else {
+                let each = channels / data.len();
+                let spread = data.iter().flat_map(|&v| std::iter::repeat_n(v, each)).collect();
+                inputs.push(self.new_parameter(
+                    &format!("{name}.per_channel.{i}"),
+                    vec![channels],
+                    spread,
+                )?);
+            }
+        }
+        self.add(name, Op::GroupNormalization { groups, epsilon }, &inputs)
+    }
+
+    pub(super) fn matrix(&mut self, name: &str, node: &RawNode) -> Result<Value> {
+        let inputs = self.operands(node)?;
+        if node.op == "MatMul" {
+            return self.add(name, Op::MatMul, &inputs);
+        }
+        let attributes = GemmAttributes {
+            alpha: node.float("alpha", 1.0)?,
+            beta: node.float("beta", 1.0)?,
+            transpose_a: node.int("transA", 0)? != 0,
+            transpose_b: node.int("transB", 0)? != 0,
+        };
+        self.add(name, Op::Gemm(attributes), &inputs)
+    }
+}

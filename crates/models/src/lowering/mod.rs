@@ -1,0 +1,277 @@
+//! From ONNX-like nodes to the verified graph, one file per family of operators.
+//!
+//! Shapes are those of one example: a free or literal batch of 1 becomes the leading axis that plans multiply. Shape
+//! arithmetic on whole numbers is computed here and leaves no nodes.
+
+mod activations;
+mod arithmetic;
+mod folding;
+mod layers;
+mod movement;
+mod pooling;
+mod resize;
+mod windows;
+
+use crate::raw::{Attribute, Constant, RawGraph, RawNode};
+use std::collections::HashMap;
+use voxplain_graph::ops::SUPPORTED;
+use voxplain_graph::{Graph, GraphBuilder, Op, ValueId};
+use voxplain_tensor::{Error, Result, Shape};
+
+/// A named value during lowering.
+#[derive(Clone, Debug)]
+enum Value {
+    /// A value of the graph.
+    Graph(ValueId),
+    /// Known now; weights become parameters when an operator uses them.
+    Known(Constant),
+}
+
+/// The state of a lowering.
+pub(crate) struct Lowering {
+    builder: GraphBuilder,
+    values: HashMap<String, Value>,
+    parameters: HashMap<String, ValueId>,
+}
+
+/// Builds the graph.
+///
+/// # Errors
+/// A node uses an unknown value or operator, or does not fit its operands; the message names the node.
+pub(crate) fn lower(raw: &RawGraph) -> Result<Graph> {
+    let mut state =
+        Lowering { builder: GraphBuilder::new(), values: HashMap::new(), parameters: HashMap::new() };
+    for (name, constant) in &raw.constants {
+        state.values.insert(name.clone(), Value::Known(constant.clone()));
+    }
+    for (name, sizes) in raw.inputs.iter().filter(|(name, _)| !raw.constants.contains_key(name)) {
+        let id = state.builder.input(name, &example_sizes(name, sizes)?)?;
+        state.values.insert(name.clone(), Value::Graph(id));
+    }
+    for node in &raw.nodes {
+        if node.outputs.iter().any(|o| !o.is_empty() && state.values.contains_key(o)) {
+            return Err(Error::invalid(format!("node {:?} makes a value that exists already", node.name)));
+        }
+        let label = state.label(node);
+        let value = state.node(&label, node).map_err(|e| {
+            if e.message().starts_with("node ") {
+                e
+            } else {
+                e.within(format!("node {label:?} ({})", node.op))
+            }
+        })?;
+        state.values.insert(String::from(node.output()), value);
+    }
+    let outputs = raw.outputs.iter().map(|name| match state.values.get(name) {
+        Some(Value::Graph(id)) => Ok(*id),
+        Some(Value::Known(_)) => Err(Error::invalid(format!("output {name:?} does not depend on any input"))),
+        None => Err(Error::invalid(format!("output {name:?} is made by no node"))),
+    });
+    let outputs: Vec<ValueId> = outputs.collect::<Result<_>>()?;
+    state.builder.finish(&outputs)
+}
+
+/// The sizes of one example: a free or zero batch becomes 1.
+fn example_sizes(name: &str, sizes: &[i64]) -> Result<Vec<usize>> {
+    let size = |(i, &s): (usize, &i64)| match s {
+        s if s > 0 => Ok(s as usize),
+        _ if i == 0 => Ok(1),
+        _ => Err(Error::unsupported(format!(
+            "input {name:?} has a free size on axis {i}; export with fixed spatial sizes"
+        ))),
+    };
+    sizes.iter().enumerate().map(size).collect()
+}
+
+impl Lowering {
+    /// The name that users give to a node: its own, or that of its result.
+    fn label(&self, node: &RawNode) -> String {
+        if node.name.is_empty() { String::from(node.output()) } else { node.name.clone() }
+    }
+
+    fn value(&self, name: &str) -> Result<&Value> {
+        let missing = || {
+            Error::invalid(format!(
+                "value {name:?} is made by no node before this one; the graph has a cycle, a gap or is not sorted"
+            ))
+        };
+        self.values.get(name).ok_or_else(missing)
+    }
+
+    /// Operand `i`, which must be there.
+    fn operand_name<'n>(&self, node: &'n RawNode, i: usize) -> Result<&'n str> {
+        node.input(i).ok_or_else(|| Error::invalid(format!("operand {i} is missing")))
+    }
+
+    /// Operand `i` as a graph value; a known tensor becomes a parameter.
+    fn operand(&mut self, node: &RawNode, i: usize) -> Result<ValueId> {
+        let name = self.operand_name(node, i)?;
+        match self.value(name)?.clone() {
+            Value::Graph(id) => Ok(id),
+            Value::Known(constant) => self.parameter(name, &constant),
+        }
+    }
+
+    /// All operands that are there.
+    fn operands(&mut self, node: &RawNode) -> Result<Vec<ValueId>> {
+        (0..node.inputs.len()).filter(|&i| node.input(i).is_some()).map(|i| self.operand(node, i)).collect()
+    }
+
+    fn parameter(&mut self, name: &str, constant: &Constant) -> Result<ValueId> {
+        if let Some(&id) = self.parameters.get(name) {
+            return Ok(id);
+        }
+        let Constant::Float { shape, data } = constant else {
+            return Err(Error::unsupported(format!(
+                "value {name:?} holds whole numbers where weights are expected"
+            )));
+        };
+        let id = self.builder.parameter(name, shape, data.clone())?;
+        self.parameters.insert(String::from(name), id);
+        Ok(id)
+    }
+
+    /// A parameter made here.
+    fn new_parameter(&mut self, name: &str, shape: Vec<usize>, data: Vec<f32>) -> Result<ValueId> {
+        self.parameter(name, &Constant::Float { shape, data })
+    }
+
+    /// Operand `i` if it is known now.
+    fn known(&self, node: &RawNode, i: usize) -> Option<&Constant> {
+        match self.values.get(node.input(i)?)? {
+            Value::Known(constant) => Some(constant),
+            Value::Graph(_) => None,
+        }
+    }
+
+    /// Operand `i` as whole numbers, if it is there.
+    fn known_ints(&self, node: &RawNode, i: usize) -> Result<Option<Vec<i64>>> {
+        if node.input(i).is_none() {
+            return Ok(None);
+        }
+        match self.known(node, i) {
+            Some(Constant::Int { data, .. }) => Ok(Some(data.clone())),
+            Some(Constant::Float { data, .. }) if data.is_empty() => Ok(Some(Vec::new())),
+            _ => Err(Error::unsupported(format!("operand {i} must be whole numbers known at import"))),
+        }
+    }
+
+    /// Operand `i` as one number, if it is there.
+    fn known_number(&self, node: &RawNode, i: usize) -> Result<Option<f64>> {
+        if node.input(i).is_none() {
+            return Ok(None);
+        }
+        match self.known(node, i) {
+            Some(Constant::Float { data, .. }) if data.len() == 1 => Ok(Some(f64::from(data[0]))),
+            Some(Constant::Int { data, .. }) if data.len() == 1 => Ok(Some(data[0] as f64)),
+            _ => Err(Error::unsupported(format!("operand {i} must be one number known at import"))),
+        }
+    }
+
+    /// The shape of one example of operand `i`.
+    fn shape(&self, node: &RawNode, i: usize) -> Result<Shape> {
+        match self.value(self.operand_name(node, i)?)? {
+            Value::Graph(id) => Ok(self.builder.shape(*id)),
+            Value::Known(constant) => Shape::new(constant.shape()),
+        }
+    }
+
+    /// Adds a graph node.
+    fn add(&mut self, name: &str, op: Op, inputs: &[ValueId]) -> Result<Value> {
+        Ok(Value::Graph(self.builder.node(name, op, inputs)?))
+    }
+
+    /// Lowers one node to its value.
+    fn node(&mut self, name: &str, node: &RawNode) -> Result<Value> {
+        if let Some(value) = self.fold(node)? {
+            return Ok(value);
+        }
+        match node.op.as_str() {
+            "Conv" | "ConvTranspose" => self.convolution(name, node),
+            "BatchNormalization" | "InstanceNormalization" | "GroupNormalization" | "LayerNormalization" => {
+                self.normalization(name, node)
+            }
+            "Gemm" | "MatMul" => self.matrix(name, node),
+            "MaxPool" | "AveragePool" => self.pool(name, node),
+            "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" | "ReduceMax" | "ReduceSum" => {
+                self.reduce(name, node)
+            }
+            "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(name, node),
+            "Resize" | "Upsample" => self.resize(name, node),
+            "Concat" | "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Transpose" | "Slice" | "Pad"
+            | "Expand" => self.movement(name, node),
+            "Softmax" | "LogSoftmax" => self.softmax(name, node),
+            _ => match activations::pointwise(self, node)? {
+                Some(f) => {
+                    let x = self.operand(node, 0)?;
+                    self.add(name, Op::Pointwise(f), &[x])
+                }
+                None => self.other(name, node),
+            },
+        }
+    }
+
+    fn other(&mut self, name: &str, node: &RawNode) -> Result<Value> {
+        let op = match node.op.as_str() {
+            "PRelu" => Op::PRelu,
+            "Identity" | "Dropout" => Op::Identity,
+            // A cast between floating-point types; 1, 10, 11 and 16 are ONNX's numbers for them.
+            "Cast" if [1, 10, 11, 16].contains(&node.int("to", 1)?) => Op::Identity,
+            "Where" | "Greater" => {
+                return Err(Error::unsupported(
+                    "only PyTorch's softplus may use Where and Greater; replace the selection by clipping",
+                ));
+            }
+            _ => {
+                return Err(Error::unsupported(format!(
+                    "operator {} is not supported; supported are {SUPPORTED}",
+                    node.op
+                )));
+            }
+        };
+        let inputs = if op == Op::Identity { vec![self.operand(node, 0)?] } else { self.operands(node)? };
+        self.add(name, op, &inputs)
+    }
+
+    fn softmax(&mut self, name: &str, node: &RawNode) -> Result<Value> {
+        let shape = self.shape(node, 0)?;
+        let axis = axis(node.int("axis", -1)?, shape.rank())?;
+        let x = self.operand(node, 0)?;
+        let op = if node.op == "Softmax" { Op::Softmax { axis } } else { Op::LogSoftmax { axis } };
+        self.add(name, op, &[x])
+    }
+}
+
+/// A possibly negative axis of an array of `rank` axes.
+fn axis(axis: i64, rank: usize) -> Result<usize> {
+    let positive = if axis < 0 { axis + rank as i64 } else { axis };
+    usize::try_from(positive)
+        .ok()
+        .filter(|&a| a < rank.max(1))
+        .ok_or_else(|| Error::invalid(format!("axis {axis} of data with {rank} axes")))
+}
+
+/// Possibly negative axes, sorted.
+fn axes(list: &[i64], rank: usize) -> Result<Vec<usize>> {
+    let mut all = list.iter().map(|&a| axis(a, rank)).collect::<Result<Vec<_>>>()?;
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
+}
+
+/// A list of sizes that must not be negative.
+fn sizes(list: &[i64], what: &str) -> Result<Vec<usize>> {
+    let bad = |_| Error::invalid(format!("{what} {list:?} must not be negative"));
+    list.iter().map(|&v| usize::try_from(v)).collect::<core::result::Result<_, _>>().map_err(bad)
+}
+
+/// Refuses an attribute that has any value but those that change nothing.
+fn refuse_unless(node: &RawNode, key: &str, harmless: i64) -> Result<()> {
+    match node.attributes.get(key) {
+        None => Ok(()),
+        Some(Attribute::Int(v)) if *v == harmless => Ok(()),
+        Some(other) => Err(Error::unsupported(format!(
+            "attribute {key} = {other:?} is not supported; only {harmless} is"
+        ))),
+    }
+}

@@ -1,0 +1,95 @@
+//! A network with its card, from any door.
+
+use crate::card::Card;
+use crate::container::{read_tensors, write_tensors};
+use crate::raw::RawGraph;
+use crate::{architectures, export, fusion, json, lowering, onnx};
+use std::path::Path;
+use voxplain_graph::Graph;
+use voxplain_tensor::{Error, Result};
+
+/// A network and what its numbers mean.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The network.
+    pub graph: Graph,
+    /// The card, empty where the file has none.
+    pub card: Card,
+}
+
+impl Model {
+    /// Reads a model file of our own form: safetensors with the graph (and perhaps a card) in the header.
+    ///
+    /// # Errors
+    /// The bytes are not such a file, or the network cannot be built; one sentence says why.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let (tensors, metadata) = read_tensors(bytes)?;
+        let text = metadata.get("graph").ok_or_else(|| {
+            Error::invalid(
+                "the safetensors file has no \"graph\" in its metadata; import an ONNX file or name an architecture \
+                 (--arch genenet) for a plain state dict",
+            )
+        })?;
+        let mut raw = json::parse_graph(text)?;
+        raw.constants = tensors;
+        let card = metadata.get("card").map_or_else(|| Ok(Card::default()), |c| Card::parse(c))?;
+        Ok(Self { graph: build(raw)?, card })
+    }
+
+    /// Reads an ONNX model (opset 13 to 23). Weights in files of their own are looked up in `folder`.
+    ///
+    /// # Errors
+    /// The bytes are not ONNX, or the network cannot be built; one sentence says why.
+    pub fn from_onnx(bytes: &[u8], folder: Option<&Path>) -> Result<Self> {
+        Ok(Self { graph: build(onnx::read(bytes, folder)?)?, card: Card::default() })
+    }
+
+    /// Builds a named architecture from a plain PyTorch state dict in safetensors. `spatial` is the size of the input
+    /// volume; `None` takes the cube that fits the weights.
+    ///
+    /// # Errors
+    /// The architecture is unknown, or a tensor is missing, left over or of another shape.
+    pub fn from_state_dict(architecture: &str, bytes: &[u8], spatial: Option<[usize; 3]>) -> Result<Self> {
+        let (tensors, _) = read_tensors(bytes)?;
+        Ok(Self {
+            graph: build(architectures::build(architecture, tensors, spatial)?)?,
+            card: Card::default(),
+        })
+    }
+
+    /// Reads a file of our own form or, by its ending, an ONNX file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or as the reader of its form says.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = read(path)?;
+        let place = |e: Error| e.within(path.display());
+        if path.extension().is_some_and(|e| e == "onnx") {
+            return Self::from_onnx(&bytes, path.parent()).map_err(place);
+        }
+        Self::from_bytes(&bytes).map_err(place)
+    }
+
+    /// The model as a file of our own form; the same model gives the same bytes.
+    ///
+    /// # Errors
+    /// The container library refuses the tensors.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let raw = export::to_raw(&self.graph)?;
+        let metadata = [("card", self.card.to_json()), ("graph", json::write_graph(&raw))];
+        write_tensors(&raw.constants, &metadata)
+    }
+}
+
+/// Reads a whole file.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| {
+        let kind = if e.kind() == std::io::ErrorKind::NotFound { Error::invalid } else { Error::io };
+        kind(format!("{}: {e}", path.display()))
+    })
+}
+
+fn build(mut raw: RawGraph) -> Result<Graph> {
+    fusion::run(&mut raw);
+    lowering::lower(&raw)
+}

@@ -1,0 +1,182 @@
+//! ONNX models, opset 13 to 23, in the dialects of both PyTorch exporters, read without a protobuf compiler.
+//!
+//! Field numbers are those of `onnx.proto3` (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto).
+
+mod tensor;
+mod wire;
+
+use crate::raw::{Attribute, RawGraph, RawNode};
+use std::path::Path;
+use voxplain_tensor::{Error, Result};
+use wire::{Field, Reader};
+
+/// Reads a model.
+pub(crate) fn read(bytes: &[u8], folder: Option<&Path>) -> Result<RawGraph> {
+    let (mut graph, mut opset) = (None, 0);
+    let mut reader = Reader::new(bytes);
+    while let Some((number, field)) = reader.next()? {
+        match number {
+            7 => graph = Some(field.bytes()?),
+            8 => opset = default_opset(field.bytes()?)?.unwrap_or(opset),
+            _ => {}
+        }
+    }
+    let graph = graph.ok_or_else(|| Error::invalid("the file holds no ONNX graph"))?;
+    if !(13..=23).contains(&opset) {
+        return Err(Error::unsupported(format!(
+            "ONNX opset {opset}; opsets 13 to 23 are supported, export again with one of them"
+        )));
+    }
+    read_graph(graph, folder)
+}
+
+/// The version of the default operator set, if this entry is about it.
+fn default_opset(bytes: &[u8]) -> Result<Option<i64>> {
+    let (mut domain, mut version) = (String::new(), 0);
+    let mut reader = Reader::new(bytes);
+    while let Some((number, field)) = reader.next()? {
+        match number {
+            1 => domain = field.text()?,
+            2 => version = field.int()?,
+            _ => {}
+        }
+    }
+    Ok((domain.is_empty() || domain == "ai.onnx").then_some(version))
+}
+
+fn read_graph(bytes: &[u8], folder: Option<&Path>) -> Result<RawGraph> {
+    let mut graph = RawGraph::default();
+    let mut reader = Reader::new(bytes);
+    while let Some((number, field)) = reader.next()? {
+        match number {
+            1 => graph.nodes.push(read_node(field.bytes()?, folder)?),
+            5 => {
+                let (name, constant) = tensor::read(field.bytes()?, folder)?;
+                if graph.constants.insert(name.clone(), constant).is_some() {
+                    return Err(Error::invalid(format!("two tensors are named {name:?}")));
+                }
+            }
+            11 => graph.inputs.push(read_value(field.bytes()?)?),
+            12 => graph.outputs.push(read_value(field.bytes()?)?.0),
+            15 => return Err(Error::unsupported("sparse initializers are not supported")),
+            _ => {}
+        }
+    }
+    Ok(graph)
+}
+
+/// `/conv1/Conv` of the TorchScript dialect is module `conv1`; other names stay.
+fn module_name(name: &str) -> String {
+    match name.strip_prefix('/').and_then(|n| n.rsplit_once('/')) {
+        Some((module, _)) => module.replace('/', "."),
+        None => String::from(name),
+    }
+}
+
+fn read_node(bytes: &[u8], folder: Option<&Path>) -> Result<RawNode> {
+    let mut node = RawNode::default();
+    let mut domain = String::new();
+    let mut attributes = Vec::new();
+    let mut reader = Reader::new(bytes);
+    while let Some((number, field)) = reader.next()? {
+        match number {
+            1 => node.inputs.push(field.text()?),
+            2 => node.outputs.push(field.text()?),
+            3 => node.name = module_name(&field.text()?),
+            4 => node.op = field.text()?,
+            5 => attributes.push(field.bytes()?),
+            7 => domain = field.text()?,
+            _ => {}
+        }
+    }
+    let place = |e: Error| e.within(format!("node {:?} ({})", node.name, node.op));
+    if !domain.is_empty() && domain != "ai.onnx" {
+        return Err(place(Error::unsupported(format!("operators of domain {domain:?} are not supported"))));
+    }
+    for attribute in attributes {
+        if let Some((name, value)) = read_attribute(attribute, folder).map_err(place)? {
+            node.attributes.insert(name, value);
+        }
+    }
+    Ok(node)
+}
+
+fn read_attribute(bytes: &[u8], folder: Option<&Path>) -> Result<Option<(String, Attribute)>> {
+    let (mut name, mut value, mut kind) = (String::new(), None, 0);
+    let (mut floats, mut ints) = (Vec::new(), Vec::new());
+    let mut reader = Reader::new(bytes);
+    while let Some((number, field)) = reader.next()? {
+        match number {
+            1 => name = field.text()?,
+            2 => value = Some(Attribute::Float(f64::from(field.float()?))),
+            3 => value = Some(Attribute::Int(field.int()?)),
+            4 => value = Some(Attribute::Text(String::from_utf8_lossy(field.bytes()?).into_owned())),
+            5 => value = Some(Attribute::Tensor(tensor::read(field.bytes()?, folder)?.1)),
+            6 | 11 => {
+                return Err(Error::unsupported(format!(
+                    "attribute {name:?} holds a graph; If, Loop and Scan are not supported"
+                )));
+            }
+            7 => field.floats_into(&mut floats)?,
+            8 => field.ints_into(&mut ints)?,
+            20 => kind = field.int()?,
+            _ => {}
+        }
+    }
+    // proto3 leaves zeros out, so the stated type decides what an absent value was.
+    let value = match kind {
+        1 => value.or(Some(Attribute::Float(0.0))),
+        2 => value.or(Some(Attribute::Int(0))),
+        3 => value.or(Some(Attribute::Text(String::new()))),
+        6 => Some(Attribute::Floats(floats.iter().map(|&v| f64::from(v)).collect())),
+        7 => Some(Attribute::Ints(ints)),
+        _ => value,
+    };
+    Ok(value.map(|v| (name, v)))
+}
+
+/// Name and sizes of an input or output; -1 for a named size.
+fn read_value(bytes: &[u8]) -> Result<(String, Vec<i64>)> {
+    let (mut name, mut sizes) = (String::new(), Vec::new());
+    let mut reader = Reader::new(bytes);
+    while let Some((number, field)) = reader.next()? {
+        match number {
+            1 => name = field.text()?,
+            2 => sizes = read_type(field)?,
+            _ => {}
+        }
+    }
+    Ok((name, sizes))
+}
+
+/// TypeProto.tensor_type (1) . shape (2) . dim (1).
+fn read_type(field: Field<'_>) -> Result<Vec<i64>> {
+    let mut sizes = Vec::new();
+    for tensor in children(field.bytes()?, 1)? {
+        for shape in children(tensor, 2)? {
+            for dim in children(shape, 1)? {
+                let mut size = -1;
+                let mut reader = Reader::new(dim);
+                while let Some((number, field)) = reader.next()? {
+                    if number == 1 {
+                        size = field.int()?;
+                    }
+                }
+                sizes.push(size);
+            }
+        }
+    }
+    Ok(sizes)
+}
+
+/// The messages in field `wanted`.
+fn children(bytes: &[u8], wanted: u64) -> Result<Vec<&[u8]>> {
+    let mut found = Vec::new();
+    let mut reader = Reader::new(bytes);
+    while let Some((number, field)) = reader.next()? {
+        if number == wanted {
+            found.push(field.bytes()?);
+        }
+    }
+    Ok(found)
+}
