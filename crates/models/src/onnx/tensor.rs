@@ -76,8 +76,8 @@ impl Fields {
             self.raw = Some(external(&self.external, folder, count.saturating_mul(width))?);
         }
         let constant = match &self.raw {
-            Some(raw) => self.from_raw(raw, shape),
-            None => self.from_fields(shape),
+            Some(raw) => self.raw_values(raw, shape),
+            None => self.field_values(shape),
         };
         let found = match &constant {
             Constant::Float { data, .. } => data.len(),
@@ -89,7 +89,7 @@ impl Fields {
         Ok(constant)
     }
 
-    fn from_raw(&self, raw: &[u8], shape: Vec<usize>) -> Constant {
+    fn raw_values(&self, raw: &[u8], shape: Vec<usize>) -> Constant {
         fn each<const N: usize>(raw: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
             raw.chunks_exact(N).filter_map(|c| c.try_into().ok())
         }
@@ -105,7 +105,7 @@ impl Fields {
         }
     }
 
-    fn from_fields(&self, shape: Vec<usize>) -> Constant {
+    fn field_values(&self, shape: Vec<usize>) -> Constant {
         match self.dtype {
             1 => Constant::Float { shape, data: self.floats.clone() },
             10 => {
