@@ -113,7 +113,10 @@ impl Montage<'_> {
         let planes = views.first().map(View::planes).unwrap_or_default();
         let panels = (planes.len() * 2 * (style.side + SPACE) + (planes.len() - 1) * 2 * SPACE).max(400);
         let width = MARGIN + NAMES + panels + 16 + BAR + MARGIN;
-        let heading = sheet::heading(self.title, self.lines, width - 2 * MARGIN);
+        let mut heading = sheet::heading(self.title, self.lines, width - 2 * MARGIN);
+        if style.scale.coloured == 0 {
+            heading.push((Font::Bold, sheet::ZERO.to_string()));
+        }
         let footer = self.footer(&views, &style, width - 2 * MARGIN);
         Plan { views, planes, style, heading, footer, width }
     }
@@ -207,3 +210,6 @@ pub(crate) fn labels(canvas: &mut Canvas, x: usize, y: usize, name: &str, words:
 pub fn share_words(share: f64) -> String {
     if share.is_finite() { format!("share {} %", number(share * 100.0)) } else { "share unknown".to_string() }
 }
+
+#[cfg(test)]
+mod tests;

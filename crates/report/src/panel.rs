@@ -8,7 +8,7 @@ use crate::view::{Display, Plane, View};
 /// The outline of a segmentation on signed and on sequential maps.
 pub(crate) const OUTLINE: [[u8; 3]; 2] = [[255, 225, 60], [70, 235, 235]];
 /// The marks at the focus.
-const MARK: [u8; 3] = [120, 255, 150];
+const MARK: [u8; 3] = [60, 255, 110];
 /// Pixels left bare on each side of the focus and length of each mark.
 const GAP: usize = 9;
 const ARM: usize = 7;
@@ -181,12 +181,12 @@ fn mark(canvas: &mut Canvas, cut: &Cut, content: &Content<'_>) {
     for step in GAP..GAP + ARM {
         for (px, py) in [(column.wrapping_sub(step), row), (column + step, row)] {
             if px < width {
-                canvas.blend(x + px, y + py, MARK, 0.85);
+                canvas.blend(x + px, y + py, MARK, 1.0);
             }
         }
         for (px, py) in [(column, row.wrapping_sub(step)), (column, row + step)] {
             if py < height {
-                canvas.blend(x + px, y + py, MARK, 0.85);
+                canvas.blend(x + px, y + py, MARK, 1.0);
             }
         }
     }

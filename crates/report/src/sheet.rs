@@ -71,12 +71,15 @@ pub(crate) fn height(lines: &[(Font, String)]) -> usize {
 /// Writes lines below each other and gives the y below the last.
 pub(crate) fn write(canvas: &mut Canvas, x: usize, mut y: usize, lines: &[(Font, String)]) -> usize {
     for (index, (font, line)) in lines.iter().enumerate() {
-        let colour = if *font == Font::Bold || index == 0 { INK } else { GREY };
+        let colour = if *font == Font::Bold || index == 0 || line == DISCLAIMER { INK } else { GREY };
         canvas.text(x, y, line, *font, colour);
         y += font.line();
     }
     y
 }
+
+/// What a figure of nothing says.
+pub(crate) const ZERO: &str = "map is zero everywhere";
 
 /// The words about sides of the patient.
 pub(crate) fn sides(views: &[View<'_>], display: Display) -> String {
@@ -98,7 +101,7 @@ pub(crate) fn sides(views: &[View<'_>], display: Display) -> String {
 pub(crate) fn scale_words(scale: &Scale, unit: &str) -> Vec<String> {
     let mut lines = Vec::new();
     if scale.coloured == 0 {
-        lines.push("map is zero everywhere".to_string());
+        lines.push(ZERO.to_string());
     } else {
         let sign = if scale.signed { "+/-" } else { "0 to " };
         let percent = number(scale.percentile * 100.0);
@@ -177,6 +180,6 @@ fn ticks(canvas: &mut Canvas, bar: Area, low: f32, high: f32, ends: Option<[&str
             (Some(_), _) if value != 0.0 => continue,
             _ => number(value),
         };
-        canvas.text(bar.x + bar.width + 8, y.saturating_sub(6), &label, Font::Regular, INK);
+        canvas.text(bar.x + bar.width + 10, y.saturating_sub(6), &label, Font::Regular, INK);
     }
 }
