@@ -22,7 +22,7 @@ impl<'a> Image<'a> {
     /// code above 0). An affine that is not finite or has no volume counts as not vouched for.
     ///
     /// # Errors
-    /// When an extent is 0 or the strides reach beyond `values`.
+    /// When an extent is 0, the strides reach beyond `values`, or `values` holds more or fewer voxels than `dims`.
     pub fn new(
         values: &'a [f32],
         dims: [usize; 3],
@@ -34,7 +34,7 @@ impl<'a> Image<'a> {
             .try_fold(0usize, |sum, axis| {
                 dims[axis].checked_sub(1)?.checked_mul(strides[axis])?.checked_add(sum)
             })
-            .filter(|&last| last < values.len());
+            .filter(|&last| last < values.len() && dims.iter().product::<usize>() == values.len());
         if last.is_none() {
             let len = values.len();
             return Err(Error::invalid(format!("image of {dims:?} voxels does not fit {len} stored values")));

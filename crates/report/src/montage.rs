@@ -174,10 +174,10 @@ impl Montage<'_> {
             row.underlay.nearest(self.rows[0].underlay.world(self.focus))
         };
         let view = plan.views[index];
-        let outline = self.outline.filter(|mask| mask.same_grid(&row.underlay)).map(View::new);
+        let outline = self.outline.filter(|mask| mask.same_grid(&row.underlay)).map(|mask| view.of(mask));
         let limits = window(row.underlay.values());
         for (column, &plane) in plan.planes.iter().enumerate() {
-            for (part, map) in [None, Some(View::new(row.map))].into_iter().enumerate() {
+            for (part, map) in [None, Some(view.of(row.map))].into_iter().enumerate() {
                 let focus = view.find(focus);
                 let content = Content { underlay: view, window: limits, map, outline, focus, plane };
                 draw(canvas, plan.left(column, part), y, &content, &plan.style);

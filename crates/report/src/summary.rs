@@ -14,7 +14,7 @@ use crate::options::{Options, Picture};
 use crate::panel::{Content, Style, draw};
 use crate::sheet::{self, BAR, DISCLAIMER, MARGIN, NAMES, SPACE};
 use crate::stats::window;
-use crate::text::{number, shorten, wrap};
+use crate::text::{count, number, shorten, wrap};
 use crate::view::{Plane, View};
 
 /// One modality: a row of a [`SummarySheet`].
@@ -163,8 +163,8 @@ impl<'a> SummarySheet<'a> {
         let content = |map: Option<Image<'a>>| Content {
             underlay: *view,
             window: limits,
-            map: map.map(View::new),
-            outline: self.outline.filter(|mask| mask.same_grid(&modality.underlay)).map(View::new),
+            map: map.map(|map| view.of(map)),
+            outline: self.outline.filter(|mask| mask.same_grid(&modality.underlay)).map(|mask| view.of(mask)),
             focus: view.find(voxel),
             plane,
         };
@@ -201,9 +201,12 @@ impl<'a> SummarySheet<'a> {
             format!("each column has its own scale, printed above it: {percent} % percentile of its non-zero |map|"),
             "opacity grows with |value|, zero is transparent; signed: red speaks for the target, blue against it".to_string(),
         ];
+        let clipped: u64 = styles.iter().map(|style| style.scale.clipped).sum();
+        let coloured: u64 = styles.iter().map(|style| style.scale.coloured).sum();
+        lines.push(format!("{} of {} non-zero voxels of all maps clipped", count(clipped), count(coloured)));
         let missing: u64 = styles.iter().map(|style| style.scale.missing).sum();
         if missing > 0 {
-            lines.push(format!("{missing} map voxels are not finite and are left transparent"));
+            lines.push(format!("{} map voxels are not finite and are left transparent", count(missing)));
         }
         if self.outline.is_some() {
             lines.push("yellow (signed) or cyan line: outline of the segmentation".to_string());

@@ -74,6 +74,11 @@ impl<'a> View<'a> {
         Self { image, dims, spacing, source, turned, tilt }
     }
 
+    /// Another image on the same grid, seen the same way whatever its own header says.
+    pub(crate) fn of(&self, image: Image<'a>) -> Self {
+        Self { image, ..*self }
+    }
+
     /// The value at a view index.
     pub(crate) fn at(&self, index: [usize; 3]) -> f32 {
         self.image.at(self.map(index))
