@@ -34,7 +34,10 @@ impl<'a> Image<'a> {
             .try_fold(0usize, |sum, axis| {
                 dims[axis].checked_sub(1)?.checked_mul(strides[axis])?.checked_add(sum)
             })
-            .filter(|&last| last < values.len() && dims.iter().product::<usize>() == values.len());
+            .filter(|&last| {
+                last < values.len()
+                    && dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) == Some(values.len())
+            });
         if last.is_none() {
             let len = values.len();
             return Err(Error::invalid(format!("image of {dims:?} voxels does not fit {len} stored values")));
