@@ -65,12 +65,14 @@ impl Cpu {
 /// The memory of one session.
 pub struct CpuMemory {
     plan: Arc<Plan>,
+    parameters: Vec<Arc<[f32]>>,
     arena: Arena,
 }
 
 /// The operands of a step.
 struct Operands<'a> {
     plan: &'a Plan,
+    parameters: &'a [Arc<[f32]>],
     view: View,
     step: &'a Step,
 }
@@ -84,7 +86,7 @@ impl<'a> Operands<'a> {
     fn real(&self, i: usize) -> Result<&'a [f32]> {
         let slot = self.slot(i)?;
         match self.plan.slot(slot).storage {
-            Storage::Parameter(p) => Ok(&self.plan.parameters[p].data),
+            Storage::Parameter(p) => Ok(&self.parameters[p]),
             _ => self.typed(slot),
         }
     }
@@ -131,7 +133,8 @@ impl Device for Cpu {
 
     fn prepare(&self, plan: Arc<Plan>) -> Result<CpuMemory> {
         let arena = Arena::new(plan.arena_bytes)?;
-        Ok(CpuMemory { plan, arena })
+        let parameters = plan.parameters.iter().map(|p| p.data.clone()).collect();
+        Ok(CpuMemory { plan, parameters, arena })
     }
 
     fn write(&self, memory: &mut CpuMemory, slot: Slot, data: &[f32]) -> Result<()> {
@@ -149,7 +152,7 @@ impl Device for Cpu {
 
     fn read(&self, memory: &CpuMemory, slot: Slot, data: &mut [f32]) -> Result<()> {
         if let Storage::Parameter(p) = memory.plan.slot(slot).storage {
-            data.copy_from_slice(&memory.plan.parameters[p].data);
+            data.copy_from_slice(&memory.parameters[p]);
             return Ok(());
         }
         let (offset, count) = place::<f32>(&memory.plan, slot)?;
@@ -160,9 +163,14 @@ impl Device for Cpu {
         Ok(())
     }
 
+    fn set_parameter(&self, memory: &mut CpuMemory, parameter: usize, data: &[f32]) -> Result<()> {
+        memory.parameters[parameter] = data.into();
+        Ok(())
+    }
+
     fn run(&self, memory: &mut CpuMemory, step: &Step) -> Result<()> {
-        let plan = memory.plan.clone();
-        let o = Operands { plan: &plan, view: memory.arena.view(), step };
+        let view = memory.arena.view();
+        let o = Operands { plan: &memory.plan, parameters: &memory.parameters, view, step };
         let (pool, isa) = (&self.pool, self.isa);
         match &step.kernel {
             Kernel::Conv(g) => {

@@ -7,7 +7,9 @@ pub use voxplain_attribution as attribution;
 pub use voxplain_autodiff as autodiff;
 pub use voxplain_cpu as cpu;
 pub use voxplain_graph as graph;
+pub use voxplain_imaging as imaging;
 pub use voxplain_models as models;
+pub use voxplain_report as report;
 pub use voxplain_tensor as tensor;
 
 pub use voxplain_attribution::{Attribution, Engine, Method, Network, Target};
