@@ -10,6 +10,7 @@ pub(crate) struct Pool {
 }
 
 /// Work smaller than this many operations is not worth waking threads for.
+#[cfg(feature = "threads")]
 const SMALL: usize = 1 << 14;
 
 impl Pool {
