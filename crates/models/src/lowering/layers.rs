@@ -87,11 +87,8 @@ impl Lowering {
             } else {
                 let each = channels / data.len();
                 let spread = data.iter().flat_map(|&v| std::iter::repeat_n(v, each)).collect();
-                inputs.push(self.new_parameter(
-                    &format!("{name}.per_channel.{i}"),
-                    vec![channels],
-                    spread,
-                )?);
+                let spread: Vec<f32> = spread;
+                inputs.push(self.builder.parameter(&format!("{name}.per_channel.{i}"), &[channels], spread)?);
             }
         }
         self.add(name, Op::GroupNormalization { groups, epsilon }, &inputs)

@@ -38,29 +38,16 @@ pub(crate) struct Lowering {
 ///
 /// # Errors
 /// A node uses an unknown value or operator, or does not fit its operands; the message names the node.
-pub(crate) fn lower(raw: &RawGraph) -> Result<Graph> {
+pub(crate) fn lower(raw: RawGraph) -> Result<Graph> {
     let mut state =
         Lowering { builder: GraphBuilder::new(), values: HashMap::new(), parameters: HashMap::new() };
-    for (name, constant) in &raw.constants {
-        state.values.insert(name.clone(), Value::Known(constant.clone()));
-    }
     for (name, sizes) in raw.inputs.iter().filter(|(name, _)| !raw.constants.contains_key(name)) {
         let id = state.builder.input(name, &example_sizes(name, sizes)?)?;
         state.values.insert(name.clone(), Value::Graph(id));
     }
+    state.values.extend(raw.constants.into_iter().map(|(name, constant)| (name, Value::Known(constant))));
     for node in &raw.nodes {
-        if node.outputs.iter().any(|o| !o.is_empty() && state.values.contains_key(o)) {
-            return Err(Error::invalid(format!("node {:?} makes a value that exists already", node.name)));
-        }
-        let label = state.label(node);
-        let value = state.node(&label, node).map_err(|e| {
-            if e.message().starts_with("node ") {
-                e
-            } else {
-                e.within(format!("node {label:?} ({})", node.op))
-            }
-        })?;
-        state.values.insert(String::from(node.output()), value);
+        state.place(node)?;
     }
     let outputs = raw.outputs.iter().map(|name| match state.values.get(name) {
         Some(Value::Graph(id)) => Ok(*id),
@@ -68,6 +55,7 @@ pub(crate) fn lower(raw: &RawGraph) -> Result<Graph> {
         None => Err(Error::invalid(format!("output {name:?} is made by no node"))),
     });
     let outputs: Vec<ValueId> = outputs.collect::<Result<_>>()?;
+    raw.rewrites.into_iter().for_each(|r| state.builder.record(r));
     state.builder.finish(&outputs)
 }
 
@@ -84,6 +72,24 @@ fn example_sizes(name: &str, sizes: &[i64]) -> Result<Vec<usize>> {
 }
 
 impl Lowering {
+    /// Lowers a node and names its result.
+    fn place(&mut self, node: &RawNode) -> Result<()> {
+        let label = self.label(node);
+        if node.outputs.iter().any(|o| !o.is_empty() && self.values.contains_key(o)) {
+            return Err(Error::invalid(format!(
+                "node {label:?} ({}) makes a value that exists already; names of values must be unique",
+                node.op
+            )));
+        }
+        let value = self.node(&label, node).map_err(|e| {
+            if e.message().starts_with("node ") { e } else { e.within(format!("node {label:?} ({})", node.op)) }
+        })?;
+        if !node.output().is_empty() {
+            self.values.insert(String::from(node.output()), value);
+        }
+        Ok(())
+    }
+
     /// The name that users give to a node: its own, or that of its result.
     fn label(&self, node: &RawNode) -> String {
         if node.name.is_empty() { String::from(node.output()) } else { node.name.clone() }
@@ -106,34 +112,25 @@ impl Lowering {
     /// Operand `i` as a graph value; a known tensor becomes a parameter.
     fn operand(&mut self, node: &RawNode, i: usize) -> Result<ValueId> {
         let name = self.operand_name(node, i)?;
-        match self.value(name)?.clone() {
-            Value::Graph(id) => Ok(id),
-            Value::Known(constant) => self.parameter(name, &constant),
+        if let Value::Graph(id) = self.value(name)? {
+            return Ok(*id);
         }
+        if let Some(&id) = self.parameters.get(name) {
+            return Ok(id);
+        }
+        let Some(Value::Known(Constant::Float { shape, data })) = self.values.get(name) else {
+            return Err(Error::unsupported(format!(
+                "value {name:?} holds whole numbers where weights are expected"
+            )));
+        };
+        let id = self.builder.parameter(name, shape, data.as_slice())?;
+        self.parameters.insert(String::from(name), id);
+        Ok(id)
     }
 
     /// All operands that are there.
     fn operands(&mut self, node: &RawNode) -> Result<Vec<ValueId>> {
         (0..node.inputs.len()).filter(|&i| node.input(i).is_some()).map(|i| self.operand(node, i)).collect()
-    }
-
-    fn parameter(&mut self, name: &str, constant: &Constant) -> Result<ValueId> {
-        if let Some(&id) = self.parameters.get(name) {
-            return Ok(id);
-        }
-        let Constant::Float { shape, data } = constant else {
-            return Err(Error::unsupported(format!(
-                "value {name:?} holds whole numbers where weights are expected"
-            )));
-        };
-        let id = self.builder.parameter(name, shape, data.clone())?;
-        self.parameters.insert(String::from(name), id);
-        Ok(id)
-    }
-
-    /// A parameter made here.
-    fn new_parameter(&mut self, name: &str, shape: Vec<usize>, data: Vec<f32>) -> Result<ValueId> {
-        self.parameter(name, &Constant::Float { shape, data })
     }
 
     /// Operand `i` if it is known now.
