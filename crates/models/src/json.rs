@@ -105,7 +105,8 @@ pub(crate) fn write_graph(graph: &RawGraph) -> String {
     let inputs: Vec<Value> =
         graph.inputs.iter().map(|(name, shape)| json!({"name": name, "shape": shape})).collect();
     let nodes: Vec<Value> = graph.nodes.iter().map(write_node).collect();
-    let mut value = json!({"format": "graph", "version": 1, "inputs": inputs, "outputs": graph.outputs, "nodes": nodes});
+    let mut value =
+        json!({"format": "graph", "version": 1, "inputs": inputs, "outputs": graph.outputs, "nodes": nodes});
     if !graph.rewrites.is_empty() {
         value["rewrites"] = json!(graph.rewrites);
     }

@@ -1,20 +1,22 @@
-//! From ONNX-like nodes to the verified graph, one file per family of operators.
+//! Everything doubtful in a file is decided here, once, so that the graph after it is verified: ONNX-like nodes to typed
+//! operators, one file per family.
 //!
 //! Shapes are those of one example: a free or literal batch of 1 becomes the leading axis that plans multiply. Shape
 //! arithmetic on whole numbers is computed here and leaves no nodes.
 
 mod activations;
 mod arithmetic;
+mod attributes;
 mod folding;
 mod layers;
 mod movement;
+mod moves;
 mod pooling;
 mod resize;
 mod windows;
 
 use crate::raw::{Attribute, Constant, RawGraph, RawNode};
 use std::collections::HashMap;
-use voxplain_graph::ops::SUPPORTED;
 use voxplain_graph::{Graph, GraphBuilder, Op, ValueId};
 use voxplain_tensor::{Error, Result, Shape};
 
@@ -82,7 +84,11 @@ impl Lowering {
             )));
         }
         let value = self.node(&label, node).map_err(|e| {
-            if e.message().starts_with("node ") { e } else { e.within(format!("node {label:?} ({})", node.op)) }
+            if e.message().starts_with("node ") {
+                e
+            } else {
+                e.within(format!("node {label:?} ({})", node.op))
+            }
         })?;
         if !node.output().is_empty() {
             self.values.insert(String::from(node.output()), value);
@@ -123,6 +129,9 @@ impl Lowering {
                 "value {name:?} holds whole numbers where weights are expected"
             )));
         };
+        if data.is_empty() {
+            return Err(Error::invalid(format!("weight {name:?} has no elements")));
+        }
         let id = self.builder.parameter(name, shape, data.as_slice())?;
         self.parameters.insert(String::from(name), id);
         Ok(id)
@@ -180,9 +189,11 @@ impl Lowering {
 
     /// Lowers one node to its value.
     fn node(&mut self, name: &str, node: &RawNode) -> Result<Value> {
+        attributes::check(node)?;
         if let Some(value) = self.fold(node)? {
             return Ok(value);
         }
+        self.no_empty_operand(node)?;
         match node.op.as_str() {
             "Conv" | "ConvTranspose" => self.convolution(name, node),
             "BatchNormalization" | "InstanceNormalization" | "GroupNormalization" | "LayerNormalization" => {
@@ -208,6 +219,14 @@ impl Lowering {
         }
     }
 
+    /// Weights without elements have no meaning to any operator; absent options are allowed to be empty.
+    fn no_empty_operand(&self, node: &RawNode) -> Result<()> {
+        match self.known(node, 0) {
+            Some(constant) if constant.len() == 0 => Err(Error::invalid("operand 0 has no elements")),
+            _ => Ok(()),
+        }
+    }
+
     fn other(&mut self, name: &str, node: &RawNode) -> Result<Value> {
         let op = match node.op.as_str() {
             "PRelu" => Op::PRelu,
@@ -215,17 +234,16 @@ impl Lowering {
             // A cast between floating-point types; 1, 10, 11 and 16 are ONNX's numbers for them.
             "Cast" if [1, 10, 11, 16].contains(&node.int("to", 1)?) => Op::Identity,
             "Where" | "Greater" => {
-                return Err(Error::unsupported(
-                    "only PyTorch's softplus may use Where and Greater; replace the selection by clipping",
+                return Err(attributes::unsupported(
+                    "only PyTorch's softplus may use Where and Greater, and nothing else may use its parts",
                 ));
             }
-            _ => {
-                return Err(Error::unsupported(format!(
-                    "operator {} is not supported; supported are {SUPPORTED}",
-                    node.op
-                )));
-            }
+            "Cast" => return Err(attributes::unsupported("data can only be cast to floating-point numbers")),
+            _ => return Err(attributes::unsupported(&format!("operator {} is not supported", node.op))),
         };
+        if node.op == "Dropout" && self.known_number(node, 2)?.is_some_and(|training| training != 0.0) {
+            return Err(attributes::unsupported("dropout in training mode; export the network in eval mode"));
+        }
         let inputs = if op == Op::Identity { vec![self.operand(node, 0)?] } else { self.operands(node)? };
         self.add(name, op, &inputs)
     }
@@ -241,7 +259,7 @@ impl Lowering {
 
 /// A possibly negative axis of an array of `rank` axes.
 fn axis(axis: i64, rank: usize) -> Result<usize> {
-    let positive = if axis < 0 { axis + rank as i64 } else { axis };
+    let positive = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
     usize::try_from(positive)
         .ok()
         .filter(|&a| a < rank.max(1))
@@ -267,8 +285,8 @@ fn refuse_unless(node: &RawNode, key: &str, harmless: i64) -> Result<()> {
     match node.attributes.get(key) {
         None => Ok(()),
         Some(Attribute::Int(v)) if *v == harmless => Ok(()),
-        Some(other) => Err(Error::unsupported(format!(
-            "attribute {key} = {other:?} is not supported; only {harmless} is"
+        Some(other) => Err(attributes::unsupported(&format!(
+            "attribute {key} = {other:?} is not supported, only {harmless} is"
         ))),
     }
 }

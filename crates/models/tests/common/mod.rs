@@ -36,9 +36,8 @@ pub enum Tensor<'a> {
 
 /// A model file of our own form.
 pub fn model(inputs: &str, outputs: &str, nodes: &str, tensors: &[Tensor<'_>]) -> Vec<u8> {
-    let graph = format!(
-        r#"{{"format":"graph","version":1,"inputs":{inputs},"outputs":{outputs},"nodes":{nodes}}}"#
-    );
+    let graph =
+        format!(r#"{{"format":"graph","version":1,"inputs":{inputs},"outputs":{outputs},"nodes":{nodes}}}"#);
     let mut data = Vec::new();
     let mut header = serde_json::Map::new();
     header.insert("__metadata__".into(), serde_json::json!({ "graph": graph }));
