@@ -1,5 +1,5 @@
-//! Saving goes back through the form that reading starts from, so that one reader serves all files: a graph as ONNX-like
-//! nodes again, such that reading them gives the same graph.
+//! Saving goes back through the form that reading starts from, so that one reader serves all files: a graph as
+//! ONNX-like nodes again, such that reading them gives the same graph.
 
 use crate::raw::{Attribute, Constant, RawGraph, RawNode};
 use std::collections::{BTreeMap, HashSet};

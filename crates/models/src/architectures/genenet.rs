@@ -1,5 +1,6 @@
-//! The network this program was first asked to explain, published as a state dict without a graph: GeneNet, the 3D VGG of Jin et al. (MethodsX 2023): blocks of n times convolution 3^3, batch normalisation, ReLU, then
-//! max pooling 2; flatten; two linear layers with a ReLU between. Blocks, convolutions per block and widths are read
+//! The network this program was first asked to explain, published as a state dict without a graph: GeneNet, the 3D
+//! VGG of Jin et al. (MethodsX 2023): blocks of n times convolution 3^3, batch normalisation, ReLU, then max
+//! pooling 2; flatten; two linear layers with a ReLU between. Blocks, convolutions per block and widths are read
 //! from the names and shapes of the state dict, so its smaller relatives load too.
 
 use crate::raw::{Attribute, Constant, RawGraph, RawNode};

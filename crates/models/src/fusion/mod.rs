@@ -1,5 +1,6 @@
-//! Propagation rules belong to operators, and exporters take operators apart; here they are whole again. Each pattern matches only where its inner values have no
-//! other use; the fused node has the name and result of the last node of the pattern.
+//! Propagation rules belong to operators, and exporters take operators apart; here they are whole again. Each
+//! pattern matches only where its inner values have no other use; the fused node has the name and result of the
+//! last node of the pattern.
 
 mod gelu;
 mod group_normalization;

@@ -1,4 +1,5 @@
-//! Arithmetic with one known number is a straight line, which every rule can treat exactly; anything else has two operands.
+//! Arithmetic with one known number is a straight line, which every rule can treat exactly; anything else has two
+//! operands.
 
 use super::{Lowering, Value};
 use crate::raw::{Constant, RawNode};

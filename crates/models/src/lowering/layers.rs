@@ -1,4 +1,5 @@
-//! Layers with weights are what rules speak about, so each stays one node: convolutions, normalisations, matrix products.
+//! Layers with weights are what rules speak about, so each stays one node: convolutions, normalisations, matrix
+//! products.
 
 use super::attributes::unsupported;
 use super::windows::Windows;

@@ -1,8 +1,8 @@
-//! Everything doubtful in a file is decided here, once, so that the graph after it is verified: ONNX-like nodes to typed
-//! operators, one file per family.
+//! Everything doubtful in a file is decided here, once, so that the graph after it is verified: ONNX-like nodes to
+//! typed operators, one file per family.
 //!
-//! Shapes are those of one example: a free or literal batch of 1 becomes the leading axis that plans multiply. Shape
-//! arithmetic on whole numbers is computed here and leaves no nodes.
+//! Shapes are those of one example: a free or literal batch of 1 becomes the leading axis that plans multiply.
+//! Shape arithmetic on whole numbers is computed here and leaves no nodes.
 
 mod activations;
 mod arithmetic;

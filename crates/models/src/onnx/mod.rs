@@ -1,5 +1,5 @@
-//! A protobuf compiler and its runtime are too much for five messages: ONNX models, opset 13 to 23, in the dialects of
-//! both PyTorch exporters, read by hand.
+//! A protobuf compiler and its runtime are too much for five messages: ONNX models, opset 13 to 23, in the dialects
+//! of both PyTorch exporters, read by hand.
 //!
 //! Field numbers are those of `onnx.proto3` (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto).
 

@@ -1,4 +1,5 @@
-//! Weights come in five encodings and two places, and all must give the same network: TensorProto, inside the file, or in a file of their own beside it.
+//! Weights come in five encodings and two places, and all must give the same network: TensorProto, inside the file,
+//! or in a file of their own beside it.
 
 use super::wire::Reader;
 use crate::raw::Constant;

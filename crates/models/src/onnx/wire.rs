@@ -1,5 +1,5 @@
-//! Lengths in a file are claims; every one is checked against the bytes that are there before anything is allocated. The
-//! protocol-buffer wire format, as much as ONNX needs.
+//! Lengths in a file are claims; every one is checked against the bytes that are there before anything is
+//! allocated. The protocol-buffer wire format, as much as ONNX needs.
 
 use voxplain_tensor::{Error, Result};
 
