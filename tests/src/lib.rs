@@ -1,6 +1,8 @@
 //! What the suites share: where the reference cases lie, and how a map is compared with one.
 #![forbid(unsafe_code)]
 
+pub mod networks;
+
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! Round trips of files and geometry, files of other tools, and broken files.
+#![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};

@@ -40,7 +40,8 @@ pub(crate) fn montage(explained: &Explained<'_>) -> Result<Picture> {
     let lines = lines(explained);
     let title = format!("{}: {}", explained.request.method, explained.target_words);
     let outline = None;
-    let unit = if explained.attribution.residuals.is_some() { "logit per voxel" } else { "map units" };
+    let unit =
+        if explained.attribution.residuals.is_some() { "logit per network voxel" } else { "map units" };
     Montage {
         title: &title,
         lines: &lines,

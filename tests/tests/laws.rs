@@ -1,0 +1,204 @@
+//! Properties over random networks: gradients against differences, completeness, and bits that do not depend on how a
+//! run is organised.
+
+use proptest::prelude::*;
+use std::sync::Arc;
+use voxplain::attribution::methods::{
+    Backward, Baseline, DeepLift, IntegratedGradients, Smooth, Statistic, Steps,
+};
+use voxplain::attribution::{Draws, Engine, Method, Network, Quadrature, Target};
+use voxplain::autodiff::{Composite, Gradient, Planner, Session};
+use voxplain::cpu::{Cpu, Isa};
+use voxplain::tensor::Tensor;
+use voxplain_oracle::Oracle;
+use voxplain_tests::networks::{Case, case};
+
+fn bits(tensor: &Tensor<f32>) -> Vec<u32> {
+    tensor.data().iter().map(|v| v.to_bits()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    /// DeepLift is complete to rounding on every operator, without a quadrature or a threshold. The tolerance is the
+    /// rounding of the sums: terms times their size times the precision of a double, with a factor for the depth.
+    #[test]
+    fn deeplift_is_complete(case in case()) {
+        let graph = case.graph().unwrap();
+        let (x, r) = (Case::tensor(&case.x).unwrap(), Case::tensor(&case.r).unwrap());
+        let method = DeepLift { baseline: Baseline::Given(vec![r]), multiply_by_inputs: true };
+        let result = method.attribute(&mut Engine::new(&graph, &Oracle, None), &[x], &Target::Class(vec![0])).unwrap();
+        let mass: f64 = result.maps[0].values.data().iter().map(|v| v.abs()).sum();
+        let tolerance = 60.0 * 64.0 * f64::EPSILON * (mass + result.values[0].abs() + 1.0);
+        prop_assert!(result.residuals.as_ref().unwrap()[0].abs() <= tolerance, "{:?} of {mass}", result.residuals);
+    }
+
+    /// Integrated Gradients with a fine rule is complete up to the quadrature, which for kinked integrands is bounded by
+    /// their variation over the number of points.
+    #[test]
+    fn integrated_gradients_converge(case in case()) {
+        let graph = case.graph().unwrap();
+        let (x, r) = (Case::tensor(&case.x).unwrap(), Case::tensor(&case.r).unwrap());
+        let residual = |n: usize| {
+            let steps = Steps::Fixed(Quadrature::Middle, n);
+            let method = IntegratedGradients { baseline: Baseline::Given(vec![r.clone()]), steps, multiply_by_inputs: true };
+            let result = method.attribute(&mut Engine::new(&graph, &Oracle, None), &[x.clone()], &Target::Class(vec![0]));
+            let result = result.unwrap();
+            let mass: f64 = result.maps[0].values.data().iter().map(|v| v.abs()).sum();
+            (result.residuals.unwrap()[0].abs(), mass)
+        };
+        let ((fine, mass), (finer, _)) = (residual(64), residual(512));
+        // Eight times the points: at least half the residual, or nothing left but rounding and a bounded number of kinks.
+        prop_assert!(finer <= 0.5 * fine || finer <= (mass + 1.0) * 4.0 / 512.0, "{fine} {finer} of {mass}");
+    }
+
+    /// The gradient agrees with a central difference along a random direction, away from kinks: two step sizes that
+    /// disagree with each other mean that a kink lies between, and prove nothing.
+    #[test]
+    fn gradients_agree_with_differences(case in case()) {
+        let graph = case.graph().unwrap();
+        let (x, d) = (Case::tensor(&case.x).unwrap(), Case::tensor(&case.r).unwrap());
+        let mut engine = Engine::new(&graph, &Oracle, None);
+        let gradient = Backward::saliency(false).attribute(&mut engine, &[x.clone()], &Target::Class(vec![1])).unwrap();
+        let slope: f64 = gradient.maps[0].values.data().iter().zip(d.data()).map(|(g, d)| g * d).sum();
+        let mut difference = |h: f64| {
+            let mut at = |h: f64| {
+                let moved = x.zip(&d, |x, d| x + h * d).unwrap();
+                engine.values(&[moved], graph.outputs()[0]).unwrap()[0][1]
+            };
+            (at(h) - at(-h)) / (2.0 * h)
+        };
+        let (coarse, fine) = (difference(1e-5), difference(1e-6));
+        let scale = slope.abs() + 1e-3;
+        if (coarse - fine).abs() <= 1e-6 * scale {
+            prop_assert!((slope - coarse).abs() <= 1e-5 * scale, "{slope} {coarse} {fine}");
+        }
+    }
+
+    /// One thread or two, one example at a time or many, first run or hundredth: the same bits. Every instruction set
+    /// agrees with the oracle to single precision.
+    #[test]
+    fn bits_do_not_depend_on_threads_batches_or_runs(case in case()) {
+        let graph = case.graph().unwrap();
+        let (a, b) = (Case::tensor(&case.x).unwrap().convert::<f32>(), Case::tensor(&case.r).unwrap().convert::<f32>());
+        let both = Tensor::new(&[2, 2, 6, 5], [a.data(), b.data()].concat()).unwrap();
+        let method = Smooth {
+            base: Box::new(Backward::input_x_gradient()),
+            draws: Draws::Seeded { seed: 5, draws: 3, sigma: vec![0.1] },
+            statistic: Statistic::Mean,
+        };
+        for isa in Isa::ALL.into_iter().filter(|i| i.is_available()) {
+            let run = |threads: usize, rows: usize, x: &Tensor<f32>| {
+                let cpu = Cpu::with_isa(isa).unwrap().with_threads(threads).unwrap();
+                let mut engine = Engine::new(&graph, &cpu, None).with_rows(rows);
+                method.attribute(&mut engine, std::slice::from_ref(x), &Target::Class(vec![0])).unwrap().maps.remove(0).values
+            };
+            let reference = run(1, 32, &both);
+            prop_assert_eq!(bits(&reference), bits(&run(2, 32, &both)));
+            prop_assert_eq!(bits(&reference), bits(&run(2, 1, &both)));
+        }
+        let cpu = Cpu::best();
+        let mut planner = Planner::new(&graph, 1).unwrap();
+        planner.reverse(&Composite::everywhere(Gradient), graph.outputs()[0], graph.inputs()).unwrap();
+        let mut session = Session::new(&cpu, Arc::new(planner.finish::<f32>(None).unwrap())).unwrap();
+        let mut once = || {
+            session.forward(&[&a]).unwrap();
+            session.reverse(0, &[1.0, 0.0]).unwrap();
+            bits(&session.result(0, 0).unwrap())
+        };
+        let first = once();
+        session_noise(&mut once);
+        prop_assert_eq!(first, once());
+    }
+}
+
+/// Ninety-eight runs between the first and the last.
+fn session_noise(once: &mut impl FnMut() -> Vec<u32>) {
+    (0..98).for_each(|_| {
+        once();
+    });
+}
+
+/// The gradients of parameters, against differences, through every kind of weight.
+#[test]
+fn parameter_gradients_agree_with_differences() {
+    use voxplain::graph::{GraphBuilder, Op, ops::*};
+    let mut b = GraphBuilder::new();
+    let weights = |n: usize, k: f32| (0..n).map(|i| ((i as f32 * 0.7 + k).sin()) * 0.5).collect::<Vec<f32>>();
+    let x = b.input("x", &[1, 2, 5, 4]).unwrap();
+    let (w, c) = (
+        b.parameter("w", &[3, 2, 3, 2], weights(36, 0.1)).unwrap(),
+        b.parameter("c", &[3], weights(3, 0.2)).unwrap(),
+    );
+    let attributes =
+        ConvAttributes { strides: vec![2, 1], pads_begin: vec![1, 0], ..ConvAttributes::plain(2) };
+    let y = b.conv("conv", x, w, Some(c), attributes).unwrap();
+    let norm: Vec<_> = (0..4)
+        .map(|i| {
+            let values = if i == 3 { vec![0.5, 1.5, 0.7] } else { weights(3, i as f32) };
+            b.parameter(&format!("bn{i}"), &[3], values).unwrap()
+        })
+        .collect();
+    let y = b
+        .node("bn", Op::BatchNormalization { epsilon: 1e-5 }, &[y, norm[0], norm[1], norm[2], norm[3]])
+        .unwrap();
+    let slope = b.parameter("slope", &[3, 1, 1], weights(3, 2.0)).unwrap();
+    let y = b.node("prelu", Op::PRelu, &[y, slope]).unwrap();
+    let t = b.parameter("t", &[3, 2, 2, 2], weights(24, 3.0)).unwrap();
+    let transposed = ConvTransposeAttributes {
+        conv: ConvAttributes { strides: vec![2, 2], ..ConvAttributes::plain(2) },
+        output_padding: vec![1, 0],
+    };
+    let y = b.node("up", Op::ConvTranspose(transposed), &[y, t]).unwrap();
+    let (g, h) =
+        (b.parameter("g", &[2], weights(2, 4.0)).unwrap(), b.parameter("h", &[2], weights(2, 5.0)).unwrap());
+    let y = b.node("norm", Op::GroupNormalization { groups: 2, epsilon: 1e-3 }, &[y, g, h]).unwrap();
+    let y = b
+        .node("flat", Op::Reduce { reduction: Reduction::Max, axes: vec![2], keep_axes: false }, &[y])
+        .unwrap();
+    let y = b.node("shape", Op::Reshape { sizes: vec![1, b.shape(y).elements()] }, &[y]).unwrap();
+    let width = b.shape(y)[1];
+    let (f, e) = (
+        b.parameter("f", &[2, width], weights(2 * width, 6.0)).unwrap(),
+        b.parameter("e", &[2], weights(2, 7.0)).unwrap(),
+    );
+    let y = b.linear("fc", y, f, Some(e)).unwrap();
+    let graph = b.finish(&[y]).unwrap();
+
+    let batch = 2;
+    let wanted: Vec<_> =
+        ["w", "c", "bn0", "bn1", "slope", "t", "g", "h", "f", "e"].map(|n| graph.find(n).unwrap()).to_vec();
+    let mut planner = Planner::new(&graph, batch).unwrap();
+    planner.capture(y);
+    planner.reverse(&Composite::everywhere(Gradient), y, &wanted).unwrap();
+    let mut session = Session::new(&Oracle, Arc::new(planner.finish::<f64>(None).unwrap())).unwrap();
+    let x = Tensor::new(&[batch, 2, 5, 4], (0..80).map(|i| (f64::from(i) * 1.3).cos()).collect()).unwrap();
+    let seed = [1.0, -0.5, 0.3, 2.0];
+    let mut value = |session: &mut Session<'_, Oracle>| {
+        session.forward(&[&x]).unwrap();
+        session.capture(0).unwrap().data().iter().zip(seed).map(|(v, s)| v * s).sum::<f64>()
+    };
+    value(&mut session);
+    session.reverse(0, &seed).unwrap();
+    let gradients: Vec<Tensor<f64>> = (0..wanted.len()).map(|i| session.result(0, i).unwrap()).collect();
+    for (i, &v) in wanted.iter().enumerate() {
+        let name = &graph.value(v).name;
+        let index = graph.parameters().iter().position(|p| &p.name == name).unwrap();
+        let original: Vec<f64> = graph.parameters()[index].data.iter().map(|&v| f64::from(v)).collect();
+        for at in (0..original.len()).step_by(1 + original.len() / 5) {
+            let mut moved = |h: f64| {
+                let mut data = original.clone();
+                data[at] += h;
+                session.set_parameter(index, &data).unwrap();
+                value(&mut session)
+            };
+            let difference = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+            session.set_parameter(index, &original).unwrap();
+            let gradient = gradients[i].data()[at];
+            assert!(
+                (gradient - difference).abs() <= 1e-6 * (1.0 + difference.abs()),
+                "{name}[{at}]: {gradient} {difference}"
+            );
+        }
+    }
+}
