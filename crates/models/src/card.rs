@@ -1,4 +1,4 @@
-//! The model card: what the numbers going in and coming out mean.
+//! A map of class 1 says nothing until class 1 has a name: what the numbers going in and coming out mean.
 
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -44,8 +44,11 @@ impl Card {
     pub fn parse(json: &str) -> Result<Self> {
         let value: Value = serde_json::from_str(json)
             .map_err(|e| Error::invalid(format!("the model card is not JSON: {e}")))?;
+        if !value.is_object() {
+            return Err(Error::invalid("the model card must be a JSON object"));
+        }
         let inputs = match value.get("inputs") {
-            None => Vec::new(),
+            None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(items)) => items.iter().map(parse_input).collect::<Result<_>>()?,
             Some(_) => return Err(wrong("inputs", "a list")),
         };
@@ -56,7 +59,7 @@ impl Card {
         Ok(Self {
             task: text(&value, "task")?,
             classes: texts(value.get("classes"), "classes")?,
-            output: text(&value, "output")?,
+            output: output(&value)?,
             threshold,
             cam_layer: text(&value, "cam_layer")?,
             inputs,
@@ -109,6 +112,15 @@ fn wrong(key: &str, expected: &str) -> Error {
     Error::invalid(format!("model card: {key:?} must be {expected}"))
 }
 
+fn output(value: &Value) -> Result<Option<String>> {
+    match text(value, "output")? {
+        Some(o) if !["logits", "probabilities", "sigmoid-logit"].contains(&o.as_str()) => {
+            Err(wrong("output", "\"logits\", \"probabilities\" or \"sigmoid-logit\""))
+        }
+        other => Ok(other),
+    }
+}
+
 fn text(value: &Value, key: &str) -> Result<Option<String>> {
     match value.get(key) {
         None | Some(Value::Null) => Ok(None),
@@ -119,7 +131,7 @@ fn text(value: &Value, key: &str) -> Result<Option<String>> {
 
 fn texts(value: Option<&Value>, key: &str) -> Result<Vec<String>> {
     match value {
-        None => Ok(Vec::new()),
+        None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(items)) => items
             .iter()
             .map(|v| v.as_str().map(String::from).ok_or_else(|| wrong(key, "a list of texts")))
@@ -129,14 +141,21 @@ fn texts(value: Option<&Value>, key: &str) -> Result<Vec<String>> {
 }
 
 fn parse_input(value: &Value) -> Result<CardInput> {
+    if !value.is_object() {
+        return Err(wrong("inputs", "a list of objects"));
+    }
     let mut aliases = BTreeMap::new();
-    if let Some(map) = value.get("aliases").and_then(Value::as_object) {
-        for (key, names) in map {
-            aliases.insert(key.clone(), texts(Some(names), "aliases")?);
+    match value.get("aliases") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(map)) => {
+            for (key, names) in map {
+                aliases.insert(key.clone(), texts(Some(names), "aliases")?);
+            }
         }
+        Some(_) => return Err(wrong("aliases", "an object of lists of texts")),
     }
     Ok(CardInput {
-        name: text(value, "name")?.ok_or_else(|| wrong("inputs.name", "a text"))?,
+        name: text(value, "name")?.unwrap_or_default(),
         channels: texts(value.get("channels"), "channels")?,
         aliases,
         steps: texts(value.get("steps"), "steps")?,

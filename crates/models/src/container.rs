@@ -1,4 +1,5 @@
-//! The safetensors container: tensors converted on the way in, every hostile file refused with one sentence.
+//! Weights must come in without running anybody's code, so there is no pickle. The safetensors container: tensors
+//! converted on the way in, every hostile file refused with one sentence.
 
 use crate::raw::Constant;
 use safetensors::tensor::{Dtype, SafeTensors, View};

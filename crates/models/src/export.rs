@@ -1,9 +1,10 @@
-//! A graph as ONNX-like nodes again, to be saved. Reading the result gives the same graph.
+//! Saving goes back through the form that reading starts from, so that one reader serves all files: a graph as
+//! ONNX-like nodes again, such that reading them gives the same graph.
 
 use crate::raw::{Attribute, Constant, RawGraph, RawNode};
-use std::collections::BTreeMap;
-use voxplain_graph::ops::{Binary, ConvAttributes, PadMode, Pointwise, PoolAttributes};
-use voxplain_graph::{Graph, Node, Op};
+use std::collections::{BTreeMap, HashSet};
+use voxplain_graph::ops::{AxisTap, ConvAttributes, PadMode, Pointwise, PoolAttributes, SliceAxis};
+use voxplain_graph::{Graph, Node, Op, ValueId};
 use voxplain_tensor::{Error, Result};
 
 type Attributes = BTreeMap<String, Attribute>;
@@ -11,14 +12,14 @@ type Attributes = BTreeMap<String, Attribute>;
 /// The graph before lowering.
 ///
 /// # Errors
-/// The graph holds a resize that is not one of ONNX's modes any more.
+/// The graph holds numbers that a file cannot.
 pub(crate) fn to_raw(graph: &Graph) -> Result<RawGraph> {
-    let name = |v: &voxplain_graph::ValueId| graph.value(*v).name.clone();
-    let mut raw = RawGraph::default();
+    let name = |v: &ValueId| graph.value(*v).name.clone();
+    let mut raw = RawGraph { rewrites: graph.rewrites().to_vec(), ..RawGraph::default() };
     for input in graph.inputs() {
         let mut sizes: Vec<i64> = graph.shape(*input).iter().map(|&s| s as i64).collect();
-        if sizes[0] == 1 {
-            sizes[0] = -1;
+        if let Some(batch) = sizes.first_mut().filter(|b| **b == 1) {
+            *batch = -1;
         }
         raw.inputs.push((name(input), sizes));
     }
@@ -27,29 +28,52 @@ pub(crate) fn to_raw(graph: &Graph) -> Result<RawGraph> {
         raw.constants
             .insert(p.name.clone(), Constant::Float { shape: p.shape.to_vec(), data: p.data.to_vec() });
     }
+    let mut taken: HashSet<String> = graph.values().iter().map(|v| v.name.clone()).collect();
     for node in graph.nodes() {
-        let mut writer = Writer { graph, node, constants: Vec::new(), attributes: Attributes::new() };
-        let op = writer.write()?;
-        let mut inputs: Vec<String> = node.inputs.iter().map(name).collect();
-        for (i, constant) in writer.constants.into_iter().enumerate() {
-            let key = format!("{}.constant{i}", node.name);
-            inputs.push(if constant.is_some() { key.clone() } else { String::new() });
-            if let Some(constant) = constant {
-                raw.constants.insert(key, constant);
-            }
-        }
-        let outputs = vec![graph.value(node.output).name.clone()];
-        let attributes = writer.attributes;
-        raw.nodes.push(RawNode { op, name: node.name.clone(), inputs, outputs, attributes });
+        let node = write_node(graph, node, &mut taken, &mut raw.constants)?;
+        raw.nodes.push(node);
     }
     Ok(raw)
 }
 
+fn write_node(
+    graph: &Graph,
+    node: &Node,
+    taken: &mut HashSet<String>,
+    constants: &mut BTreeMap<String, Constant>,
+) -> Result<RawNode> {
+    let name = |v: &ValueId| graph.value(*v).name.clone();
+    let mut writer = Writer { node, constants: Vec::new(), attributes: Attributes::new() };
+    writer.write();
+    let finite = |a: &Attribute| match a {
+        Attribute::Float(v) => v.is_finite(),
+        Attribute::Floats(v) => v.iter().all(|v| v.is_finite()),
+        _ => true,
+    };
+    if let Some((key, _)) = writer.attributes.iter().find(|(_, a)| !finite(a)) {
+        return Err(Error::invalid(format!(
+            "node {:?} ({}): attribute {key:?} is not finite and cannot be saved",
+            node.name,
+            node.op.kind()
+        )));
+    }
+    let mut inputs: Vec<String> = node.inputs.iter().map(name).collect();
+    for (i, constant) in writer.constants.into_iter().enumerate() {
+        let mut key = format!("{}.constant{i}", node.name);
+        while !taken.insert(key.clone()) {
+            key.push('_');
+        }
+        inputs.push(key.clone());
+        constants.insert(key, constant);
+    }
+    let (op, attributes) = (String::from(node.op.kind()), writer.attributes);
+    Ok(RawNode { op, name: node.name.clone(), inputs, outputs: vec![name(&node.output)], attributes })
+}
+
 struct Writer<'g> {
-    graph: &'g Graph,
     node: &'g Node,
-    /// Further operands; `None` for an absent one.
-    constants: Vec<Option<Constant>>,
+    /// Further operands.
+    constants: Vec<Constant>,
     attributes: Attributes,
 }
 
@@ -63,7 +87,7 @@ impl Writer<'_> {
     }
 
     fn operand(&mut self, data: Vec<i64>) {
-        self.constants.push(Some(Constant::Int { shape: vec![data.len()], data }));
+        self.constants.push(Constant::whole(data));
     }
 
     fn whole(&mut self, sizes: &[usize]) {
@@ -85,8 +109,8 @@ impl Writer<'_> {
         self.put("ceil_mode", Attribute::Int(i64::from(a.ceil_mode)));
     }
 
-    /// Fills attributes and further operands; returns the operator type.
-    fn write(&mut self) -> Result<String> {
+    /// Fills attributes and further operands.
+    fn write(&mut self) {
         let node = self.node;
         match &node.op {
             Op::Conv(a) => self.conv(a),
@@ -122,23 +146,33 @@ impl Writer<'_> {
             Op::Concat { axis } | Op::Softmax { axis } | Op::LogSoftmax { axis } => {
                 self.put("axis", Attribute::Int(*axis as i64));
             }
+            _ => self.shaped(),
+        }
+    }
+
+    fn shaped(&mut self) {
+        match &self.node.op {
             Op::Reshape { sizes } => {
-                // The batch axis is written as free, for readers other than this one.
-                let mut sizes: Vec<i64> = sizes.iter().map(|&s| s as i64).collect();
-                if sizes.first() == Some(&1) {
-                    sizes[0] = -1;
-                }
-                self.operand(sizes);
+                // The leading size is written as free, for readers other than this one.
+                let rest = sizes.iter().skip(1).map(|&s| s as i64);
+                self.operand(std::iter::once(-1).chain(rest).collect());
             }
             Op::Expand { sizes } => self.whole(sizes),
             Op::Transpose { permutation } => self.ints("perm", permutation),
-            Op::Slice { .. } | Op::Pad { .. } | Op::Resize { .. } => self.moved()?,
-            Op::PRelu
-            | Op::MatMul
-            | Op::Binary(Binary::Add | Binary::Sub | Binary::Mul | Binary::Div)
-            | Op::Identity => {}
+            Op::Slice { axes } => self.slice(axes),
+            Op::Pad { mode, before, after, value } => {
+                let mode = match mode {
+                    PadMode::Constant => "constant",
+                    PadMode::Edge => "edge",
+                    PadMode::Reflect => "reflect",
+                };
+                self.put("mode", Attribute::Text(String::from(mode)));
+                self.put("value", Attribute::Float(*value));
+                self.operand(before.iter().chain(after).map(|&p| p as i64).collect());
+            }
+            Op::Resize { taps } => self.resize(taps),
+            _ => {}
         }
-        Ok(String::from(node.op.kind()))
     }
 
     fn pointwise(&mut self, f: Pointwise) {
@@ -166,46 +200,23 @@ impl Writer<'_> {
         }
     }
 
-    fn moved(&mut self) -> Result<()> {
-        let node = self.node;
-        match &node.op {
-            Op::Slice { axes } => {
-                let end = |a: &voxplain_graph::ops::SliceAxis| {
-                    let end = a.begin as i64 + a.count as i64 * a.step as i64;
-                    if end < 0 { i64::MIN / 2 } else { end }
-                };
-                self.operand(axes.iter().map(|a| a.begin as i64).collect());
-                self.operand(axes.iter().map(end).collect());
-                self.operand((0..axes.len() as i64).collect());
-                self.operand(axes.iter().map(|a| a.step as i64).collect());
-            }
-            Op::Pad { mode, before, after, value } => {
-                let mode = match mode {
-                    PadMode::Constant => "constant",
-                    PadMode::Edge => "edge",
-                    PadMode::Reflect => "reflect",
-                };
-                self.put("mode", Attribute::Text(String::from(mode)));
-                self.put("value", Attribute::Float(*value));
-                self.operand(before.iter().chain(after).map(|&p| p as i64).collect());
-            }
-            Op::Resize { taps } => {
-                let at: Vec<f64> = taps.iter().map(|t| t.as_ref().map_or(0.0, |t| t.len() as f64)).collect();
-                let flat = |pick: fn(&voxplain_graph::ops::AxisTap) -> [f64; 2]| {
-                    taps.iter().flatten().flatten().flat_map(pick).collect::<Vec<f64>>()
-                };
-                self.put("taps", Attribute::Floats(at));
-                self.put("tap_entries", Attribute::Floats(flat(|t| t.at.map(|a| a as f64))));
-                self.put("tap_weights", Attribute::Floats(flat(|t| t.weight)));
-            }
-            _ => {
-                return Err(Error::internal(format!(
-                    "{} is not a moving operator in {}",
-                    node.op.kind(),
-                    self.graph.nodes().len()
-                )));
-            }
-        }
-        Ok(())
+    fn slice(&mut self, axes: &[SliceAxis]) {
+        let end = |a: &SliceAxis| {
+            let end = a.begin as i64 + a.count as i64 * a.step as i64;
+            if end < 0 { i64::MIN / 2 } else { end }
+        };
+        self.operand(axes.iter().map(|a| a.begin as i64).collect());
+        self.operand(axes.iter().map(end).collect());
+        self.operand((0..axes.len() as i64).collect());
+        self.operand(axes.iter().map(|a| a.step as i64).collect());
+    }
+
+    /// The maps themselves, so that every mode survives exactly.
+    fn resize(&mut self, taps: &[Option<Vec<AxisTap>>]) {
+        let counts = taps.iter().map(|t| t.as_ref().map_or(0.0, |t| t.len() as f64)).collect();
+        let flat = |pick: fn(&AxisTap) -> [f64; 2]| taps.iter().flatten().flatten().flat_map(pick).collect();
+        self.put("taps", Attribute::Floats(counts));
+        self.put("tap_entries", Attribute::Floats(flat(|t| t.at.map(|a| a as f64))));
+        self.put("tap_weights", Attribute::Floats(flat(|t| t.weight)));
     }
 }

@@ -1,4 +1,4 @@
-//! The graph JSON in a model file's header.
+//! A graph must be readable by a person and by forty lines of Python, so the header holds it as JSON.
 
 use crate::raw::{Attribute, RawGraph, RawNode};
 use serde_json::{Map, Value, json};
@@ -23,6 +23,9 @@ pub fn parse_graph(text: &str) -> Result<RawGraph> {
         graph.inputs.push((text_of(input, "name")?, ints(input.get("shape"), "shape")?));
     }
     graph.outputs = names(value.get("outputs"), "outputs")?;
+    if value.get("rewrites").is_some() {
+        graph.rewrites = names(value.get("rewrites"), "rewrites")?;
+    }
     for node in list(&value, "nodes")? {
         graph.nodes.push(parse_node(node)?);
     }
@@ -65,10 +68,14 @@ fn parse_node(value: &Value) -> Result<RawNode> {
         outputs: names(value.get("outputs"), "outputs").map_err(place)?,
         ..RawNode::default()
     };
-    if let Some(attributes) = value.get("attributes").and_then(Value::as_object) {
-        for (key, value) in attributes {
-            node.attributes.insert(key.clone(), attribute(key, value).map_err(place)?);
+    match value.get("attributes") {
+        None => {}
+        Some(Value::Object(attributes)) => {
+            for (key, value) in attributes {
+                node.attributes.insert(key.clone(), attribute(key, value).map_err(place)?);
+            }
         }
+        Some(_) => return Err(place(Error::invalid("\"attributes\" must be an object of named values"))),
     }
     node.name = name;
     Ok(node)
@@ -98,8 +105,12 @@ pub(crate) fn write_graph(graph: &RawGraph) -> String {
     let inputs: Vec<Value> =
         graph.inputs.iter().map(|(name, shape)| json!({"name": name, "shape": shape})).collect();
     let nodes: Vec<Value> = graph.nodes.iter().map(write_node).collect();
-    json!({"format": "graph", "version": 1, "inputs": inputs, "outputs": graph.outputs, "nodes": nodes})
-        .to_string()
+    let mut value =
+        json!({"format": "graph", "version": 1, "inputs": inputs, "outputs": graph.outputs, "nodes": nodes});
+    if !graph.rewrites.is_empty() {
+        value["rewrites"] = json!(graph.rewrites);
+    }
+    value.to_string()
 }
 
 fn write_node(node: &RawNode) -> Value {

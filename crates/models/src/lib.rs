@@ -1,8 +1,8 @@
 //! How networks come in and go out, without Python and without pickle.
 //!
 //! Every door (our own safetensors file, ONNX, a named architecture with a plain state dict) ends in one list of
-//! ONNX-like nodes, [`RawGraph`]; operators that an exporter took apart are put together again there (`fusion`), because
-//! propagation rules belong to operators; and one `lowering` turns it into a verified graph.
+//! ONNX-like nodes, [`RawGraph`]; operators that an exporter took apart are put together again there (`fusion`),
+//! because propagation rules belong to operators; and one `lowering` turns it into a verified graph.
 #![forbid(unsafe_code)]
 
 mod architectures;

@@ -1,9 +1,10 @@
-//! A network with its card, from any door.
+//! The one type that callers hold, so that no caller has to know which door a network came through.
 
 use crate::card::Card;
 use crate::container::{read_tensors, write_tensors};
 use crate::raw::RawGraph;
 use crate::{architectures, export, fusion, json, lowering, onnx};
+use std::io::Write;
 use std::path::Path;
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result};
@@ -79,6 +80,33 @@ impl Model {
         let metadata = [("card", self.card.to_json()), ("graph", json::write_graph(&raw))];
         write_tensors(&raw.constants, &metadata)
     }
+
+    /// Writes the model to a file of our own form, under a temporary name first, so that `path` never holds half a
+    /// model.
+    ///
+    /// # Errors
+    /// As [`Model::to_bytes`], or the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let bytes = self.to_bytes()?;
+        let mut name = path
+            .file_name()
+            .ok_or_else(|| Error::invalid(format!("{}: a file name is expected", path.display())))?
+            .to_os_string();
+        name.push(format!(".{}.part", std::process::id()));
+        let part = path.with_file_name(name);
+        let written = write_all(&part, &bytes).and_then(|()| std::fs::rename(&part, path));
+        written.map_err(|e| {
+            // The first error is the one to report; the rest of the file may not even exist.
+            let _ = std::fs::remove_file(&part);
+            Error::io(format!("{}: the model cannot be written: {e}", path.display()))
+        })
+    }
+}
+
+fn write_all(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// Reads a whole file.
@@ -91,5 +119,5 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 fn build(mut raw: RawGraph) -> Result<Graph> {
     fusion::run(&mut raw);
-    lowering::lower(&raw)
+    lowering::lower(raw)
 }

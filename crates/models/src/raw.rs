@@ -1,4 +1,4 @@
-//! The common form of all doors: ONNX-like nodes between named values.
+//! One form behind every door, so that fusion and lowering are written once: ONNX-like nodes between named values.
 
 use std::collections::BTreeMap;
 use voxplain_tensor::{Error, Result};
@@ -23,6 +23,19 @@ pub enum Constant {
 }
 
 impl Constant {
+    /// Whole numbers along one axis.
+    pub(crate) fn whole(data: Vec<i64>) -> Self {
+        Self::Int { shape: vec![data.len()], data }
+    }
+
+    /// The number of values.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Float { data, .. } => data.len(),
+            Self::Int { data, .. } => data.len(),
+        }
+    }
+
     /// The sizes.
     pub fn shape(&self) -> &[usize] {
         match self {
@@ -137,4 +150,6 @@ pub struct RawGraph {
     pub nodes: Vec<RawNode>,
     /// Weights and other constants by name.
     pub constants: BTreeMap<String, Constant>,
+    /// The rewrites that ran before the network was saved; they go with every map.
+    pub rewrites: Vec<String>,
 }

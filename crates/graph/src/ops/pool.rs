@@ -66,7 +66,7 @@ pub(super) fn infer(a: &PoolAttributes, x: Shape) -> Result<Shape> {
             ))
         })?;
         let mut size = if a.ceil_mode { last.div_ceil(a.strides[i]) + 1 } else { last / a.strides[i] + 1 };
-        if a.ceil_mode && (size - 1) * a.strides[i] >= x[i + 2] + a.pads_begin[i] {
+        if a.ceil_mode && (size - 1).saturating_mul(a.strides[i]) >= x[i + 2] + a.pads_begin[i] {
             size -= 1;
         }
         sizes.push(size);

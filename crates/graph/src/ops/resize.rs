@@ -65,17 +65,22 @@ pub fn axis_taps(
         .collect()
 }
 
+/// What rounding may move a coordinate by; far below the distance between coordinates.
+const ROUNDING: f64 = 1e-9;
+
 fn tap(x: f64, from: usize, mode: ResizeMode) -> AxisTap {
     let x = x.clamp(0.0, (from - 1) as f64);
-    // The coordinate is not negative, so truncation is floor.
-    let low = x as usize;
-    let fraction = x - low as f64;
+    // The coordinate is not negative, so truncation is floor. `9 / (18 / 14)` is 6.999..: a coordinate that is whole but
+    // for rounding is whole, or the nearest entry would be the one before.
+    let whole = (x + ROUNDING) as usize;
+    let low = whole.min(from - 1);
+    let fraction = if x - (low as f64) < ROUNDING { 0.0 } else { x - low as f64 };
     let high = (low + 1).min(from - 1);
     let up = match mode {
         ResizeMode::Linear => return AxisTap { at: [low, high], weight: [1.0 - fraction, fraction] },
         ResizeMode::NearestFloor => false,
-        ResizeMode::NearestPreferFloor => fraction > 0.5,
-        ResizeMode::NearestPreferCeil => fraction >= 0.5,
+        ResizeMode::NearestPreferFloor => fraction > 0.5 + ROUNDING,
+        ResizeMode::NearestPreferCeil => fraction >= 0.5 - ROUNDING,
         ResizeMode::NearestCeil => fraction > 0.0,
     };
     let at = if up { high } else { low };
@@ -98,4 +103,22 @@ pub(super) fn infer(taps: &[Option<Vec<AxisTap>>], x: Shape) -> Result<Shape> {
         }
     }
     Shape::new(&sizes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_takes_the_entry_floor_of_i_times_from_over_to() {
+        for from in 1..60 {
+            for to in 1..130 {
+                let scale = to as f64 / from as f64;
+                let taps = axis_taps(from, to, scale, ResizeMode::NearestFloor, Coordinates::Asymmetric);
+                for (i, tap) in taps.iter().enumerate() {
+                    assert_eq!(tap.at[0], i * from / to, "{from} to {to} at {i}");
+                }
+            }
+        }
+    }
 }

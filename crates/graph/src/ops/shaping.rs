@@ -92,6 +92,9 @@ pub(super) fn infer_pad(mode: PadMode, before: &[isize], after: &[isize], x: Sha
     for i in 0..x.rank() {
         let size = x[i] as isize;
         let total = size.checked_add(before[i]).and_then(|s| s.checked_add(after[i])).filter(|&s| s > 0);
+        if before[i] <= -size || after[i] <= -size {
+            return Err(Error::invalid(format!("axis {i} of {x} is cropped by more than it has")));
+        }
         let most = if mode == PadMode::Reflect { size - 1 } else { isize::MAX };
         if before[i] > most || after[i] > most {
             return Err(Error::invalid(format!("axis {i} of {x} is too short to be mirrored that far")));

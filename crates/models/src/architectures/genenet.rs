@@ -1,5 +1,6 @@
-//! GeneNet, the 3D VGG of Jin et al. (MethodsX 2023): blocks of n times convolution 3^3, batch normalisation, ReLU, then
-//! max pooling 2; flatten; two linear layers with a ReLU between. Blocks, convolutions per block and widths are read
+//! The network this program was first asked to explain, published as a state dict without a graph: GeneNet, the 3D
+//! VGG of Jin et al. (MethodsX 2023): blocks of n times convolution 3^3, batch normalisation, ReLU, then max
+//! pooling 2; flatten; two linear layers with a ReLU between. Blocks, convolutions per block and widths are read
 //! from the names and shapes of the state dict, so its smaller relatives load too.
 
 use crate::raw::{Attribute, Constant, RawGraph, RawNode};
@@ -29,18 +30,19 @@ pub(super) fn build(
         b.block(&tensors, blocks)?;
     }
     b.head();
-    let size = spatial.map_or_else(|| cube(&tensors, &b, blocks), Ok)?;
-    b.graph.inputs =
-        vec![(String::from("x"), [&[-1, first[1] as i64], &size.map(|s| s as i64)[..]].concat())];
-    b.graph.outputs = vec![b.current.clone()];
-    if let Some(extra) = tensors.keys().find(|name| !b.used.contains(*name)) {
-        return Err(Error::invalid(format!("tensor {extra:?} does not belong to genenet")));
-    }
     if let Some(missing) = b.used.iter().find(|name| !tensors.contains_key(*name)) {
         return Err(Error::invalid(format!(
             "genenet needs a tensor {missing:?}, which the file does not have"
         )));
     }
+    if let Some(extra) = tensors.keys().find(|name| !b.used.contains(*name)) {
+        return Err(Error::invalid(format!("tensor {extra:?} does not belong to genenet")));
+    }
+    let size = spatial.map_or_else(|| cube(&tensors, &b, blocks), Ok)?;
+    check_shapes(&tensors, &b, blocks, first[1], size)?;
+    b.graph.inputs =
+        vec![(String::from("x"), [&[-1, first[1] as i64], &size.map(|s| s as i64)[..]].concat())];
+    b.graph.outputs = vec![b.current.clone()];
     b.graph.constants.extend(tensors);
     Ok(b.graph)
 }
@@ -80,6 +82,43 @@ fn cube(tensors: &BTreeMap<String, Constant>, b: &Builder, blocks: usize) -> Res
         )));
     }
     Ok([edge << blocks; 3])
+}
+
+/// Every tensor against the convolution or linear layer before it, so that the message names the tensor.
+fn check_shapes(
+    tensors: &BTreeMap<String, Constant>,
+    b: &Builder,
+    blocks: usize,
+    channels: usize,
+    size: [usize; 3],
+) -> Result<()> {
+    let expect = |name: &str, expected: &[usize]| match tensors.get(name).map(Constant::shape) {
+        Some(shape) if shape == expected => Ok(()),
+        found => Err(Error::invalid(format!("tensor {name:?} has shape {found:?}; {expected:?} expected"))),
+    };
+    let mut width = channels;
+    for node in b.graph.nodes.iter().filter(|n| n.op == "Conv" || n.op == "BatchNormalization") {
+        let weight = node.input(1).unwrap_or_default();
+        if node.op == "Conv" {
+            let out = shape(tensors, weight, 5)?[0];
+            expect(weight, &[out, width, 3, 3, 3])?;
+            width = out;
+        }
+        let vectors = if node.op == "Conv" { 2.. } else { 1.. };
+        node.inputs.iter().skip(vectors.start).try_for_each(|name| expect(name, &[width]))?;
+    }
+    let edges = size.map(|s| s.checked_shr(blocks as u32).unwrap_or(0));
+    let volume = edges.iter().try_fold(width, |p, &e| p.checked_mul(e)).unwrap_or(0);
+    if volume == 0 {
+        return Err(Error::invalid(format!("an input of {size:?} does not survive {blocks} halvings")));
+    }
+    let hidden = shape(tensors, "dense.0.weight", 2)?[0];
+    let classes = shape(tensors, "dense.3.weight", 2)?[0];
+    let fits = expect("dense.0.weight", &[hidden, volume]);
+    fits.map_err(|e| e.within(format!("with an input of {size:?}")))?;
+    expect("dense.0.bias", &[hidden])?;
+    expect("dense.3.weight", &[classes, hidden])?;
+    expect("dense.3.bias", &[classes])
 }
 
 struct Builder {

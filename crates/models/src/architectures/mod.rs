@@ -1,4 +1,5 @@
-//! Named architectures for plain PyTorch state dicts, one file each.
+//! A plain state dict has weights but no graph; the graph has to come from here. Named architectures for PyTorch
+//! state dicts, one file each.
 
 mod genenet;
 

@@ -1,4 +1,4 @@
-//! GELU, exact and by tanh, in the orders of factors that exporters write.
+//! GELU at older opsets is a dozen nodes in an order that depends on the exporter; it is one function again here.
 
 use super::{Match, View};
 use crate::raw::{Attribute, RawNode};
@@ -66,11 +66,21 @@ pub(super) fn tanh(view: &View<'_>, node: &RawNode) -> Option<Match> {
     let (_, cubic) = View::pairs(sum).into_iter().find(|(a, _)| *a == x)?;
     let cubic = view.maker(cubic, "Mul")?;
     let (cube, _) = View::pairs(cubic).into_iter().find(|(_, c)| view.is_number(c, 0.044_715))?;
-    let cube = view
-        .maker(cube, "Pow")
-        .filter(|p| p.input(0) == Some(x) && p.input(1).is_some_and(|e| view.is_number(e, 3.0)))?;
-    nodes.extend([scaled, sum, cubic, cube]);
+    nodes.extend([scaled, sum, cubic]);
+    nodes.extend(cubed(view, cube, x)?);
     let mut found = Match::new("Gelu", vec![x.into()], &nodes);
     found.node.attributes.insert("approximate".into(), Attribute::Text("tanh".into()));
     Some(found)
+}
+
+/// The nodes that compute `x^3`: a power, or two products.
+fn cubed<'a>(view: &View<'a>, cube: &str, x: &str) -> Option<Vec<&'a RawNode>> {
+    if let Some(power) = view.maker(cube, "Pow") {
+        let fits = power.input(0) == Some(x) && power.input(1).is_some_and(|e| view.is_number(e, 3.0));
+        return fits.then(|| vec![power]);
+    }
+    let outer = view.maker(cube, "Mul")?;
+    let square =
+        View::pairs(outer).into_iter().find(|(a, _)| *a == x).and_then(|(_, s)| view.maker(s, "Mul"))?;
+    (square.input(0) == Some(x) && square.input(1) == Some(x)).then(|| vec![outer, square])
 }

@@ -1,16 +1,17 @@
-//! Puts operators together again that exporters take apart. Each pattern matches only where its inner values have no
-//! other use; the fused node has the name and result of the last node of the pattern.
+//! Propagation rules belong to operators, and exporters take operators apart; here they are whole again. Each
+//! pattern matches only where its inner values have no other use; the fused node has the name and result of the
+//! last node of the pattern.
 
 mod gelu;
 mod group_normalization;
 mod simple;
 
-use crate::raw::{Constant, RawGraph, RawNode};
-use std::collections::HashMap;
+use crate::raw::{Attribute, Constant, RawGraph, RawNode};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Runs every pattern until none matches.
 pub(crate) fn run(graph: &mut RawGraph) {
-    let patterns: [fn(&View<'_>, &RawNode) -> Option<Match>; 7] = [
+    let patterns: [Pattern; 7] = [
         simple::softplus,
         simple::silu,
         simple::mish,
@@ -19,18 +20,56 @@ pub(crate) fn run(graph: &mut RawGraph) {
         gelu::tanh,
         group_normalization::group_normalization,
     ];
-    loop {
-        let view = View::new(graph);
-        let found = graph.nodes.iter().enumerate().find_map(|(i, node)| {
-            patterns.iter().find_map(|p| p(&view, node)).filter(|m| view.closed(m, node)).map(|m| (i, m))
-        });
-        let Some((at, found)) = found else { return };
-        let last = graph.nodes[at].clone();
-        let node = RawNode { name: last.name.clone(), outputs: last.outputs.clone(), ..found.node };
-        graph.nodes[at] = node;
-        graph.nodes.retain(|n| !found.inner.contains(&n.outputs));
-        graph.constants.extend(found.constants);
+    hoist_constants(graph);
+    while pass(graph, &patterns) {}
+}
+
+type Pattern = fn(&View<'_>, &RawNode) -> Option<Match>;
+
+/// TorchScript writes every number as a `Constant` node; patterns look for numbers among the constants.
+fn hoist_constants(graph: &mut RawGraph) {
+    let RawGraph { nodes, constants, outputs, inputs, .. } = graph;
+    let free = |name: &str, constants: &BTreeMap<String, Constant>| {
+        !constants.contains_key(name)
+            && !outputs.iter().any(|o| o == name)
+            && !inputs.iter().any(|(i, _)| i == name)
+    };
+    nodes.retain(|node| match (node.op.as_str(), node.attributes.get("value"), node.outputs.as_slice()) {
+        ("Constant", Some(Attribute::Tensor(tensor)), [name]) if free(name, constants) => {
+            constants.insert(name.clone(), tensor.clone());
+            false
+        }
+        _ => true,
+    });
+}
+
+/// Replaces the matches that share no node; says whether there were any.
+fn pass(graph: &mut RawGraph, patterns: &[Pattern]) -> bool {
+    let view = View::new(graph);
+    let (mut used, mut found) = (HashSet::new(), Vec::new());
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let matched = patterns.iter().find_map(|p| p(&view, node)).filter(|m| view.closed(m, node));
+        let Some(matched) = matched else { continue };
+        let names: Vec<String> = matched.inner.iter().chain([&node.outputs]).flatten().cloned().collect();
+        if names.iter().all(|n| !used.contains(n)) {
+            used.extend(names);
+            found.push((at, matched));
+        }
     }
+    let any = !found.is_empty();
+    let mut gone = HashSet::new();
+    for (at, matched) in found {
+        let last = &mut graph.nodes[at];
+        *last = RawNode {
+            name: std::mem::take(&mut last.name),
+            outputs: std::mem::take(&mut last.outputs),
+            ..matched.node
+        };
+        gone.extend(matched.inner.into_iter().flatten());
+        graph.constants.extend(matched.constants);
+    }
+    graph.nodes.retain(|n| n.outputs.is_empty() || !n.outputs.iter().all(|o| gone.contains(o)));
+    any
 }
 
 /// A pattern found: the node that replaces it and the outputs of the nodes that go.
@@ -52,17 +91,20 @@ impl Match {
 pub(crate) struct View<'a> {
     graph: &'a RawGraph,
     makers: HashMap<&'a str, &'a RawNode>,
+    users: HashMap<&'a str, Vec<&'a RawNode>>,
+    outputs: HashSet<&'a str>,
 }
 
 impl<'a> View<'a> {
     fn new(graph: &'a RawGraph) -> Self {
-        let mut makers = HashMap::new();
+        let (mut makers, mut users) = (HashMap::new(), HashMap::<_, Vec<_>>::new());
         for node in &graph.nodes {
+            node.inputs.iter().for_each(|i| users.entry(i.as_str()).or_default().push(node));
             node.outputs.iter().for_each(|o| {
                 makers.insert(o.as_str(), node);
             });
         }
-        Self { graph, makers }
+        Self { graph, makers, users, outputs: graph.outputs.iter().map(String::as_str).collect() }
     }
 
     /// The node of operator `op` that makes `value`.
@@ -82,6 +124,7 @@ impl<'a> View<'a> {
     fn number(&self, value: &str) -> Option<f64> {
         match self.graph.constants.get(value)? {
             Constant::Float { data, .. } if data.len() == 1 => Some(f64::from(data[0])),
+            Constant::Int { data, .. } if data.len() == 1 => Some(data[0] as f64),
             _ => None,
         }
     }
@@ -94,8 +137,8 @@ impl<'a> View<'a> {
     fn closed(&self, found: &Match, root: &RawNode) -> bool {
         let belongs = |node: &RawNode| node.outputs == root.outputs || found.inner.contains(&node.outputs);
         found.inner.iter().flatten().all(|name| {
-            let users = self.graph.nodes.iter().filter(|n| n.inputs.contains(name));
-            !self.graph.outputs.contains(name) && users.into_iter().all(belongs)
+            let users = self.users.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            !self.outputs.contains(name.as_str()) && users.iter().all(|n| belongs(n))
         })
     }
 }

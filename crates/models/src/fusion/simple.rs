@@ -1,7 +1,7 @@
-//! Activations written as two or three nodes.
+//! Rules know an activation only as a whole, and exporters write these as two or three nodes.
 
 use super::{Match, View};
-use crate::raw::{Attribute, RawNode};
+use crate::raw::RawNode;
 
 /// `Where(x > t, x, Softplus(x))`, PyTorch's softplus with its threshold.
 pub(super) fn softplus(view: &View<'_>, node: &RawNode) -> Option<Match> {
@@ -37,10 +37,8 @@ pub(super) fn hard_swish(view: &View<'_>, node: &RawNode) -> Option<Match> {
     (node.op == "Mul").then_some(())?;
     View::pairs(node).into_iter().find_map(|(x, h)| {
         let hard = view.maker(h, "HardSigmoid").filter(|h| h.input(0) == Some(x))?;
-        let alpha = match hard.attributes.get("alpha") {
-            Some(Attribute::Float(alpha)) => *alpha,
-            _ => return None,
-        };
-        ((alpha - 1.0 / 6.0).abs() < 1e-6).then(|| Match::new("HardSwish", vec![x.into()], &[hard]))
+        let (alpha, beta) = (hard.float("alpha", 0.2).ok()?, hard.float("beta", 0.5).ok()?);
+        ((alpha - 1.0 / 6.0).abs() < 1e-6 && beta == 0.5)
+            .then(|| Match::new("HardSwish", vec![x.into()], &[hard]))
     })
 }

@@ -1,6 +1,7 @@
-//! Functions of one element.
+//! A function of one element is one node, because rules treat it as a whole.
 
 use super::Lowering;
+use super::attributes::unsupported;
 use crate::raw::RawNode;
 use voxplain_graph::ops::Pointwise;
 use voxplain_tensor::{Error, Result};
@@ -18,7 +19,11 @@ pub(super) fn pointwise(state: &Lowering, node: &RawNode) -> Result<Option<Point
         "Gelu" => match node.text("approximate", "none")?.as_str() {
             "none" => Pointwise::Gelu,
             "tanh" => Pointwise::GeluTanh,
-            other => return Err(Error::unsupported(format!("Gelu approximation {other:?}"))),
+            other => {
+                return Err(unsupported(&format!(
+                    "Gelu approximation {other:?} is not supported, none and tanh are"
+                )));
+            }
         },
         "Sigmoid" => Pointwise::Sigmoid,
         "HardSigmoid" => {
@@ -46,6 +51,11 @@ pub(super) fn pointwise(state: &Lowering, node: &RawNode) -> Result<Option<Point
 fn clip(state: &Lowering, node: &RawNode) -> Result<Pointwise> {
     let low = node.float("min", state.known_number(node, 1)?.unwrap_or(-f64::MAX))?;
     let high = node.float("max", state.known_number(node, 2)?.unwrap_or(f64::MAX))?;
+    if low.is_nan() || high.is_nan() {
+        return Err(Error::invalid("a bound is not a number"));
+    }
+    // Infinite bounds are absent bounds, and only finite numbers can be saved.
+    let (low, high) = (low.clamp(-f64::MAX, f64::MAX), high.clamp(-f64::MAX, f64::MAX));
     if low > high {
         return Err(Error::invalid(format!("bounds {low} to {high} are in the wrong order")));
     }

@@ -1,4 +1,5 @@
-//! Arithmetic of two operands; with one known number it is a straight line.
+//! Arithmetic with one known number is a straight line, which every rule can treat exactly; anything else has two
+//! operands.
 
 use super::{Lowering, Value};
 use crate::raw::{Constant, RawNode};
@@ -15,32 +16,29 @@ impl Lowering {
             _ => Binary::Div,
         };
         if let Some(c) = self.number_for(node, 1, 0)? {
-            let (scale, shift) = match op {
-                Binary::Add => (1.0, c),
-                Binary::Sub => (1.0, -c),
-                Binary::Mul => (c, 0.0),
-                Binary::Div if c == 0.0 => return Err(Error::invalid("division by the constant 0")),
-                Binary::Div => (1.0 / c, 0.0),
-            };
             let x = self.operand(node, 0)?;
-            return self.add(name, Op::Pointwise(Pointwise::Affine { scale, shift }), &[x]);
+            let line = match op {
+                Binary::Add => line(1.0, c),
+                Binary::Sub => line(1.0, -c),
+                Binary::Mul => line(c, 0.0),
+                Binary::Div => line(1.0 / c, 0.0),
+            };
+            return self.add(name, Op::Pointwise(line?), &[x]);
         }
         if let Some(c) = self.number_for(node, 0, 1)? {
             let mut x = self.operand(node, 1)?;
-            let (scale, shift) = match op {
-                Binary::Add => (1.0, c),
-                Binary::Sub => (-1.0, c),
-                Binary::Mul => (c, 0.0),
+            let line = match op {
+                Binary::Add => line(1.0, c),
+                Binary::Sub => line(-1.0, c),
+                Binary::Mul => line(c, 0.0),
+                Binary::Div if c == 1.0 => Ok(Pointwise::Reciprocal),
                 Binary::Div => {
-                    x = self.builder.node(
-                        &format!("{name}.reciprocal"),
-                        Op::Pointwise(Pointwise::Reciprocal),
-                        &[x],
-                    )?;
-                    (c, 0.0)
+                    let inverse = Op::Pointwise(Pointwise::Reciprocal);
+                    x = self.builder.node(&format!("{name}.reciprocal"), inverse, &[x])?;
+                    line(c, 0.0)
                 }
             };
-            return self.add(name, Op::Pointwise(Pointwise::Affine { scale, shift }), &[x]);
+            return self.add(name, Op::Pointwise(line?), &[x]);
         }
         let inputs = [self.operand(node, 0)?, self.operand(node, 1)?];
         self.add(name, Op::Binary(op), &inputs)
@@ -52,4 +50,14 @@ impl Lowering {
         let rank = self.shape(node, other)?.rank();
         Ok((data.len() == 1 && shape.len() <= rank).then(|| f64::from(data[0])))
     }
+}
+
+/// `scale x + shift`.
+fn line(scale: f64, shift: f64) -> Result<Pointwise> {
+    if scale.is_finite() && shift.is_finite() {
+        return Ok(Pointwise::Affine { scale, shift });
+    }
+    Err(Error::invalid(format!(
+        "arithmetic with a constant gives scale {scale} and shift {shift}; both must be finite"
+    )))
 }

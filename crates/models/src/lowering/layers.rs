@@ -1,11 +1,13 @@
-//! Convolutions, normalisations and matrix products.
+//! Layers with weights are what rules speak about, so each stays one node: convolutions, normalisations, matrix
+//! products.
 
+use super::attributes::unsupported;
 use super::windows::Windows;
 use super::{Lowering, Value, axis, refuse_unless, sizes};
 use crate::raw::{Constant, RawNode};
 use voxplain_graph::Op;
 use voxplain_graph::ops::{ConvAttributes, ConvTransposeAttributes, GemmAttributes};
-use voxplain_tensor::{Error, Result};
+use voxplain_tensor::{Error, Result, Shape};
 
 impl Lowering {
     pub(super) fn convolution(&mut self, name: &str, node: &RawNode) -> Result<Value> {
@@ -34,8 +36,8 @@ impl Lowering {
         if node.ints("output_shape")?.is_some()
             || !["NOTSET", ""].contains(&node.text("auto_pad", "NOTSET")?.as_str())
         {
-            return Err(Error::unsupported(
-                "output_shape and auto_pad are not supported; give pads and output_padding",
+            return Err(unsupported(
+                "output_shape and auto_pad are not supported, give pads and output_padding",
             ));
         }
         let output_padding = node
@@ -49,7 +51,7 @@ impl Lowering {
         let x = self.shape(node, 0)?;
         let channels = x.get(1).copied().unwrap_or(1);
         if node.outputs.iter().skip(1).any(|o| !o.is_empty()) {
-            return Err(Error::unsupported("further results (statistics) are not supported"));
+            return Err(unsupported("further results (statistics) are not supported"));
         }
         let op = match node.op.as_str() {
             "BatchNormalization" => {
@@ -59,12 +61,34 @@ impl Lowering {
             "InstanceNormalization" => Op::GroupNormalization { groups: channels, epsilon },
             "GroupNormalization" => {
                 let groups = usize::try_from(node.int("num_groups", 0)?).unwrap_or(0);
+                self.check_restored(node, x)?;
                 return self.group_normalization(name, node, groups, epsilon, channels);
             }
             _ => Op::LayerNormalization { axis: axis(node.int("axis", -1)?, x.rank())?, epsilon },
         };
         let inputs = self.operands(node)?;
         self.add(name, op, &inputs)
+    }
+
+    /// What the fusion of group normalisation could not see without shapes: the values must come back in the data's
+    /// shape, and the scale must lie along the channels.
+    fn check_restored(&self, node: &RawNode, x: Shape) -> Result<()> {
+        if let Some(target) = node.ints("restored")? {
+            let keeps =
+                |(i, &t): (usize, &i64)| t == -1 || t == 0 || x.get(i).is_some_and(|&s| s as i64 == t);
+            if target.len() != x.rank() || !target.iter().enumerate().all(keeps) {
+                return Err(Error::unsupported(format!(
+                    "an instance normalisation between reshapes of {x} and {target:?}; the same shape is expected"
+                )));
+            }
+        }
+        let spatial = node.int("spatial_axes", x.rank() as i64 - 2)?;
+        if spatial != x.rank() as i64 - 2 {
+            return Err(Error::unsupported(format!(
+                "scale and bias over {spatial} trailing axes of data of shape {x}; one value per channel is expected"
+            )));
+        }
+        Ok(())
     }
 
     /// Opset 18 has one scale per group, opset 21 one per channel.
@@ -82,14 +106,15 @@ impl Lowering {
             let Some(Constant::Float { data, .. }) = constant else {
                 return Err(Error::unsupported("scale and bias must be weights"));
             };
-            if data.len() == channels || data.is_empty() || channels % data.len() != 0 {
+            if data.len() == channels || data.is_empty() || data.len() != groups || channels % groups != 0 {
                 inputs.push(self.operand(node, i)?);
             } else {
                 let each = channels / data.len();
                 let spread = data.iter().flat_map(|&v| std::iter::repeat_n(v, each)).collect();
-                inputs.push(self.new_parameter(
+                let spread: Vec<f32> = spread;
+                inputs.push(self.builder.parameter(
                     &format!("{name}.per_channel.{i}"),
-                    vec![channels],
+                    &[channels],
                     spread,
                 )?);
             }

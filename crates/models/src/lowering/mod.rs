@@ -1,20 +1,22 @@
-//! From ONNX-like nodes to the verified graph, one file per family of operators.
+//! Everything doubtful in a file is decided here, once, so that the graph after it is verified: ONNX-like nodes to
+//! typed operators, one file per family.
 //!
-//! Shapes are those of one example: a free or literal batch of 1 becomes the leading axis that plans multiply. Shape
-//! arithmetic on whole numbers is computed here and leaves no nodes.
+//! Shapes are those of one example: a free or literal batch of 1 becomes the leading axis that plans multiply.
+//! Shape arithmetic on whole numbers is computed here and leaves no nodes.
 
 mod activations;
 mod arithmetic;
+mod attributes;
 mod folding;
 mod layers;
 mod movement;
+mod moves;
 mod pooling;
 mod resize;
 mod windows;
 
 use crate::raw::{Attribute, Constant, RawGraph, RawNode};
 use std::collections::HashMap;
-use voxplain_graph::ops::SUPPORTED;
 use voxplain_graph::{Graph, GraphBuilder, Op, ValueId};
 use voxplain_tensor::{Error, Result, Shape};
 
@@ -38,29 +40,16 @@ pub(crate) struct Lowering {
 ///
 /// # Errors
 /// A node uses an unknown value or operator, or does not fit its operands; the message names the node.
-pub(crate) fn lower(raw: &RawGraph) -> Result<Graph> {
+pub(crate) fn lower(raw: RawGraph) -> Result<Graph> {
     let mut state =
         Lowering { builder: GraphBuilder::new(), values: HashMap::new(), parameters: HashMap::new() };
-    for (name, constant) in &raw.constants {
-        state.values.insert(name.clone(), Value::Known(constant.clone()));
-    }
     for (name, sizes) in raw.inputs.iter().filter(|(name, _)| !raw.constants.contains_key(name)) {
         let id = state.builder.input(name, &example_sizes(name, sizes)?)?;
         state.values.insert(name.clone(), Value::Graph(id));
     }
+    state.values.extend(raw.constants.into_iter().map(|(name, constant)| (name, Value::Known(constant))));
     for node in &raw.nodes {
-        if node.outputs.iter().any(|o| !o.is_empty() && state.values.contains_key(o)) {
-            return Err(Error::invalid(format!("node {:?} makes a value that exists already", node.name)));
-        }
-        let label = state.label(node);
-        let value = state.node(&label, node).map_err(|e| {
-            if e.message().starts_with("node ") {
-                e
-            } else {
-                e.within(format!("node {label:?} ({})", node.op))
-            }
-        })?;
-        state.values.insert(String::from(node.output()), value);
+        state.place(node)?;
     }
     let outputs = raw.outputs.iter().map(|name| match state.values.get(name) {
         Some(Value::Graph(id)) => Ok(*id),
@@ -68,6 +57,7 @@ pub(crate) fn lower(raw: &RawGraph) -> Result<Graph> {
         None => Err(Error::invalid(format!("output {name:?} is made by no node"))),
     });
     let outputs: Vec<ValueId> = outputs.collect::<Result<_>>()?;
+    raw.rewrites.into_iter().for_each(|r| state.builder.record(r));
     state.builder.finish(&outputs)
 }
 
@@ -84,6 +74,28 @@ fn example_sizes(name: &str, sizes: &[i64]) -> Result<Vec<usize>> {
 }
 
 impl Lowering {
+    /// Lowers a node and names its result.
+    fn place(&mut self, node: &RawNode) -> Result<()> {
+        let label = self.label(node);
+        if node.outputs.iter().any(|o| !o.is_empty() && self.values.contains_key(o)) {
+            return Err(Error::invalid(format!(
+                "node {label:?} ({}) makes a value that exists already; names of values must be unique",
+                node.op
+            )));
+        }
+        let value = self.node(&label, node).map_err(|e| {
+            if e.message().starts_with("node ") {
+                e
+            } else {
+                e.within(format!("node {label:?} ({})", node.op))
+            }
+        })?;
+        if !node.output().is_empty() {
+            self.values.insert(String::from(node.output()), value);
+        }
+        Ok(())
+    }
+
     /// The name that users give to a node: its own, or that of its result.
     fn label(&self, node: &RawNode) -> String {
         if node.name.is_empty() { String::from(node.output()) } else { node.name.clone() }
@@ -106,34 +118,28 @@ impl Lowering {
     /// Operand `i` as a graph value; a known tensor becomes a parameter.
     fn operand(&mut self, node: &RawNode, i: usize) -> Result<ValueId> {
         let name = self.operand_name(node, i)?;
-        match self.value(name)?.clone() {
-            Value::Graph(id) => Ok(id),
-            Value::Known(constant) => self.parameter(name, &constant),
+        if let Value::Graph(id) = self.value(name)? {
+            return Ok(*id);
         }
+        if let Some(&id) = self.parameters.get(name) {
+            return Ok(id);
+        }
+        let Some(Value::Known(Constant::Float { shape, data })) = self.values.get(name) else {
+            return Err(Error::unsupported(format!(
+                "value {name:?} holds whole numbers where weights are expected"
+            )));
+        };
+        if data.is_empty() {
+            return Err(Error::invalid(format!("weight {name:?} has no elements")));
+        }
+        let id = self.builder.parameter(name, shape, data.as_slice())?;
+        self.parameters.insert(String::from(name), id);
+        Ok(id)
     }
 
     /// All operands that are there.
     fn operands(&mut self, node: &RawNode) -> Result<Vec<ValueId>> {
         (0..node.inputs.len()).filter(|&i| node.input(i).is_some()).map(|i| self.operand(node, i)).collect()
-    }
-
-    fn parameter(&mut self, name: &str, constant: &Constant) -> Result<ValueId> {
-        if let Some(&id) = self.parameters.get(name) {
-            return Ok(id);
-        }
-        let Constant::Float { shape, data } = constant else {
-            return Err(Error::unsupported(format!(
-                "value {name:?} holds whole numbers where weights are expected"
-            )));
-        };
-        let id = self.builder.parameter(name, shape, data.clone())?;
-        self.parameters.insert(String::from(name), id);
-        Ok(id)
-    }
-
-    /// A parameter made here.
-    fn new_parameter(&mut self, name: &str, shape: Vec<usize>, data: Vec<f32>) -> Result<ValueId> {
-        self.parameter(name, &Constant::Float { shape, data })
     }
 
     /// Operand `i` if it is known now.
@@ -183,9 +189,11 @@ impl Lowering {
 
     /// Lowers one node to its value.
     fn node(&mut self, name: &str, node: &RawNode) -> Result<Value> {
+        attributes::check(node)?;
         if let Some(value) = self.fold(node)? {
             return Ok(value);
         }
+        self.no_empty_operand(node)?;
         match node.op.as_str() {
             "Conv" | "ConvTranspose" => self.convolution(name, node),
             "BatchNormalization" | "InstanceNormalization" | "GroupNormalization" | "LayerNormalization" => {
@@ -211,6 +219,14 @@ impl Lowering {
         }
     }
 
+    /// Weights without elements have no meaning to any operator; absent options are allowed to be empty.
+    fn no_empty_operand(&self, node: &RawNode) -> Result<()> {
+        match self.known(node, 0) {
+            Some(constant) if constant.len() == 0 => Err(Error::invalid("operand 0 has no elements")),
+            _ => Ok(()),
+        }
+    }
+
     fn other(&mut self, name: &str, node: &RawNode) -> Result<Value> {
         let op = match node.op.as_str() {
             "PRelu" => Op::PRelu,
@@ -218,17 +234,16 @@ impl Lowering {
             // A cast between floating-point types; 1, 10, 11 and 16 are ONNX's numbers for them.
             "Cast" if [1, 10, 11, 16].contains(&node.int("to", 1)?) => Op::Identity,
             "Where" | "Greater" => {
-                return Err(Error::unsupported(
-                    "only PyTorch's softplus may use Where and Greater; replace the selection by clipping",
+                return Err(attributes::unsupported(
+                    "only PyTorch's softplus may use Where and Greater, and nothing else may use its parts",
                 ));
             }
-            _ => {
-                return Err(Error::unsupported(format!(
-                    "operator {} is not supported; supported are {SUPPORTED}",
-                    node.op
-                )));
-            }
+            "Cast" => return Err(attributes::unsupported("data can only be cast to floating-point numbers")),
+            _ => return Err(attributes::unsupported(&format!("operator {} is not supported", node.op))),
         };
+        if node.op == "Dropout" && self.known_number(node, 2)?.is_some_and(|training| training != 0.0) {
+            return Err(attributes::unsupported("dropout in training mode; export the network in eval mode"));
+        }
         let inputs = if op == Op::Identity { vec![self.operand(node, 0)?] } else { self.operands(node)? };
         self.add(name, op, &inputs)
     }
@@ -244,7 +259,7 @@ impl Lowering {
 
 /// A possibly negative axis of an array of `rank` axes.
 fn axis(axis: i64, rank: usize) -> Result<usize> {
-    let positive = if axis < 0 { axis + rank as i64 } else { axis };
+    let positive = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
     usize::try_from(positive)
         .ok()
         .filter(|&a| a < rank.max(1))
@@ -270,8 +285,8 @@ fn refuse_unless(node: &RawNode, key: &str, harmless: i64) -> Result<()> {
     match node.attributes.get(key) {
         None => Ok(()),
         Some(Attribute::Int(v)) if *v == harmless => Ok(()),
-        Some(other) => Err(Error::unsupported(format!(
-            "attribute {key} = {other:?} is not supported; only {harmless} is"
+        Some(other) => Err(attributes::unsupported(&format!(
+            "attribute {key} = {other:?} is not supported, only {harmless} is"
         ))),
     }
 }

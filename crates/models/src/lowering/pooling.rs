@@ -1,5 +1,6 @@
-//! Pools and reductions.
+//! Whatever an exporter calls them, there are two poolings and three reductions.
 
+use super::attributes::unsupported;
 use super::windows::Windows;
 use super::{Lowering, Value, axes, refuse_unless, sizes};
 use crate::raw::RawNode;
@@ -15,7 +16,7 @@ impl Lowering {
         let windows = Windows::of(node, x, &kernel)?;
         refuse_unless(node, "storage_order", 0)?;
         if node.outputs.iter().skip(1).any(|o| !o.is_empty()) {
-            return Err(Error::unsupported("indices as a result are not supported"));
+            return Err(unsupported("indices as a result are not supported"));
         }
         let attributes = PoolAttributes {
             kernel,

@@ -1,10 +1,14 @@
 //! `Resize`: every mode becomes one sparse map per axis.
 
+use super::attributes::unsupported;
 use super::{Lowering, Value};
 use crate::raw::{Attribute, Constant, RawNode};
 use voxplain_graph::Op;
 use voxplain_graph::ops::{AxisTap, Coordinates, ResizeMode, axis_taps};
 use voxplain_tensor::{Error, Result, Shape};
+
+/// The longest axis that an interpolation may make; each entry costs memory at import.
+const MOST_ENTRIES: usize = 1 << 20;
 
 impl Lowering {
     pub(super) fn resize(&mut self, name: &str, node: &RawNode) -> Result<Value> {
@@ -17,12 +21,17 @@ impl Lowering {
             super::refuse_unless(node, key, harmless)?;
         }
         if node.ints("axes")?.is_some() || node.text("keep_aspect_ratio_policy", "stretch")? != "stretch" {
-            return Err(Error::unsupported(
-                "axes and aspect-ratio policies are not supported; give all sizes",
-            ));
+            return Err(unsupported("axes and aspect-ratio policies are not supported, give all sizes"));
         }
         let (mode, coordinates) = (mode(node)?, coordinates(node)?);
         let targets = self.resize_targets(node, x)?;
+        let sizes: Vec<usize> = targets.iter().map(|t| t.0).collect();
+        Shape::new(&sizes)?;
+        if sizes.iter().any(|&s| s > MOST_ENTRIES) {
+            return Err(Error::limit(format!(
+                "resized to {sizes:?}; at most {MOST_ENTRIES} entries per axis"
+            )));
+        }
         let taps = targets
             .iter()
             .enumerate()
@@ -45,7 +54,7 @@ impl Lowering {
                 let s = usize::try_from(s)
                     .ok()
                     .filter(|&s| s > 0)
-                    .ok_or_else(|| Error::invalid("a size below 1"))?;
+                    .ok_or_else(|| Error::invalid("a size below 1; positive sizes are expected"))?;
                 let s = if i == 0 { x[0] } else { s };
                 Ok((s, s as f64 / x[i] as f64))
             };
@@ -56,8 +65,12 @@ impl Lowering {
                 let target = |(i, &s): (usize, &f32)| {
                     let size = (x[i] as f64 * f64::from(s)).floor();
                     let fits = s.is_finite() && (1.0..1e9).contains(&size);
-                    fits.then_some((size as usize, f64::from(s)))
-                        .ok_or_else(|| Error::invalid(format!("scale {s}")))
+                    fits.then_some((size as usize, f64::from(s))).ok_or_else(|| {
+                        Error::invalid(format!(
+                            "scale {s} of an axis of {} entries; a result of 1 to 10^9 is expected",
+                            x[i]
+                        ))
+                    })
                 };
                 data.iter().enumerate().map(target).collect()
             }
@@ -75,7 +88,11 @@ fn stored_taps(node: &RawNode, x: Shape) -> Result<Vec<Option<Vec<AxisTap>>>> {
     };
     let (counts, entries, weights) = (numbers("taps")?, numbers("tap_entries")?, numbers("tap_weights")?);
     let total: f64 = counts.iter().sum();
-    if counts.len() != x.rank() || entries.len() != weights.len() || 2.0 * total != entries.len() as f64 {
+    if counts.len() != x.rank()
+        || entries.len() != weights.len()
+        || 2.0 * total != entries.len() as f64
+        || !counts.iter().chain(&entries).all(|v| *v >= 0.0 && v.fract() == 0.0)
+    {
         return Err(Error::invalid("the stored interpolation does not fit the data"));
     }
     let mut pairs = entries.chunks_exact(2).zip(weights.chunks_exact(2));
@@ -92,9 +109,9 @@ fn mode(node: &RawNode) -> Result<ResizeMode> {
             "ceil" => Ok(ResizeMode::NearestCeil),
             "round_prefer_floor" => Ok(ResizeMode::NearestPreferFloor),
             "round_prefer_ceil" => Ok(ResizeMode::NearestPreferCeil),
-            other => Err(Error::unsupported(format!("nearest_mode {other:?}"))),
+            other => Err(unsupported(&format!("nearest_mode {other:?} is not supported"))),
         },
-        other => Err(Error::unsupported(format!("resize mode {other:?}; nearest or linear expected"))),
+        other => Err(unsupported(&format!("resize mode {other:?} is not supported, nearest and linear are"))),
     }
 }
 
@@ -105,6 +122,6 @@ fn coordinates(node: &RawNode) -> Result<Coordinates> {
         "pytorch_half_pixel" => Ok(Coordinates::PytorchHalfPixel),
         "align_corners" => Ok(Coordinates::AlignCorners),
         "asymmetric" => Ok(Coordinates::Asymmetric),
-        other => Err(Error::unsupported(format!("coordinate transformation {other:?}"))),
+        other => Err(unsupported(&format!("coordinate transformation {other:?} is not supported"))),
     }
 }

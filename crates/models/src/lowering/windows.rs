@@ -1,5 +1,6 @@
-//! Strides, pads and dilations, which convolutions and pools share.
+//! Convolutions and pools share their strides, pads and dilations, and the defaults and automatic pads of these.
 
+use super::attributes::unsupported;
 use super::sizes;
 use crate::raw::RawNode;
 use voxplain_tensor::{Error, Result, Shape};
@@ -46,7 +47,7 @@ impl Windows {
                         if same == "SAME_UPPER" { (small, total - small) } else { (total - small, small) };
                 }
             }
-            other => return Err(Error::unsupported(format!("auto_pad {other:?} is not supported"))),
+            other => return Err(unsupported(&format!("auto_pad {other:?} is not supported"))),
         }
         Ok(Self { strides, pads_begin, pads_end, dilations })
     }

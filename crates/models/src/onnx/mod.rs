@@ -1,7 +1,9 @@
-//! ONNX models, opset 13 to 23, in the dialects of both PyTorch exporters, read without a protobuf compiler.
+//! A protobuf compiler and its runtime are too much for five messages: ONNX models, opset 13 to 23, in the dialects
+//! of both PyTorch exporters, read by hand.
 //!
 //! Field numbers are those of `onnx.proto3` (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto).
 
+mod names;
 mod tensor;
 mod wire;
 
@@ -62,32 +64,34 @@ fn read_graph(bytes: &[u8], folder: Option<&Path>) -> Result<RawGraph> {
             _ => {}
         }
     }
+    names::make_unique(&mut graph);
     Ok(graph)
-}
-
-/// `/conv1/Conv` of the TorchScript dialect is module `conv1`; other names stay.
-fn module_name(name: &str) -> String {
-    match name.strip_prefix('/').and_then(|n| n.rsplit_once('/')) {
-        Some((module, _)) => module.replace('/', "."),
-        None => String::from(name),
-    }
 }
 
 fn read_node(bytes: &[u8], folder: Option<&Path>) -> Result<RawNode> {
     let mut node = RawNode::default();
     let mut domain = String::new();
-    let mut attributes = Vec::new();
+    let (mut attributes, mut scopes) = (Vec::new(), None);
     let mut reader = Reader::new(bytes);
     while let Some((number, field)) = reader.next()? {
         match number {
             1 => node.inputs.push(field.text()?),
             2 => node.outputs.push(field.text()?),
-            3 => node.name = module_name(&field.text()?),
+            3 => node.name = names::module_name(&field.text()?),
             4 => node.op = field.text()?,
             5 => attributes.push(field.bytes()?),
             7 => domain = field.text()?,
+            9 => match tensor::entry(field.bytes()?)? {
+                (key, value) if key == "pkg.torch.onnx.name_scopes" => scopes = Some(value),
+                _ => {}
+            },
             _ => {}
         }
+    }
+    // The dynamo exporter numbers its nodes and notes the module beside them.
+    let anonymous = node.name.is_empty() || node.name.starts_with("node_");
+    if let Some(module) = scopes.filter(|_| anonymous).and_then(|s| names::module_of_scopes(&s)) {
+        node.name = module;
     }
     let place = |e: Error| e.within(format!("node {:?} ({})", node.name, node.op));
     if !domain.is_empty() && domain != "ai.onnx" {

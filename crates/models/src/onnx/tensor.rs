@@ -1,4 +1,5 @@
-//! TensorProto: weights inside the file, or in a file of their own beside it.
+//! Weights come in five encodings and two places, and all must give the same network: TensorProto, inside the file,
+//! or in a file of their own beside it.
 
 use super::wire::Reader;
 use crate::raw::Constant;
@@ -11,6 +12,7 @@ struct Fields {
     sizes: Vec<i64>,
     dtype: i64,
     floats: Vec<f32>,
+    doubles: Vec<f64>,
     whole: Vec<i64>,
     raw: Option<Vec<u8>>,
     external: Vec<(String, String)>,
@@ -27,6 +29,7 @@ pub(super) fn read(bytes: &[u8], folder: Option<&Path>) -> Result<(String, Const
             4 => field.floats_into(&mut f.floats)?,
             5 | 7 => field.ints_into(&mut f.whole)?,
             8 => name = field.text()?,
+            10 => field.doubles_into(&mut f.doubles)?,
             9 => f.raw = Some(field.bytes()?.to_vec()),
             13 => f.external.push(entry(field.bytes()?)?),
             _ => {}
@@ -37,7 +40,7 @@ pub(super) fn read(bytes: &[u8], folder: Option<&Path>) -> Result<(String, Const
     Ok((name, constant))
 }
 
-fn entry(bytes: &[u8]) -> Result<(String, String)> {
+pub(super) fn entry(bytes: &[u8]) -> Result<(String, String)> {
     let (mut key, mut value) = (String::new(), String::new());
     let mut reader = Reader::new(bytes);
     while let Some((number, field)) = reader.next()? {
@@ -75,16 +78,15 @@ impl Fields {
         if !self.external.is_empty() {
             self.raw = Some(external(&self.external, folder, count.saturating_mul(width))?);
         }
+        if let Some(raw) = self.raw.as_ref().filter(|raw| Some(raw.len()) != count.checked_mul(width)) {
+            return Err(Error::invalid(format!("{} bytes for {count} values of {width} bytes", raw.len())));
+        }
         let constant = match &self.raw {
             Some(raw) => self.raw_values(raw, shape),
             None => self.field_values(shape),
         };
-        let found = match &constant {
-            Constant::Float { data, .. } => data.len(),
-            Constant::Int { data, .. } => data.len(),
-        };
-        if found != count {
-            return Err(Error::invalid(format!("{found} values where the sizes say {count}")));
+        if constant.len() != count {
+            return Err(Error::invalid(format!("{} values where the sizes say {count}", constant.len())));
         }
         Ok(constant)
     }
@@ -101,6 +103,7 @@ impl Fields {
             16 => float(each(raw).map(|b| half::bf16::from_le_bytes(b).to_f32()).collect(), shape),
             7 => Constant::Int { shape, data: each(raw).map(i64::from_le_bytes).collect() },
             6 => Constant::Int { shape, data: each(raw).map(|b| i64::from(i32::from_le_bytes(b))).collect() },
+            3 => Constant::Int { shape, data: raw.iter().map(|&b| i64::from(b as i8)).collect() },
             _ => Constant::Int { shape, data: raw.iter().map(|&b| i64::from(b)).collect() },
         }
     }
@@ -116,7 +119,7 @@ impl Fields {
                 let data = self.whole.iter().map(|&w| half::bf16::from_bits(w as u16).to_f32()).collect();
                 Constant::Float { shape, data }
             }
-            11 => Constant::Float { shape, data: Vec::new() },
+            11 => Constant::Float { shape, data: self.doubles.iter().map(|&v| v as f32).collect() },
             _ => Constant::Int { shape, data: self.whole.clone() },
         }
     }
@@ -132,7 +135,7 @@ fn external(entries: &[(String, String)], folder: Option<&Path>, expected: usize
     let location = get("location").ok_or_else(|| Error::invalid("external data without a location"))?;
     let folder = folder
         .ok_or_else(|| Error::invalid(format!("the weights are in {location:?}, which was not given")))?;
-    if Path::new(location).components().any(|c| !matches!(c, Component::Normal(_))) {
+    if location.is_empty() || Path::new(location).components().any(|c| !matches!(c, Component::Normal(_))) {
         return Err(Error::invalid(format!("external data in {location:?} lies outside the model's folder")));
     }
     let (offset, length) = (number("offset", 0)?, number("length", expected)?);

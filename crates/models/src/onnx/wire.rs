@@ -1,4 +1,5 @@
-//! The protocol-buffer wire format, as much as ONNX needs: fields by number, borrowed from the bytes.
+//! Lengths in a file are claims; every one is checked against the bytes that are there before anything is
+//! allocated. The protocol-buffer wire format, as much as ONNX needs.
 
 use voxplain_tensor::{Error, Result};
 
@@ -21,7 +22,7 @@ pub(super) struct Reader<'a> {
 }
 
 fn truncated() -> Error {
-    Error::invalid("the ONNX file is truncated or not ONNX at all")
+    Error::invalid("the ONNX file is truncated or not ONNX at all; export or copy it again")
 }
 
 impl<'a> Reader<'a> {
@@ -111,6 +112,18 @@ impl<'a> Field<'a> {
                 while !reader.bytes.is_empty() {
                     list.push(reader.varint()? as i64);
                 }
+            }
+            _ => return Err(truncated()),
+        }
+        Ok(())
+    }
+
+    /// Adds one or, packed, many double-precision numbers to a list.
+    pub fn doubles_into(self, list: &mut Vec<f64>) -> Result<()> {
+        match self {
+            Self::Fixed64(b) => list.push(f64::from_le_bytes(b)),
+            Self::Bytes(bytes) if bytes.len() % 8 == 0 => {
+                list.extend(bytes.chunks_exact(8).filter_map(|c| c.try_into().ok()).map(f64::from_le_bytes));
             }
             _ => return Err(truncated()),
         }
