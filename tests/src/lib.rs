@@ -58,16 +58,17 @@ pub fn run_case<D: Device>(case: &Path, onnx: bool, device: &D) -> Result<Vec<Co
     let expected = read_f64(&bytes("expected.safetensors")?);
     let names: Vec<String> =
         model.graph.inputs().iter().map(|&v| model.graph.value(v).name.clone()).collect();
-    let context = Context { inputs: &names, tensors: &tensors, seed: 0, cam_layer: None };
-    let inputs = context.network_inputs::<D::Scalar>()?;
+    let context =
+        Context { inputs: &names, tensors: &tensors, seed: 0, cam_layer: None, network_inputs: &[] };
+    let inputs = context.stored_inputs::<D::Scalar>()?;
     let mut network = Engine::new(&model.graph, device, None);
-    let reduction = !json["output_reduction"].is_null();
+    let batch = request::parse(&text)?;
     let mut out = Vec::new();
-    for (row, request) in request::parse(&text)?.into_iter().enumerate() {
+    for (row, request) in batch.requests.into_iter().enumerate() {
         if !METHODS.contains(&request.method.as_str()) {
             continue;
         }
-        let target = context.target(&request.target, reduction)?;
+        let target = context.target(&request.target, batch.reduction)?;
         let method = context.method::<D::Scalar>(&request)?;
         let place = |e: voxplain::Error| e.within(format!("{} {}", case.display(), request.id));
         let result = method.attribute(&mut network, &inputs, &target).map_err(place)?;

@@ -78,6 +78,12 @@ pub struct Row<'a, S> {
     pub reference_captures: Vec<&'a [S]>,
 }
 
+/// Writes what a row needs.
+pub type FillRow<'a, S> = &'a mut dyn FnMut(usize, Fill, &mut [S]);
+
+/// Receives what a row gave.
+pub type TakeRow<'a, S> = &'a mut dyn FnMut(usize, &Row<'_, S>);
+
 /// What methods need of a network: its graph and a way to run passes. Object-safe, so that methods know no device.
 pub trait Network<S: Scalar> {
     /// The graph.
@@ -92,8 +98,8 @@ pub trait Network<S: Scalar> {
         &mut self,
         spec: &PassSpec<'_>,
         rows: usize,
-        fill: &mut dyn FnMut(usize, Fill, &mut [S]),
-        take: &mut dyn FnMut(usize, &Row<'_, S>),
+        fill: FillRow<'_, S>,
+        take: TakeRow<'_, S>,
     ) -> Result<()>;
 
     /// The number of examples of `inputs`, which must be one tensor per graph input.
@@ -292,8 +298,8 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
         &mut self,
         spec: &PassSpec<'_>,
         rows: usize,
-        fill: &mut dyn FnMut(usize, Fill, &mut [D::Scalar]),
-        take: &mut dyn FnMut(usize, &Row<'_, D::Scalar>),
+        fill: FillRow<'_, D::Scalar>,
+        take: TakeRow<'_, D::Scalar>,
     ) -> Result<()> {
         let chunk = self.chunk(spec, rows)?;
         let mut start = 0;
@@ -304,7 +310,7 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
                 .sessions
                 .get_mut(&Self::key(spec, count))
                 .ok_or_else(|| Error::internal("a session is missing"))?;
-            run_rows(session, spec, start, count, fill, take)?;
+            run_rows(session, spec, (start, count), fill, take)?;
             start += count;
         }
         Ok(())
@@ -316,7 +322,7 @@ fn gather<S: Scalar>(
     shapes: impl Iterator<Item = voxplain_tensor::Shape>,
     what: impl Fn(usize) -> Fill,
     (start, count): (usize, usize),
-    fill: &mut dyn FnMut(usize, Fill, &mut [S]),
+    fill: FillRow<'_, S>,
 ) -> Vec<Tensor<S>> {
     shapes
         .enumerate()
@@ -334,10 +340,9 @@ fn gather<S: Scalar>(
 fn run_rows<D: Device>(
     session: &mut Session<'_, D>,
     spec: &PassSpec<'_>,
-    start: usize,
-    count: usize,
-    fill: &mut dyn FnMut(usize, Fill, &mut [D::Scalar]),
-    take: &mut dyn FnMut(usize, &Row<'_, D::Scalar>),
+    (start, count): (usize, usize),
+    fill: FillRow<'_, D::Scalar>,
+    take: TakeRow<'_, D::Scalar>,
 ) -> Result<()> {
     let span = (start, count);
     let plan = session.plan();

@@ -16,7 +16,7 @@ mod target;
 
 pub use attribution::{Attribution, Grid, Map};
 pub use draws::{Draws, Generator};
-pub use engine::{Engine, Fill, Network, PassSpec, Row, Rules, Table};
+pub use engine::{Engine, Fill, FillRow, Network, PassSpec, Row, Rules, Table, TakeRow};
 pub use interpolate::{Interpolation, resize};
 pub use methods::Method;
 pub use quadrature::Quadrature;

@@ -29,6 +29,13 @@ pub trait Device {
     /// The device failed.
     fn read(&self, memory: &Self::Memory, slot: Slot, data: &mut [Self::Scalar]) -> Result<()>;
 
+    /// Replaces the values of a parameter for this session. The length has been checked.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn set_parameter(&self, memory: &mut Self::Memory, parameter: usize, data: &[Self::Scalar])
+    -> Result<()>;
+
     /// Runs one step of the plan that `memory` was prepared for.
     ///
     /// # Errors

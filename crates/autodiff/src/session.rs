@@ -108,6 +108,26 @@ impl<'d, D: Device> Session<'d, D> {
         self.device.read(&self.memory, slot, data)
     }
 
+    /// Replaces the values of parameter `index` (in the graph's order) for the runs of this session: training, and
+    /// sanity checks by randomised weights.
+    ///
+    /// # Errors
+    /// There is no such parameter or the number of values differs.
+    pub fn set_parameter(&mut self, index: usize, data: &[D::Scalar]) -> Result<()> {
+        match self.plan.parameters.get(index) {
+            Some(p) if p.data.len() == data.len() => self.device.set_parameter(&mut self.memory, index, data),
+            Some(p) => Err(Error::invalid(format!(
+                "{} values for parameter {:?} of shape {}",
+                data.len(),
+                p.name,
+                p.shape
+            ))),
+            None => {
+                Err(Error::invalid(format!("no parameter {index}; there are {}", self.plan.parameters.len())))
+            }
+        }
+    }
+
     fn read(&self, slot: Option<&Slot>) -> Result<Tensor<D::Scalar>> {
         let slot = *slot.ok_or_else(|| Error::internal("no such captured value"))?;
         let mut tensor = Tensor::full(self.plan.slot(slot).shape, D::Scalar::ZERO);

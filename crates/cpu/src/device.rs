@@ -65,17 +65,43 @@ impl Cpu {
 /// The memory of one session.
 pub struct CpuMemory {
     plan: Arc<Plan>,
+    parameters: Vec<Arc<[f32]>>,
     arena: Arena,
+}
+
+/// Whether two values share bytes of the arena.
+fn overlap(plan: &Plan, a: Slot, b: Slot) -> bool {
+    let range = |slot: Slot| {
+        let info = plan.slot(slot);
+        let Storage::Arena(offset) = info.storage else { return 0..0 };
+        offset..offset.saturating_add(info.dtype.bytes(info.shape.elements(), size_of::<f32>()))
+    };
+    let (a, b) = (range(a), range(b));
+    a.start.max(b.start) < a.end.min(b.end)
 }
 
 /// The operands of a step.
 struct Operands<'a> {
     plan: &'a Plan,
+    parameters: &'a [Arc<[f32]>],
     view: View,
     step: &'a Step,
 }
 
 impl<'a> Operands<'a> {
+    /// The operands of `step`, after checking what the views below rely on: that its results overlap neither its
+    /// operands nor each other. The planner promises it, but plans are plain data that anyone can make.
+    fn new(plan: &'a Plan, parameters: &'a [Arc<[f32]>], view: View, step: &'a Step) -> Result<Self> {
+        let writes = || step.writes.iter().flatten();
+        for (i, &write) in writes().enumerate() {
+            let others = step.reads.iter().chain(writes().skip(i + 1));
+            if others.into_iter().any(|&other| overlap(plan, write, other)) {
+                return Err(Error::internal("a result of a step overlaps another operand"));
+            }
+        }
+        Ok(Self { plan, parameters, view, step })
+    }
+
     fn slot(&self, i: usize) -> Result<Slot> {
         self.step.reads.get(i).copied().ok_or_else(|| Error::internal("a step lacks an operand"))
     }
@@ -84,7 +110,7 @@ impl<'a> Operands<'a> {
     fn real(&self, i: usize) -> Result<&'a [f32]> {
         let slot = self.slot(i)?;
         match self.plan.slot(slot).storage {
-            Storage::Parameter(p) => Ok(&self.plan.parameters[p].data),
+            Storage::Parameter(p) => Ok(&self.parameters[p]),
             _ => self.typed(slot),
         }
     }
@@ -96,8 +122,8 @@ impl<'a> Operands<'a> {
 
     fn typed<T: Plain>(&self, slot: Slot) -> Result<&'a [T]> {
         let (offset, count) = place::<T>(self.plan, slot)?;
-        // SAFETY: the planner gave the results of a step places that overlap none of its operands, and the only
-        // exclusive views of a running step are of its results.
+        // SAFETY: `new` checked that no result of the step overlaps an operand, and the only exclusive views of a
+        // running step are of its results.
         Ok(unsafe { self.view.read(offset, count) })
     }
 
@@ -131,7 +157,8 @@ impl Device for Cpu {
 
     fn prepare(&self, plan: Arc<Plan>) -> Result<CpuMemory> {
         let arena = Arena::new(plan.arena_bytes)?;
-        Ok(CpuMemory { plan, arena })
+        let parameters = plan.parameters.iter().map(|p| p.data.clone()).collect();
+        Ok(CpuMemory { plan, parameters, arena })
     }
 
     fn write(&self, memory: &mut CpuMemory, slot: Slot, data: &[f32]) -> Result<()> {
@@ -149,7 +176,7 @@ impl Device for Cpu {
 
     fn read(&self, memory: &CpuMemory, slot: Slot, data: &mut [f32]) -> Result<()> {
         if let Storage::Parameter(p) = memory.plan.slot(slot).storage {
-            data.copy_from_slice(&memory.plan.parameters[p].data);
+            data.copy_from_slice(&memory.parameters[p]);
             return Ok(());
         }
         let (offset, count) = place::<f32>(&memory.plan, slot)?;
@@ -160,9 +187,14 @@ impl Device for Cpu {
         Ok(())
     }
 
+    fn set_parameter(&self, memory: &mut CpuMemory, parameter: usize, data: &[f32]) -> Result<()> {
+        memory.parameters[parameter] = data.into();
+        Ok(())
+    }
+
     fn run(&self, memory: &mut CpuMemory, step: &Step) -> Result<()> {
-        let plan = memory.plan.clone();
-        let o = Operands { plan: &plan, view: memory.arena.view(), step };
+        let view = memory.arena.view();
+        let o = Operands::new(&memory.plan, &memory.parameters, view, step)?;
         let (pool, isa) = (&self.pool, self.isa);
         match &step.kernel {
             Kernel::Conv(g) => {

@@ -23,7 +23,8 @@ impl Isa {
             Self::Scalar => true,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma"),
-            #[cfg(target_arch = "x86_64")]
+            // Without the compiler's support (see build.rs) there is no code for it either.
+            #[cfg(all(target_arch = "x86_64", avx512))]
             Self::Avx512 => {
                 std::is_x86_feature_detected!("avx512f")
                     && std::is_x86_feature_detected!("avx512vl")
@@ -70,13 +71,13 @@ macro_rules! vectorized {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             #[allow(clippy::too_many_arguments)]
-            fn avx2 $(<const $generic: $kind>)? ($($arg: $ty),*) {
+            unsafe fn avx2 $(<const $generic: $kind>)? ($($arg: $ty),*) {
                 body::<true $(, $generic)?>($($arg),*)
             }
             #[cfg(all(target_arch = "x86_64", avx512))]
             #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
             #[allow(clippy::too_many_arguments)]
-            fn avx512 $(<const $generic: $kind>)? ($($arg: $ty),*) {
+            unsafe fn avx512 $(<const $generic: $kind>)? ($($arg: $ty),*) {
                 body::<true $(, $generic)?>($($arg),*)
             }
             match isa {

@@ -9,7 +9,8 @@ pub(crate) struct Pool {
     pool: Option<rayon::ThreadPool>,
 }
 
-/// Work smaller than this many elements is not worth waking threads for.
+/// Work smaller than this many operations is not worth waking threads for.
+#[cfg(feature = "threads")]
 const SMALL: usize = 1 << 14;
 
 impl Pool {
@@ -50,24 +51,35 @@ impl Pool {
         1
     }
 
-    /// Calls `work` for `0..items`, in parallel where `elements` elements in all are worth it.
-    pub fn each(&self, items: usize, elements: usize, work: impl Fn(usize) + Sync + Send) {
+    /// Calls `work` for `0..items`, in parallel where `cost` (elements read or operations in all) is worth it.
+    pub fn each(&self, items: usize, cost: usize, work: impl Fn(usize) + Sync + Send) {
         #[cfg(feature = "threads")]
-        if let Some(pool) = self.pool.as_ref().filter(|_| items > 1 && elements >= SMALL) {
+        if let Some(pool) = self.pool.as_ref().filter(|_| items > 1 && cost >= SMALL) {
             use rayon::prelude::*;
             let least = items.div_ceil(8 * pool.current_num_threads());
             pool.install(|| (0..items).into_par_iter().with_min_len(least).for_each(work));
             return;
         }
-        let _ = elements;
+        let _ = cost;
         (0..items).for_each(work);
     }
 
     /// Calls `work(i, chunk)` for the chunks of `size` elements of `out`, in parallel.
     pub fn chunks<T: Send>(&self, out: &mut [T], size: usize, work: impl Fn(usize, &mut [T]) + Sync + Send) {
+        self.costly_chunks(out, size, 1, work);
+    }
+
+    /// As [`Pool::chunks`] where an element costs `cost` operations.
+    pub fn costly_chunks<T: Send>(
+        &self,
+        out: &mut [T],
+        size: usize,
+        cost: usize,
+        work: impl Fn(usize, &mut [T]) + Sync + Send,
+    ) {
         let (size, elements) = (size.max(1), out.len());
         let shared = Shared::new(out);
-        self.each(elements.div_ceil(size), elements, |i| {
+        self.each(elements.div_ceil(size), elements.saturating_mul(cost), |i| {
             // SAFETY: chunks with different numbers do not overlap, and every number is visited once.
             let chunk = unsafe { shared.slice(i * size, size.min(elements - i * size)) };
             work(i, chunk);

@@ -177,6 +177,32 @@ impl Graph {
         })
     }
 
+    /// The same graph with other values for its parameters, in their order.
+    ///
+    /// # Errors
+    /// A number of values differs.
+    pub fn with_parameters(&self, values: &[Vec<f32>]) -> Result<Self> {
+        let mut graph = self.clone();
+        if values.len() != graph.parameters.len() {
+            return Err(Error::invalid(format!(
+                "{} tensors for {} parameters",
+                values.len(),
+                graph.parameters.len()
+            )));
+        }
+        for (parameter, data) in graph.parameters.iter_mut().zip(values) {
+            if parameter.data.len() != data.len() {
+                return Err(Error::invalid(format!(
+                    "{} values for parameter {:?}",
+                    data.len(),
+                    parameter.name
+                )));
+            }
+            parameter.data = data.as_slice().into();
+        }
+        Ok(graph)
+    }
+
     /// The number of weights.
     pub fn parameter_count(&self) -> usize {
         self.parameters.iter().map(|p| p.shape.elements()).sum()

@@ -1,13 +1,36 @@
 //! The promised API of voxplain: open a network, explain it on images, write what was found.
+//!
+//! ```no_run
+//! use voxplain::{Case, Explainer, Model};
+//! # fn main() -> voxplain::Result<()> {
+//! let model = Model::open("glioma.safetensors".as_ref())?;
+//! let case = Case::open(&model, &["BraTS20_Training_001".into()])?;
+//! let result = Explainer::new(&model, &case).explain("integrated_gradients", "pred")?;
+//! result.write_nifti("out".as_ref())?;
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
+mod case;
+mod explain;
+mod figures;
+mod manifest;
+mod output;
 pub mod request;
+
+pub use case::{Case, Images};
+pub use explain::{Explained, Explainer, Prediction, Settings};
+pub use manifest::sha256;
+pub use output::Format;
 
 pub use voxplain_attribution as attribution;
 pub use voxplain_autodiff as autodiff;
 pub use voxplain_cpu as cpu;
 pub use voxplain_graph as graph;
+pub use voxplain_imaging as imaging;
 pub use voxplain_models as models;
+pub use voxplain_report as report;
 pub use voxplain_tensor as tensor;
 
 pub use voxplain_attribution::{Attribution, Engine, Method, Network, Target};

@@ -53,11 +53,20 @@ pub struct Request {
     pub expected: BTreeMap<String, String>,
 }
 
+/// The requests of a file, and whether the output is a map that the tensor `region` weighs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The requests.
+    pub requests: Vec<Request>,
+    /// Whether `output_reduction` is set.
+    pub reduction: bool,
+}
+
 /// The requests of a file: an object with a list `methods`, or the list itself.
 ///
 /// # Errors
 /// Not JSON, or an entry lacks `method`; the message names the entry.
-pub fn parse(text: &str) -> Result<Vec<Request>> {
+pub fn parse(text: &str) -> Result<Batch> {
     let value: Value =
         serde_json::from_str(text).map_err(|e| Error::invalid(format!("the request is not JSON: {e}")))?;
     let list = value.get("methods").unwrap_or(&value).as_array();
@@ -68,7 +77,8 @@ pub fn parse(text: &str) -> Result<Vec<Request>> {
     if let Some(pair) = ids.windows(2).find(|w| w[0] == w[1]) {
         return Err(Error::invalid(format!("two requests have the id {:?}; ids must be unique", pair[0])));
     }
-    Ok(requests)
+    let reduction = value.get("output_reduction").is_some_and(|r| !r.is_null());
+    Ok(Batch { requests, reduction })
 }
 
 fn entry(i: usize, value: &Value) -> Result<Request> {
@@ -106,6 +116,8 @@ pub struct Context<'a> {
     pub seed: u64,
     /// The layer of class activation maps that do not name one.
     pub cam_layer: Option<&'a str>,
+    /// The network's inputs, for parameters that default to their shape.
+    pub network_inputs: &'a [Tensor<f32>],
 }
 
 impl Context<'_> {
@@ -129,7 +141,7 @@ impl Context<'_> {
     ///
     /// # Errors
     /// One is missing.
-    pub fn network_inputs<S: Scalar>(&self) -> Result<Vec<Tensor<S>>> {
+    pub fn stored_inputs<S: Scalar>(&self) -> Result<Vec<Tensor<S>>> {
         self.inputs.iter().map(|name| self.tensor(&format!("input/{name}"))).collect()
     }
 
@@ -216,10 +228,8 @@ impl Context<'_> {
             }
             "deeplift_shap" => {
                 p.only(&["baseline", "baselines", "multiply_by_inputs", "eps"])?;
-                let rows = p.map.get("baselines").or(p.map.get("baseline"));
-                let rows = rows.ok_or_else(|| Error::invalid("baselines are missing"))?;
-                let (baselines, multiply_by_inputs) =
-                    (self.per_input(rows, "baselines")?, p.flag("multiply_by_inputs", true)?);
+                let baselines = self.baselines(p.map.get("baselines").or(p.map.get("baseline")))?;
+                let multiply_by_inputs = p.flag("multiply_by_inputs", true)?;
                 Box::new(DeepLiftShap { baselines, multiply_by_inputs })
             }
             "gradcam" => Box::new(self.cam(&p, CamWeights::GradCam)?),
@@ -263,6 +273,15 @@ impl Context<'_> {
         }
     }
 
+    /// Rows of baselines for every input; one row of zeros where none are given.
+    fn baselines<S: Scalar>(&self, value: Option<&Value>) -> Result<Vec<Tensor<S>>> {
+        let zero = |x: &Tensor<f32>| Ok(Tensor::zeros(x.shape().with(0, 1)?));
+        match value {
+            Some(map) => self.per_input(map, "baselines"),
+            None => self.network_inputs.iter().map(zero).collect(),
+        }
+    }
+
     fn integrated_gradients<S: Scalar>(&self, p: &Params<'_>) -> Result<IntegratedGradients<S>> {
         p.only(&["baseline", "multiply_by_inputs", "n_steps", "steps", "quadrature", "tolerance"])?;
         let n = p.count("n_steps")?.or(p.count("steps")?);
@@ -281,18 +300,7 @@ impl Context<'_> {
         p.only(&["baselines", "baseline_index", "alpha", "noise", "draws", "sigma", "seed"])?;
         let draws = p.count("draws")?.unwrap_or(5);
         let seed = p.count("seed")?.map_or(self.seed, |s| s as u64);
-        let baselines = match p.map.get("baselines") {
-            Some(map) => self.per_input(map, "baselines")?,
-            None => {
-                let inputs: Vec<Tensor<S>> = self.network_inputs()?;
-                let zero = |x: &Tensor<S>| {
-                    let mut sizes = x.shape().to_vec();
-                    sizes[0] = 1;
-                    Ok(Tensor::zeros(voxplain_tensor::Shape::new(&sizes)?))
-                };
-                inputs.iter().map(zero).collect::<Result<_>>()?
-            }
-        };
+        let baselines = self.baselines(p.map.get("baselines"))?;
         let given = match (p.text("baseline_index")?, p.text("alpha")?) {
             (Some(index), Some(alpha)) => {
                 let rows = |t: Tensor<f64>| (0..t.rows()).map(|k| t.row(k).to_vec()).collect::<Vec<_>>();

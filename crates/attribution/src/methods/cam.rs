@@ -152,6 +152,10 @@ impl<S: Scalar> Method<S> for Cam {
         }
     }
 
+    fn passes(&self) -> (u64, u64) {
+        (1, 1)
+    }
+
     fn attribute(
         &self,
         network: &mut dyn Network<S>,

@@ -85,6 +85,10 @@ impl<S: Scalar> Method<S> for DeepLift<S> {
         "deeplift"
     }
 
+    fn passes(&self) -> (u64, u64) {
+        (2, 1)
+    }
+
     fn attribute(
         &self,
         network: &mut dyn Network<S>,
@@ -101,6 +105,11 @@ impl<S: Scalar> Method<S> for DeepLift<S> {
 impl<S: Scalar> Method<S> for DeepLiftShap<S> {
     fn name(&self) -> &'static str {
         "deeplift_shap"
+    }
+
+    fn passes(&self) -> (u64, u64) {
+        let rows = self.baselines.first().map_or(1, Tensor::rows) as u64;
+        (2 * rows, rows)
     }
 
     fn attribute(

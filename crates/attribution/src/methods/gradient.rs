@@ -71,6 +71,10 @@ impl<S: Scalar> Method<S> for Backward {
         self.name
     }
 
+    fn passes(&self) -> (u64, u64) {
+        (1, 1)
+    }
+
     fn attribute(
         &self,
         network: &mut dyn Network<S>,

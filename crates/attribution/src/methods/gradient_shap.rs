@@ -106,6 +106,14 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
         "gradient_shap"
     }
 
+    fn passes(&self) -> (u64, u64) {
+        let draws = match &self.draws {
+            ShapDraws::Seeded { draws, .. } => *draws as u64,
+            ShapDraws::Given { baseline, .. } => baseline.len() as u64,
+        };
+        (draws + 1, draws)
+    }
+
     fn attribute(
         &self,
         network: &mut dyn Network<S>,

@@ -21,6 +21,10 @@ impl<S: Scalar> Method<S> for GuidedGradCam {
         "guided_gradcam"
     }
 
+    fn passes(&self) -> (u64, u64) {
+        (2, 2)
+    }
+
     fn attribute(
         &self,
         network: &mut dyn Network<S>,

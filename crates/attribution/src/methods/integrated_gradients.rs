@@ -45,6 +45,14 @@ impl<S: Scalar> Method<S> for IntegratedGradients<S> {
         "integrated_gradients"
     }
 
+    fn passes(&self) -> (u64, u64) {
+        let n = match self.steps {
+            Steps::Fixed(_, n) => n as u64,
+            Steps::Adaptive { most, .. } => 2 * most as u64,
+        };
+        (n + 2, n)
+    }
+
     fn attribute(
         &self,
         network: &mut dyn Network<S>,

@@ -27,6 +27,10 @@ pub trait Method<S: Scalar>: Send + Sync {
     /// The name, as in requests and file names.
     fn name(&self) -> &'static str;
 
+    /// Forward and backward passes of one example, as far as they are known before the run; a reference pass counts as a
+    /// forward pass. Adaptive methods give their upper bound.
+    fn passes(&self) -> (u64, u64);
+
     /// Explains `target` for every example of `inputs` (one tensor per graph input, examples in front).
     ///
     /// # Errors

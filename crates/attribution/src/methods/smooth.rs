@@ -48,6 +48,11 @@ impl<S: Scalar> Method<S> for Smooth<S> {
         }
     }
 
+    fn passes(&self) -> (u64, u64) {
+        let (draws, (forward, backward)) = (self.draws.count() as u64, self.base.passes());
+        (draws * forward + 1, draws * backward)
+    }
+
     fn attribute(
         &self,
         network: &mut dyn Network<S>,

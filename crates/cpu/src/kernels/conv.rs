@@ -298,6 +298,12 @@ impl Job<'_> {
     }
 }
 
+/// Rows that one thread takes at a time: whole planes where there are many, fewer where there are few (2D).
+fn strip(planes: usize, height: usize) -> usize {
+    const ITEMS: usize = 64;
+    height.div_ceil(ITEMS.div_ceil(planes.max(1))).max(1)
+}
+
 fn run(
     pool: &Pool,
     isa: Isa,
@@ -315,10 +321,13 @@ fn run(
     let (groups, [depth, height, _]) = (problem.groups, problem.target);
     let batch = problem.geometry.batch;
     let job = Job { problem, isa, source, packed, bias, out: Shared::new(out), wide };
-    pool.each(batch * groups * depth, elements, |i| {
+    let strip = strip(batch * groups * depth, height);
+    let strips = height.div_ceil(strip);
+    pool.each(batch * groups * depth * strips, elements, |i| {
+        let (i, first) = (i / strips, i % strips * strip);
         let (z, group, example) = (i % depth, (i / depth) % groups, i / depth / groups);
         let mut panel = Panel::new(&job.problem, tile);
-        for y in 0..height {
+        for y in first..height.min(first + strip) {
             job.row(&mut panel, example, group, z, y);
         }
     });

@@ -34,7 +34,8 @@ fn span(g: &ConvGeometry, axis: usize, k: usize) -> (usize, usize, usize) {
 pub fn adjoint(pool: &Pool, isa: Isa, g: &ConvGeometry, x: &[f32], upper: &[f32], dw: &mut [f32]) {
     let (ci, co) = (g.in_channels / g.groups, g.out_channels / g.groups);
     let taps: usize = g.kernel.iter().product();
-    pool.chunks(dw, taps, |i, dw| {
+    let places = g.batch * g.output.iter().product::<usize>();
+    pool.costly_chunks(dw, taps, places, |i, dw| {
         let (o, c) = (i / ci, i % ci);
         let channel = (o / co) * ci + c;
         for (k, weight) in dw.iter_mut().enumerate() {

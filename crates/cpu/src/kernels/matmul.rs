@@ -3,7 +3,7 @@
 //! depends on the layouts alone, never on the number of rows, so that an example's result does not depend on its batch.
 
 use crate::isa::{Isa, madd, vectorized};
-use crate::parallel::Pool;
+use crate::parallel::{Pool, Shared};
 use voxplain_autodiff::{MatMulGeometry, MatrixStrides};
 
 vectorized! {
@@ -27,33 +27,53 @@ vectorized! {
 
 /// `c = alpha a b`.
 pub fn run(pool: &Pool, isa: Isa, g: &MatMulGeometry, a: &[f32], b: &[f32], c: &mut [f32]) {
-    let alpha = g.alpha as f32;
     if g.a.column == 1 && g.b.row == 1 {
-        let work = |i: usize, out: &mut [f32]| {
-            for (j, out) in out.iter_mut().enumerate() {
-                let at = i * BLOCK + j;
-                let (n, m, batch) = (at % g.n, at / g.n % g.m, at / g.n / g.m);
-                let row = &a[batch * g.a.batch + m * g.a.row..][..g.k];
-                let column = &b[batch * g.b.batch + n * g.b.column..][..g.k];
-                product(isa, row, column, out);
-                *out *= alpha;
-            }
-        };
-        pool.chunks(c, BLOCK, work);
-        return;
-    }
-    for (batch, c) in c.chunks_mut(g.m * g.n).enumerate() {
-        multiply((g.m, g.k, g.n), alpha, (&a[batch * g.a.batch..], g.a), (&b[batch * g.b.batch..], g.b), c);
+        row_products(pool, isa, g, a, b, c);
+    } else {
+        blocks(pool, g, a, b, c);
     }
 }
 
 /// Results that one thread takes at a time.
 const BLOCK: usize = 64;
 
-/// The border to `matrixmultiply`: contiguous `c[m, n] = alpha a[m, k] b[k, n]`.
+fn row_products(pool: &Pool, isa: Isa, g: &MatMulGeometry, a: &[f32], b: &[f32], c: &mut [f32]) {
+    let alpha = g.alpha as f32;
+    pool.costly_chunks(c, BLOCK, g.k, |i, out| {
+        for (j, out) in out.iter_mut().enumerate() {
+            let at = i * BLOCK + j;
+            let (n, m, batch) = (at % g.n, at / g.n % g.m, at / g.n / g.m);
+            let row = &a[batch * g.a.batch + m * g.a.row..][..g.k];
+            let column = &b[batch * g.b.batch + n * g.b.column..][..g.k];
+            product(isa, row, column, out);
+            *out *= alpha;
+        }
+    });
+}
+
+/// Blocks of [`BLOCK`] rows through `matrixmultiply`, which adds along k in fixed blocks whatever the rows are. The
+/// factor is applied afterwards: inside, whole tiles fuse it with the sum of the blocks and border tiles do not.
+fn blocks(pool: &Pool, g: &MatMulGeometry, a: &[f32], b: &[f32], c: &mut [f32]) {
+    let alpha = g.alpha as f32;
+    let per_matrix = g.m.div_ceil(BLOCK);
+    let cost = c.len().saturating_mul(g.k);
+    let shared = Shared::new(c);
+    pool.each(g.batch * per_matrix, cost, |i| {
+        let (batch, first) = (i / per_matrix, i % per_matrix * BLOCK);
+        let rows = BLOCK.min(g.m - first);
+        // SAFETY: blocks of rows do not overlap and each is visited once.
+        let out = unsafe { shared.slice((batch * g.m + first) * g.n, rows * g.n) };
+        let start = (batch * g.a.batch + first * g.a.row, batch * g.b.batch);
+        multiply((rows, g.k, g.n), (&a[start.0..], g.a), (&b[start.1..], g.b), out);
+        if alpha != 1.0 {
+            out.iter_mut().for_each(|v| *v *= alpha);
+        }
+    });
+}
+
+/// The border to `matrixmultiply`: contiguous `c[m, n] = a[m, k] b[k, n]`.
 fn multiply(
     (m, k, n): (usize, usize, usize),
-    alpha: f32,
     a: (&[f32], MatrixStrides),
     b: (&[f32], MatrixStrides),
     c: &mut [f32],
@@ -69,7 +89,7 @@ fn multiply(
             m,
             k,
             n,
-            alpha,
+            1.0,
             a.0.as_ptr(),
             a.1.row as isize,
             a.1.column as isize,

@@ -11,7 +11,9 @@ pub mod normalize;
 pub mod pointwise;
 pub mod pool;
 pub mod reduce;
+mod slope;
 pub mod softmax;
+mod special;
 
 /// Elements that one thread takes at a time in elementwise kernels.
 const CHUNK: usize = 1 << 13;

@@ -1,13 +1,14 @@
 //! Functions of one element, their derivatives and divided differences.
 //!
-//! Everything but the rectifiers is computed in double precision from single-precision operands and rounded once. That
-//! makes the divided difference `(f(a) - f(b)) / (a - b)` safe at every distance: two different single-precision numbers
-//! differ by at least 6e-8 of their size, so the quotient keeps nine digits.
+//! Everything but the rectifiers is computed in double precision from single-precision operands and rounded once, so
+//! that the result does not depend on the instruction set.
 
 use super::CHUNK;
+use super::slope::divided_difference;
+use super::special::{erf, normal_cdf};
 use crate::isa::{Isa, vectorized};
 use crate::parallel::Pool;
-use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
+use std::f64::consts::{FRAC_2_SQRT_PI, PI};
 use voxplain_graph::ops::Pointwise;
 
 vectorized! {
@@ -54,13 +55,13 @@ pub fn slope(pool: &Pool, f: Pointwise, [upper, x, r]: [&[f32]; 3], y: &mut [f32
         let at = i * CHUNK;
         for (k, y) in y.iter_mut().enumerate() {
             let (a, b) = (f64::from(x[at + k]), f64::from(r[at + k]));
-            let quotient = if a == b { derivative(f, a) } else { (value(f, a) - value(f, b)) / (a - b) };
-            *y = (f64::from(upper[at + k]) * quotient) as f32;
+            *y = (f64::from(upper[at + k]) * divided_difference(f, a, b)) as f32;
         }
     });
 }
 
-fn sigmoid(x: f64) -> f64 {
+/// `1 / (1 + e^-x)` without overflow.
+pub fn sigmoid(x: f64) -> f64 {
     if x >= 0.0 {
         1.0 / (1.0 + (-x).exp())
     } else {
@@ -69,27 +70,9 @@ fn sigmoid(x: f64) -> f64 {
     }
 }
 
-fn softplus(x: f64) -> f64 {
+/// `log(1 + e^x)` without overflow.
+pub fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
-}
-
-/// The standard normal distribution function.
-fn normal_cdf(x: f64) -> f64 {
-    0.5 * (1.0 + erf(x * FRAC_1_SQRT_2))
-}
-
-/// The error function by its all-positive series, which has no cancellation.
-fn erf(x: f64) -> f64 {
-    if x.abs() > 6.0 {
-        return x.signum();
-    }
-    let (mut term, mut sum, mut n) = (x, x, 0.0);
-    while term.abs() > 1e-17 * sum.abs() {
-        n += 1.0;
-        term *= 2.0 * x * x / (2.0 * n + 1.0);
-        sum += term;
-    }
-    FRAC_2_SQRT_PI * (-x * x).exp() * sum
 }
 
 const GELU_C: f64 = 0.044_715;
@@ -184,7 +167,8 @@ pub fn derivative(f: Pointwise, x: f64) -> f64 {
             let t = softplus(x).tanh();
             t + x * (1.0 - t * t) * sigmoid(x)
         }
-        Pointwise::Tanh => 1.0 - x.tanh() * x.tanh(),
+        // sech^2 without the cancellation of 1 - tanh^2.
+        Pointwise::Tanh => 4.0 * sigmoid(2.0 * x) * sigmoid(-2.0 * x),
         Pointwise::Softplus => sigmoid(x),
         Pointwise::Clip { low, high } => step(x > low && x < high),
         Pointwise::Exp => x.exp(),

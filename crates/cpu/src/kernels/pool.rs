@@ -53,13 +53,15 @@ fn window(g: &PoolGeometry, p: [usize; 3], mut visit: impl FnMut(usize, usize)) 
     }
 }
 
-/// The data index that a code names in window `p`.
+/// The data index that a code names in window `p`; none for a window without any entry inside the data.
 #[inline(always)]
-fn winner(g: &PoolGeometry, p: [usize; 3], code: usize) -> usize {
+fn winner(g: &PoolGeometry, p: [usize; 3], code: usize) -> Option<usize> {
     let tap = [code / (g.kernel[1] * g.kernel[2]), code / g.kernel[2] % g.kernel[1], code % g.kernel[2]];
-    let at =
-        |axis: usize| (p[axis] * g.stride[axis] + tap[axis] * g.dilation[axis]).saturating_sub(g.pad[axis]);
-    (at(0) * g.input[1] + at(1)) * g.input[2] + at(2)
+    let at = |axis: usize| {
+        let at = (p[axis] * g.stride[axis] + tap[axis] * g.dilation[axis]).checked_sub(g.pad[axis])?;
+        (at < g.input[axis]).then_some(at)
+    };
+    Some((at(0)? * g.input[1] + at(1)?) * g.input[2] + at(2)?)
 }
 
 fn place(sizes: [usize; 3], i: usize) -> [usize; 3] {
@@ -118,18 +120,21 @@ pub fn scatter<C: Code>(pool: &Pool, g: &PoolGeometry, upper: &[f32], codes: &[C
         dx.fill(0.0);
         for i in 0..output {
             let at = p * output + i;
-            dx[winner(g, place(g.output, i), codes[at].position())] += upper[at];
+            if let Some(winner) = winner(g, place(g.output, i), codes[at].position()) {
+                dx[winner] += upper[at];
+            }
         }
     });
 }
 
-/// The entry that the code names in every window.
+/// The entry that the code names in every window; as in [`max`], minus infinity for a window without entries.
 pub fn gather<C: Code>(pool: &Pool, g: &PoolGeometry, x: &[f32], codes: &[C], y: &mut [f32]) {
     let (input, output) = sizes(g);
     pool.chunks(y, output, |p, y| {
         let plane = &x[p * input..(p + 1) * input];
         for (i, y) in y.iter_mut().enumerate() {
-            *y = plane[winner(g, place(g.output, i), codes[p * output + i].position())];
+            let winner = winner(g, place(g.output, i), codes[p * output + i].position());
+            *y = winner.map_or(f32::NEG_INFINITY, |at| plane[at]);
         }
     });
 }

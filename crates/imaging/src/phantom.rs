@@ -1,0 +1,306 @@
+//! A procedural multi-modal brain with a lesion, with dials for which modality carries the class.
+//!
+//! It stands in for the synthetic experiment of Jin et al. (AAAI 2022), without a generative network: class 0 lesions
+//! are round, class 1 lesions are lobed, and each modality shows either the class's own shape or the other one with a
+//! given probability, so that the true importance of every modality is known by construction.
+
+use crate::atomic::atomic_write;
+use crate::geometry::Geometry;
+use crate::nifti::{WriteOptions, write_nifti};
+use crate::random::Random;
+use crate::volume::{Volume, parse_codes};
+use std::path::Path;
+use voxplain_tensor::{Error, Result};
+
+/// The modalities, in the order of a phantom's volumes.
+pub const MODALITIES: [&str; 4] = ["t1", "t1ce", "t2", "flair"];
+
+/// A lesion shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lesion {
+    /// A ball: class 0.
+    Round,
+    /// A body with lobes: class 1.
+    Lobed,
+}
+
+/// What a modality shows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shown {
+    /// Always the lobed shape: no information.
+    Uninformative,
+    /// The class's own shape with this probability, the other one otherwise: 1 aligned, 0 opposite, 0.5 no information.
+    Aligned(f64),
+}
+
+/// The dials.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PhantomOptions {
+    /// Voxels along right-left, back-front, bottom-top before the axes are arranged.
+    pub dims: [usize; 3],
+    /// Millimetres per voxel.
+    pub spacing: [f64; 3],
+    /// The seed; every phantom of a seed is the same, bit for bit.
+    pub seed: u64,
+    /// The class; `None` draws it.
+    pub class: Option<Lesion>,
+    /// What t1, t1ce, t2 and flair show.
+    pub shown: [Shown; 4],
+    /// Standard deviation of the noise, as a part of the tissue's intensity.
+    pub noise: f64,
+    /// The array's axis codes in the files.
+    pub orientation: String,
+}
+
+impl Default for PhantomOptions {
+    fn default() -> Self {
+        Self {
+            dims: [64, 64, 64],
+            spacing: [2.5, 2.5, 2.5],
+            seed: 0,
+            class: None,
+            shown: [Shown::Uninformative, Shown::Aligned(1.0), Shown::Uninformative, Shown::Aligned(0.7)],
+            noise: 0.03,
+            orientation: String::from("RAS"),
+        }
+    }
+}
+
+/// A made patient.
+#[derive(Clone, Debug)]
+pub struct Phantom {
+    /// t1, t1ce, t2, flair; background exactly 0.
+    pub volumes: [Volume; 4],
+    /// 0 background and healthy, 1 core, 2 oedema, 4 enhancing rim, as in BraTS.
+    pub segmentation: Volume,
+    /// The class.
+    pub class: Lesion,
+    /// The shape that each modality shows.
+    pub shapes: [Lesion; 4],
+    /// The centre of the lesion, in voxels of the volumes.
+    pub centre: [usize; 3],
+}
+
+/// The lesion's place and shape.
+struct Tumour {
+    centre: [f64; 3],
+    radius: f64,
+    /// Directions and depths of the lobes.
+    lobes: Vec<([f64; 3], f64)>,
+}
+
+/// Tissue intensities per modality: white matter, grey matter, fluid, core, rim, oedema.
+const CONTRAST: [[f64; 6]; 4] = [
+    [1.00, 0.75, 0.25, 0.45, 0.60, 0.60],
+    [1.00, 0.75, 0.25, 0.40, 1.60, 0.62],
+    [0.55, 0.75, 1.40, 1.10, 1.20, 1.30],
+    [0.70, 0.85, 0.20, 0.90, 1.30, 1.55],
+];
+
+impl Phantom {
+    /// Makes a phantom.
+    ///
+    /// # Errors
+    /// Sizes below 16 voxels, spacings that are not positive, unknown axis codes.
+    pub fn generate(options: &PhantomOptions) -> Result<Self> {
+        if options.dims.iter().any(|&d| !(16..=1024).contains(&d))
+            || options.spacing.iter().any(|s| !s.is_finite() || *s <= 0.0)
+        {
+            return Err(Error::invalid(format!(
+                "a phantom of {:?} voxels of {:?} mm; 16 to 1024 voxels and positive sizes expected",
+                options.dims, options.spacing
+            )));
+        }
+        parse_codes(&options.orientation)?;
+        let choice = Random::new(options.seed, 0);
+        let class =
+            options.class.unwrap_or(if choice.uniform(0) < 0.5 { Lesion::Round } else { Lesion::Lobed });
+        let other = if class == Lesion::Round { Lesion::Lobed } else { Lesion::Round };
+        let shapes = [0, 1, 2, 3].map(|m| match options.shown[m] {
+            Shown::Uninformative => Lesion::Lobed,
+            Shown::Aligned(p) if choice.uniform(1 + m as u64) < p => class,
+            Shown::Aligned(_) => other,
+        });
+        let tumour = tumour(options);
+        let [nx, ny, nz] = options.dims;
+        let count = nx * ny * nz;
+        let mut volumes = [0, 1, 2, 3].map(|_| Vec::with_capacity(count));
+        let mut labels = Vec::with_capacity(count);
+        let noise = [0, 1, 2, 3].map(|m| Random::new(options.seed, 10 + m));
+        let texture = Texture::new(options.seed);
+        for i in 0..count {
+            let p = position(options.dims, [i % nx, i / nx % ny, i / nx / ny]);
+            let Some(tissue) = tissue(p, &texture) else {
+                volumes.iter_mut().for_each(|v| v.push(0.0));
+                labels.push(0.0);
+                continue;
+            };
+            let own = [tumour.zone(p, Lesion::Round), tumour.zone(p, Lesion::Lobed)];
+            let zone = |shape: Lesion| own[usize::from(shape == Lesion::Lobed)];
+            for m in 0..4 {
+                let clean =
+                    CONTRAST[m][zone(shapes[m]).unwrap_or(tissue)] * (1.0 + 0.06 * texture.at(p, 7 + m));
+                let value = clean + options.noise * noise[m].normal(i as u64);
+                volumes[m].push((100.0 * value.max(0.01)) as f32);
+            }
+            labels.push(zone(class).map_or(0.0, |z| [1.0, 4.0, 2.0][z - 3]));
+        }
+        assemble(options, class, shapes, &tumour, volumes, labels)
+    }
+
+    /// Writes `folder/id/id_t1.nii.gz` and so on, the segmentation and `label.txt`, as BraTS lays cases out.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
+    pub fn write(&self, folder: &Path, id: &str) -> Result<()> {
+        let case = folder.join(id);
+        std::fs::create_dir_all(&case).map_err(|e| Error::from(e).within(case.display()))?;
+        let write = |name: &str, volume: &Volume| {
+            let most = volume.data.iter().fold(0.0f32, |m, &v| m.max(v));
+            let options = WriteOptions {
+                display: (0.0, most),
+                description: String::from("phantom"),
+                estimate_of: None,
+            };
+            write_nifti(&case.join(format!("{id}_{name}.nii.gz")), volume, &options)
+        };
+        for (name, volume) in MODALITIES.iter().zip(&self.volumes) {
+            write(name, volume)?;
+        }
+        write("seg", &self.segmentation)?;
+        let label = format!("{}\n", usize::from(self.class == Lesion::Lobed));
+        atomic_write(&case.join("label.txt"), |out| Ok(out.write_all(label.as_bytes())?))
+    }
+}
+
+/// Coordinates in -1..1 along right, front and top.
+fn position(dims: [usize; 3], index: [usize; 3]) -> [f64; 3] {
+    [0, 1, 2].map(|a| 2.0 * (index[a] as f64 + 0.5) / dims[a] as f64 - 1.0)
+}
+
+/// The brain's half axes in those coordinates.
+const BRAIN: [f64; 3] = [0.66, 0.82, 0.68];
+
+fn norm(p: [f64; 3], axes: [f64; 3]) -> f64 {
+    (0..3).map(|a| (p[a] / axes[a]).powi(2)).sum::<f64>().sqrt()
+}
+
+/// 0 white, 1 grey, 2 fluid; `None` outside the brain.
+fn tissue(p: [f64; 3], texture: &Texture) -> Option<usize> {
+    let r = norm(p, BRAIN);
+    if r > 1.0 {
+        return None;
+    }
+    let ventricle =
+        |side: f64| norm([p[0] - side * 0.11, p[1] + 0.02, p[2] - 0.06], [0.07, 0.26, 0.13]) < 1.0;
+    if ventricle(1.0) || ventricle(-1.0) || (p[0].abs() < 0.015 && r > 0.75) {
+        return Some(2);
+    }
+    Some(usize::from(r + 0.09 * texture.at(p, 0) > 0.83))
+}
+
+/// A smooth field: a few waves of random direction.
+struct Texture {
+    waves: Vec<[f64; 4]>,
+}
+
+impl Texture {
+    fn new(seed: u64) -> Self {
+        let r = Random::new(seed, 5);
+        let wave = |i: u64| {
+            let d = |k: u64| r.between(8 * i + k, -9.0, 9.0);
+            [d(0), d(1), d(2), r.between(8 * i + 3, 0.0, core::f64::consts::TAU)]
+        };
+        Self { waves: (0..24).map(wave).collect() }
+    }
+
+    /// Three of the waves added, about -1.5 to 1.5.
+    fn at(&self, p: [f64; 3], which: usize) -> f64 {
+        let wave = |w: &[f64; 4]| (w[0] * p[0] + w[1] * p[1] + w[2] * p[2] + w[3]).sin();
+        (0..3).map(|k| wave(&self.waves[(which * 3 + k) % self.waves.len()])).sum::<f64>() * 0.5
+    }
+}
+
+/// A place inside one hemisphere, off the midline, all of the lesion inside the brain.
+fn tumour(options: &PhantomOptions) -> Tumour {
+    let r = Random::new(options.seed, 1);
+    let radius = r.between(0, 0.19, 0.27);
+    let side = if r.uniform(1) < 0.5 { -1.0 } else { 1.0 };
+    let mut centre = [0.33 * side, 0.0, 0.05];
+    for attempt in 0..64 {
+        let at = 10 + 3 * attempt;
+        let trial = [
+            side * r.between(at, 0.24, 0.42),
+            r.between(at + 1, -0.45, 0.45),
+            r.between(at + 2, -0.25, 0.35),
+        ];
+        let room = BRAIN.map(|b| b - 1.45 * radius);
+        if norm(trial, room) < 1.0 {
+            centre = trial;
+            break;
+        }
+    }
+    let lobe = |i: u64| {
+        let (z, angle) =
+            (r.between(300 + 2 * i, -1.0, 1.0), r.between(301 + 2 * i, 0.0, core::f64::consts::TAU));
+        let flat = (1.0 - z * z).sqrt();
+        ([flat * angle.cos(), flat * angle.sin(), z], r.between(400 + i, 0.75, 1.0))
+    };
+    Tumour { centre, radius, lobes: (0..7).map(lobe).collect() }
+}
+
+impl Tumour {
+    /// 3 core, 4 rim, 5 oedema; `None` outside.
+    fn zone(&self, p: [f64; 3], shape: Lesion) -> Option<usize> {
+        let d = [0, 1, 2].map(|a| p[a] - self.centre[a]);
+        let distance = d.iter().map(|v| v * v).sum::<f64>().sqrt();
+        if distance > 1.5 * self.radius {
+            return None;
+        }
+        let radius = match shape {
+            Lesion::Round => self.radius,
+            Lesion::Lobed => {
+                // Narrow bumps around a smaller body, so that the volume stays about that of the ball.
+                let bump = |(axis, height): &([f64; 3], f64)| {
+                    let cosine = if distance > 0.0 {
+                        (0..3).map(|a| d[a] * axis[a]).sum::<f64>() / distance
+                    } else {
+                        1.0
+                    };
+                    height * (9.0 * (cosine - 1.0)).exp()
+                };
+                self.radius * (0.62 + 0.75 * self.lobes.iter().map(bump).sum::<f64>()).min(1.45)
+            }
+        };
+        match distance / radius {
+            t if t < 0.5 => Some(3),
+            t if t < 0.78 => Some(4),
+            t if t < 1.0 => Some(5),
+            _ => None,
+        }
+    }
+}
+
+fn assemble(
+    options: &PhantomOptions,
+    class: Lesion,
+    shapes: [Lesion; 4],
+    tumour: &Tumour,
+    volumes: [Vec<f32>; 4],
+    labels: Vec<f32>,
+) -> Result<Phantom> {
+    let mut affine = [[0.0; 4]; 3];
+    for a in 0..3 {
+        affine[a][a] = options.spacing[a];
+        affine[a][3] = -0.5 * options.spacing[a] * (options.dims[a] - 1) as f64;
+    }
+    let geometry = Geometry::from_affine(affine);
+    let arrange = |data: Vec<f32>| Volume::new(options.dims, data, geometry)?.oriented(&options.orientation);
+    let volumes: Vec<Volume> = volumes.into_iter().map(arrange).collect::<Result<_>>()?;
+    let segmentation = arrange(labels)?;
+    let centre = [0, 1, 2].map(|a| (tumour.centre[a] + 1.0) * 0.5 * options.dims[a] as f64 - 0.5);
+    let there = segmentation.geometry.voxel(geometry.world(centre)).unwrap_or(centre);
+    let centre = [0, 1, 2].map(|a| (there[a].round().max(0.0) as usize).min(segmentation.dims[a] - 1));
+    let volumes = volumes.try_into().map_err(|_| Error::internal("four modalities were made"))?;
+    Ok(Phantom { volumes, segmentation, class, shapes, centre })
+}

@@ -1,0 +1,321 @@
+//! From a patient's volumes to a network's input, by named steps; and maps on the network's grid back to the image's.
+//!
+//! Steps that change intensities need no way back: a map is in units of the output per network voxel. Steps that move
+//! voxels (orient, crop, resize) are undone in reverse order, and what was cropped away gets 0.
+
+use crate::geometry::Geometry;
+use crate::resample::{Mode, resize_volume};
+use crate::volume::{Volume, parse_codes};
+use std::fmt;
+use voxplain_tensor::{Error, Result, Tensor};
+
+/// One step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Array axes along these directions, without interpolation.
+    Orient(String),
+    /// The whole stack of channels to 0..1.
+    MinMax,
+    /// Each channel to `low..high`.
+    Scale(f64, f64),
+    /// Each channel minus its mean over its deviation, over voxels that are not 0; zeros stay 0.
+    ZScoreNonzero,
+    /// Each channel minus its mean over its deviation.
+    ZScore,
+    /// `(x - mean) / deviation` with fixed numbers.
+    Standardize(f64, f64),
+    /// This many voxels off both ends of each axis.
+    Crop(usize),
+    /// To this many voxels.
+    Resize([usize; 3], Mode),
+    /// Each channel this many times.
+    Repeat(usize),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Orient(codes) => write!(f, "orient {codes}"),
+            Self::MinMax => write!(f, "minmax"),
+            Self::Scale(low, high) => write!(f, "scale {low} {high}"),
+            Self::ZScoreNonzero => write!(f, "zscore nonzero per-channel"),
+            Self::ZScore => write!(f, "zscore per-channel"),
+            Self::Standardize(mean, deviation) => write!(f, "standardize {mean} {deviation}"),
+            Self::Crop(n) => write!(f, "crop {n}"),
+            Self::Resize([x, y, z], mode) => write!(f, "resize {x} {y} {z} {}", mode.name()),
+            Self::Repeat(n) => write!(f, "repeat {n}"),
+        }
+    }
+}
+
+impl Step {
+    /// Reads a step as it is printed.
+    ///
+    /// # Errors
+    /// The step is unknown or its numbers are missing; the message lists the steps.
+    pub fn parse(text: &str) -> Result<Self> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let number = |i: usize| words.get(i).and_then(|w| w.parse::<f64>().ok()).filter(|v| v.is_finite());
+        let count =
+            |i: usize| words.get(i).and_then(|w| w.parse::<usize>().ok()).filter(|&v| v > 0 && v < 1 << 16);
+        let step = match (words.first().copied(), words.len()) {
+            (Some("minmax"), 1) => Some(Self::MinMax),
+            (Some("orient"), 2) => {
+                parse_codes(words[1])?;
+                Some(Self::Orient(words[1].into()))
+            }
+            (Some("zscore"), 3) if words[1..] == ["nonzero", "per-channel"] => Some(Self::ZScoreNonzero),
+            (Some("zscore"), 2) if words[1] == "per-channel" => Some(Self::ZScore),
+            (Some("scale"), 3) => number(1).zip(number(2)).map(|(l, h)| Self::Scale(l, h)),
+            (Some("standardize"), 3) => {
+                number(1).zip(number(2).filter(|d| *d > 0.0)).map(|(m, d)| Self::Standardize(m, d))
+            }
+            (Some("crop"), 2) => count(1).map(Self::Crop),
+            (Some("repeat"), 2) => count(1).map(Self::Repeat),
+            (Some("resize"), 5) => {
+                let sizes = count(1).zip(count(2)).zip(count(3));
+                sizes
+                    .map(|((x, y), z)| Mode::parse(words[4]).map(|m| Self::Resize([x, y, z], m)))
+                    .transpose()?
+            }
+            _ => None,
+        };
+        step.ok_or_else(|| {
+            Error::invalid(format!(
+                "no preprocessing step {text:?}; there are: minmax, scale LOW HIGH, zscore nonzero per-channel, zscore \
+                 per-channel, standardize MEAN DEVIATION, crop N, resize X Y Z area|linear|nearest, repeat N, orient RAS"
+            ))
+        })
+    }
+}
+
+/// A chain of steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pipeline {
+    /// The steps, first to last.
+    pub steps: Vec<Step>,
+}
+
+/// A network input and the way back from its grid.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// `[1, channels, x, y, z]`.
+    pub tensor: Tensor<f32>,
+    /// The geometry of the network's grid.
+    pub geometry: Geometry,
+    /// The grid before each step that moved voxels, with the step.
+    moves: Vec<(Step, [usize; 3], Geometry)>,
+    /// Copies of each channel.
+    copies: usize,
+}
+
+impl Pipeline {
+    /// Reads a chain from the texts of a model card.
+    ///
+    /// # Errors
+    /// As [`Step::parse`].
+    pub fn parse(steps: &[String]) -> Result<Self> {
+        Ok(Self { steps: steps.iter().map(|s| Step::parse(s)).collect::<Result<_>>()? })
+    }
+
+    /// Runs the chain on one volume per channel. All must have the same grid.
+    ///
+    /// # Errors
+    /// Grids differ, a voxel is not finite, or a step cannot be done; the message names the channel or step.
+    pub fn apply(&self, channels: &[Volume]) -> Result<Prepared> {
+        let first = channels.first().ok_or_else(|| Error::invalid("no channels to prepare"))?;
+        for (i, volume) in channels.iter().enumerate() {
+            check(i, volume, first)?;
+        }
+        let mut current = channels.to_vec();
+        let (mut moves, mut copies) = (Vec::new(), 1);
+        for step in &self.steps {
+            let before = (current[0].dims, current[0].geometry);
+            run(step, &mut current).map_err(|e| e.within(format!("step \"{step}\"")))?;
+            match step {
+                Step::Orient(_) | Step::Crop(_) | Step::Resize(..) => {
+                    moves.push((step.clone(), before.0, before.1))
+                }
+                Step::Repeat(n) => copies *= n,
+                _ => {}
+            }
+        }
+        let dims = current[0].dims;
+        let mut data = Vec::with_capacity(current.len() * current[0].data.len());
+        for volume in &current {
+            data.extend_from_slice(volume.to_array()?.data());
+        }
+        let tensor = Tensor::new(&[1, current.len(), dims[0], dims[1], dims[2]], data)?;
+        Ok(Prepared { tensor, geometry: current[0].geometry, moves, copies })
+    }
+}
+
+fn check(i: usize, volume: &Volume, first: &Volume) -> Result<()> {
+    if let Some(at) = volume.data.iter().position(|v| !v.is_finite()) {
+        let [nx, ny, _] = volume.dims;
+        let (x, y, z) = (at % nx, at / nx % ny, at / nx / ny);
+        return Err(Error::invalid(format!(
+            "channel {i}: voxel ({x}, {y}, {z}) is {}; voxels that are not finite must be replaced first",
+            volume.data[at]
+        )));
+    }
+    let distance = |a: &Geometry, b: &Geometry| {
+        let (p, q) = (a.affine(), b.affine());
+        p.iter().flatten().zip(q.iter().flatten()).fold(0.0f64, |m, (x, y)| m.max((x - y).abs()))
+    };
+    if volume.dims != first.dims || distance(&volume.geometry, &first.geometry) > 1e-3 {
+        return Err(Error::invalid(format!(
+            "channel {i} has {:?} voxels on another grid than channel 0 with {:?}; register and resample the modalities first",
+            volume.dims, first.dims
+        )));
+    }
+    Ok(())
+}
+
+fn run(step: &Step, channels: &mut Vec<Volume>) -> Result<()> {
+    match step {
+        Step::MinMax => {
+            let (low, high) = channels
+                .iter()
+                .flat_map(|c| &c.data)
+                .fold((f32::MAX, f32::MIN), |(l, h), &v| (l.min(v), h.max(v)));
+            channels.iter_mut().for_each(|c| rescale(&mut c.data, (low, high), (0.0, 1.0)));
+        }
+        Step::Scale(to_low, to_high) => {
+            for c in channels.iter_mut() {
+                let range = c.data.iter().fold((f32::MAX, f32::MIN), |(l, h), &v| (l.min(v), h.max(v)));
+                rescale(&mut c.data, range, (*to_low, *to_high));
+            }
+        }
+        Step::ZScoreNonzero => channels.iter_mut().for_each(|c| zscore(&mut c.data, |v| v != 0.0)),
+        Step::ZScore => channels.iter_mut().for_each(|c| zscore(&mut c.data, |_| true)),
+        Step::Standardize(mean, deviation) => {
+            let change = |v: &mut f32| *v = ((f64::from(*v) - mean) / deviation) as f32;
+            channels.iter_mut().flat_map(|c| &mut c.data).for_each(change);
+        }
+        Step::Repeat(n) => {
+            *channels = channels.iter().flat_map(|c| std::iter::repeat_n(c.clone(), *n)).collect()
+        }
+        Step::Orient(codes) => {
+            for c in channels.iter_mut() {
+                *c = c.oriented(codes)?;
+            }
+        }
+        Step::Crop(n) => {
+            for c in channels.iter_mut() {
+                *c = crop(c, *n)?;
+            }
+        }
+        Step::Resize(dims, mode) => {
+            for c in channels.iter_mut() {
+                *c = resize_volume(c, *dims, *mode)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A constant image becomes the lower bound.
+fn rescale(data: &mut [f32], (low, high): (f32, f32), (to_low, to_high): (f64, f64)) {
+    let span = f64::from(high) - f64::from(low);
+    for v in data {
+        let part = if span > 0.0 { (f64::from(*v) - f64::from(low)) / span } else { 0.0 };
+        *v = (to_low + part * (to_high - to_low)) as f32;
+    }
+}
+
+/// Population deviation; voxels outside stay, and a constant inside becomes 0.
+fn zscore(data: &mut [f32], inside: impl Fn(f32) -> bool) {
+    let values = || data.iter().filter(|v| inside(**v)).map(|&v| f64::from(v));
+    let count = values().count() as f64;
+    if count == 0.0 {
+        return;
+    }
+    let mean = values().sum::<f64>() / count;
+    let deviation = (values().map(|v| (v - mean) * (v - mean)).sum::<f64>() / count).sqrt();
+    let scale = if deviation > 0.0 { 1.0 / deviation } else { 0.0 };
+    data.iter_mut().filter(|v| inside(**v)).for_each(|v| *v = ((f64::from(*v) - mean) * scale) as f32);
+}
+
+fn crop(volume: &Volume, n: usize) -> Result<Volume> {
+    let too_small =
+        || Error::invalid(format!("{:?} voxels are too few to crop {n} off both ends", volume.dims));
+    let mut dims = [0; 3];
+    for a in 0..3 {
+        dims[a] = volume.dims[a].checked_sub(2 * n).filter(|&d| d > 0).ok_or_else(too_small)?;
+    }
+    let mut data = Vec::with_capacity(dims.iter().product());
+    for z in 0..dims[2] {
+        for y in 0..dims[1] {
+            let start = volume.index(n, y + n, z + n);
+            data.extend_from_slice(&volume.data[start..start + dims[0]]);
+        }
+    }
+    Volume::new(dims, data, volume.geometry.mapped([0, 1, 2], [1.0; 3], [n as f64; 3]))
+}
+
+impl Prepared {
+    /// The number of image channels, without repeated copies.
+    pub fn channels(&self) -> usize {
+        self.tensor.shape()[1] / self.copies
+    }
+
+    /// A map `[1, C, x, y, z]` on the network's grid as one volume per image channel on the image's grid, C being the
+    /// network's channels or 1. Copies of a repeated channel are added up.
+    ///
+    /// # Errors
+    /// The map's shape does not fit the network's input.
+    pub fn map_back(&self, map: &Tensor<f32>) -> Result<Vec<Volume>> {
+        let (have, want) = (map.shape(), self.tensor.shape());
+        if have.rank() != 5 || have[0] != 1 || have[2..] != want[2..] || (have[1] != want[1] && have[1] != 1)
+        {
+            return Err(Error::invalid(format!(
+                "a map of shape {have} does not lie on the grid of the input {want}"
+            )));
+        }
+        let copies = if have[1] == 1 { 1 } else { self.copies };
+        let length: usize = have[2..].iter().product();
+        let channel = |c: usize| {
+            let mut sum = vec![0.0f32; length];
+            for copy in 0..copies {
+                let part = &map.data()[(c * copies + copy) * length..][..length];
+                sum.iter_mut().zip(part).for_each(|(s, &v)| *s += v);
+            }
+            let array = Tensor::new(&have[2..], sum)?;
+            self.moves.iter().rev().try_fold(Volume::from_array(&array, self.geometry)?, undo)
+        };
+        (0..have[1] / copies).map(channel).collect()
+    }
+}
+
+/// Takes one step back.
+fn undo(volume: Volume, (step, dims, geometry): &(Step, [usize; 3], Geometry)) -> Result<Volume> {
+    match step {
+        Step::Resize(..) => {
+            // Linear at the exact inverse coordinates of the resize.
+            let mut back = resize_volume(&volume, *dims, Mode::Linear)?;
+            back.geometry = *geometry;
+            Ok(back)
+        }
+        Step::Crop(n) => {
+            let mut out = Volume::new(*dims, vec![0.0; dims.iter().product()], *geometry)?;
+            for z in 0..volume.dims[2] {
+                for y in 0..volume.dims[1] {
+                    let (from, to) = (volume.index(0, y, z), out.index(*n, y + n, z + n));
+                    out.data[to..to + volume.dims[0]]
+                        .copy_from_slice(&volume.data[from..from + volume.dims[0]]);
+                }
+            }
+            Ok(out)
+        }
+        Step::Orient(_) => {
+            let codes = geometry
+                .axis_codes()
+                .ok_or_else(|| Error::internal("an oriented image lost its orientation"))?;
+            let mut back = volume.oriented(&codes)?;
+            back.geometry = *geometry;
+            Ok(back)
+        }
+        _ => Ok(volume),
+    }
+}

@@ -1,0 +1,295 @@
+//! `voxplain explain`.
+
+use super::import::open;
+use super::{bytes, progress, say};
+use crate::Outcome;
+use clap::Args;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+use voxplain::models::{Card, read_tensors};
+use voxplain::request::{self, Context, Request};
+use voxplain::{Case, Error, Explainer, Format, Model, Result, Settings, sha256};
+
+/// Explains an output of MODEL on a CASE: a folder searched by the model card's modality names, or name=FILE per
+/// modality (.nii, .nii.gz) or input (.npy, .png, .safetensors#KEY).
+#[derive(Args)]
+pub struct Explain {
+    /// The model: our own file, ONNX, or a state dict with --arch.
+    model: PathBuf,
+    /// The case; not needed with --request, whose tensors hold the inputs.
+    case: Vec<String>,
+    /// The folder for results; every request becomes a folder in it.
+    #[arg(short, long)]
+    out: Option<PathBuf>,
+    /// Methods with commas, or `all`.
+    #[arg(short, long, alias = "methods", default_value = "integrated_gradients")]
+    method: String,
+    /// What is explained: pred, a class name or number, or A-B for why A rather than B.
+    #[arg(short, long, default_value = "pred")]
+    target: String,
+    /// A parameter as key=value (value as JSON or text), for all methods that have it; repeat for more.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// A list of requests in the form of a reference case's case.json.
+    #[arg(long, requires = "tensors")]
+    request: Option<PathBuf>,
+    /// The tensors that requests name, with the inputs under input/<name>.
+    #[arg(long, requires = "request")]
+    tensors: Option<PathBuf>,
+    /// npy, nifti, png, several with commas; by default nifti,png for images and npy for arrays.
+    #[arg(short, long)]
+    format: Option<String>,
+    /// A model card (JSON) in place of the model's own.
+    #[arg(long)]
+    card: Option<PathBuf>,
+    /// The architecture of a plain state dict.
+    #[arg(long)]
+    arch: Option<String>,
+    /// The input volume of --arch, as X,Y,Z.
+    #[arg(long)]
+    input: Option<String>,
+    /// The seed of all draws.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Threads, 0 for all cores. Results do not depend on it.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// The most bytes above the weights, as 500M or 2G.
+    #[arg(long)]
+    memory: Option<String>,
+    /// Print passes, operations and memory of every request, and compute nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Compute results anew that are already there.
+    #[arg(long)]
+    force: bool,
+    /// JSON lines on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The methods that `all` stands for.
+pub const ALL: [&str; 16] = [
+    "saliency",
+    "input_x_gradient",
+    "guided_backprop",
+    "deconvolution",
+    "integrated_gradients",
+    "gradient_shap",
+    "smoothgrad",
+    "smoothgrad_sq",
+    "vargrad",
+    "deeplift",
+    "gradcam",
+    "hirescam",
+    "layercam",
+    "gradcam_plus_plus",
+    "guided_gradcam",
+    "deeplift_shap",
+];
+
+fn text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Error::invalid(format!("{}: {e}", path.display())))
+}
+
+/// `500M` and the like in bytes.
+fn size(text: &str) -> Result<usize> {
+    let (number, factor) = match text.char_indices().last() {
+        Some((i, 'k' | 'K')) => (&text[..i], 1e3),
+        Some((i, 'M')) => (&text[..i], 1e6),
+        Some((i, 'G')) => (&text[..i], 1e9),
+        _ => (text, 1.0),
+    };
+    let value = number.parse::<f64>().ok().filter(|v| v.is_finite() && *v > 0.0);
+    value
+        .map(|v| (v * factor) as usize)
+        .ok_or_else(|| Error::invalid(format!("--memory {text:?}; 500M or 2G expected")))
+}
+
+impl Explain {
+    /// Runs the requests.
+    pub fn run(&self) -> Result<Outcome> {
+        let mut model = open(&self.model, self.arch.as_deref(), self.input.as_deref())?;
+        if let Some(path) = &self.card {
+            model.card = Card::parse(&text(path)?).map_err(|e| e.within(path.display()))?;
+        }
+        let settings = Settings {
+            seed: self.seed,
+            memory: self.memory.as_deref().map(size).transpose()?,
+            threads: self.threads,
+        };
+        if let (Some(request), Some(tensors)) = (&self.request, &self.tensors) {
+            let batch = request::parse(&text(request)?).map_err(|e| e.within(request.display()))?;
+            let data =
+                std::fs::read(tensors).map_err(|e| Error::invalid(format!("{}: {e}", tensors.display())))?;
+            let (map, _) = read_tensors(&data).map_err(|e| e.within(tensors.display()))?;
+            let names: Vec<String> =
+                model.graph.inputs().iter().map(|&v| model.graph.value(v).name.clone()).collect();
+            let context =
+                Context { inputs: &names, tensors: &map, seed: 0, cam_layer: None, network_inputs: &[] };
+            let case = Case::from_arrays(context.stored_inputs().map_err(|e| e.within(tensors.display()))?);
+            let explainer = Explainer::new(&model, &case).with_settings(settings)?.with_tensors(
+                map,
+                sha256(&data),
+                batch.reduction,
+            );
+            return self.all(&model, &case, &explainer, &batch.requests);
+        }
+        let case = Case::open(&model, &self.case)?;
+        let explainer = Explainer::new(&model, &case).with_settings(settings)?;
+        let requests = self.short_form(&model)?;
+        self.all(&model, &case, &explainer, &requests)
+    }
+
+    /// The requests that --method, --target and --set mean.
+    fn short_form(&self, model: &Model) -> Result<Vec<Request>> {
+        let mut set = Map::new();
+        for pair in &self.set {
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| Error::invalid(format!("--set {pair:?}; key=value expected")))?;
+            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+            set.insert(String::from(key), value);
+        }
+        let all = self.method == "all";
+        let names: Vec<&str> =
+            if all { ALL.to_vec() } else { self.method.split(',').map(str::trim).collect() };
+        let cams = model.card.cam_layer.is_some() || set.contains_key("layer");
+        let wanted = names.into_iter().filter(|n| !all || cams || !n.contains("cam"));
+        Ok(wanted.map(|name| self.one(name, &set, all)).collect())
+    }
+
+    fn one(&self, name: &str, set: &Map<String, Value>, all: bool) -> Request {
+        // With `all`, a parameter goes to the methods that it belongs to; alone, a wrong one is an error.
+        let belongs = |key: &str| {
+            !all || match key {
+                "layer" => name.contains("cam"),
+                "baseline" => ["integrated_gradients", "deeplift"].contains(&name),
+                "n_steps" | "quadrature" | "tolerance" => name == "integrated_gradients",
+                "draws" | "sigma" => {
+                    ["smoothgrad", "smoothgrad_sq", "vargrad", "gradient_shap"].contains(&name)
+                }
+                _ => true,
+            }
+        };
+        let params = set.iter().filter(|(k, _)| belongs(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        Request {
+            id: String::from(name),
+            method: String::from(name),
+            params,
+            target: Value::from(self.target.as_str()),
+            expected: Default::default(),
+        }
+    }
+
+    fn formats(&self, case: &Case) -> Result<Vec<Format>> {
+        let images = case.images.iter().any(Option::is_some);
+        let default = if images { "nifti,png" } else { "npy" };
+        self.format.as_deref().unwrap_or(default).split(',').map(|f| Format::parse(f.trim())).collect()
+    }
+
+    fn all(
+        &self,
+        model: &Model,
+        case: &Case,
+        explainer: &Explainer<'_>,
+        requests: &[Request],
+    ) -> Result<Outcome> {
+        if self.dry_run {
+            return self.costs(explainer, requests);
+        }
+        let out = self.out.as_ref().ok_or_else(|| Error::invalid("--out FOLDER is missing"))?;
+        let formats = self.formats(case)?;
+        let prediction = explainer.predict()?;
+        if !self.json {
+            let names: Vec<String> = prediction
+                .probabilities
+                .iter()
+                .map(|row| {
+                    row.iter()
+                        .enumerate()
+                        .map(|(i, p)| format!("{} {p:.4}", model.card.class_name(i)))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                })
+                .collect();
+            say(&format!("{}: {}", case.id, names.join("; ")));
+        }
+        let bar = progress(requests.len());
+        let mut failed = Vec::new();
+        for request in requests {
+            bar.set_message(request.id.clone());
+            if let Err(error) = self.unit(explainer, request, out, &formats) {
+                bar.suspend(|| eprintln!("voxplain: {error}"));
+                failed.push(error);
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        match failed.pop() {
+            None => Ok(Outcome::Done),
+            // One request, or nothing worked: that is the command's own failure.
+            Some(error) if failed.len() + 1 == requests.len() => Err(error),
+            Some(_) => Ok(Outcome::Partial),
+        }
+    }
+
+    /// Runs one request unless its result is there already, of the same key.
+    fn unit(
+        &self,
+        explainer: &Explainer<'_>,
+        request: &Request,
+        out: &Path,
+        formats: &[Format],
+    ) -> Result<()> {
+        let key = explainer.key(request);
+        if !self.force && is_done(&out.join(&request.id), &key) {
+            self.report(&json!({"id": request.id, "cached": true}), &format!("{}: cached", request.id));
+            return Ok(());
+        }
+        let explained = explainer.run(request)?;
+        let files = explained.write(out, formats)?;
+        let line = json!({
+            "id": request.id,
+            "target": explained.target_words,
+            "residuals": explained.attribution.residuals,
+            "seconds": explained.seconds,
+            "files": files,
+        });
+        self.report(&line, &format!("{}: {}", request.id, explained.summary()));
+        Ok(())
+    }
+
+    fn report(&self, machine: &Value, people: &str) {
+        if self.json { say(&machine.to_string()) } else { say(people) }
+    }
+
+    fn costs(&self, explainer: &Explainer<'_>, requests: &[Request]) -> Result<Outcome> {
+        for request in requests {
+            let cost = explainer.cost(request)?;
+            let people = format!(
+                "{:24} {:6} forward {:6} backward {:10.2} GFLOP {:>10} above the weights",
+                request.id,
+                cost.passes.0,
+                cost.passes.1,
+                cost.flops as f64 / 1e9,
+                bytes(cost.bytes)
+            );
+            let machine = json!({"id": request.id, "forward": cost.passes.0, "backward": cost.passes.1, "flops": cost.flops, "bytes": cost.bytes});
+            self.report(&machine, &people);
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+/// Whether a folder holds a finished result of this key with all its files intact.
+fn is_done(folder: &Path, key: &str) -> bool {
+    let Ok(text) = std::fs::read_to_string(folder.join("manifest.json")) else { return false };
+    let Ok(manifest) = serde_json::from_str::<Value>(&text) else { return false };
+    let intact = |file: &Value| {
+        let (name, hash) =
+            (file["name"].as_str().unwrap_or_default(), file["sha256"].as_str().unwrap_or_default());
+        std::fs::read(folder.join(name)).is_ok_and(|data| sha256(&data) == hash)
+    };
+    manifest["key"] == key && manifest["files"].as_array().is_some_and(|f| f.iter().all(intact))
+}

@@ -1,0 +1,194 @@
+//! A patient: the network's inputs, and the images they came from.
+
+use crate::manifest::sha256;
+use std::path::{Path, PathBuf};
+use voxplain_imaging::{Channel, Pipeline, Prepared, Volume, find_case, read_nifti, read_npy, read_png};
+use voxplain_models::{CardInput, Constant, Model, read_tensors};
+use voxplain_tensor::{Error, Result, Tensor};
+
+/// The images of one network input.
+#[derive(Clone, Debug)]
+pub struct Images {
+    /// The modality of each channel.
+    pub names: Vec<String>,
+    /// The images, in their own space.
+    pub volumes: Vec<Volume>,
+    /// The input made of them, and the way back.
+    pub prepared: Prepared,
+}
+
+/// The inputs of a network for one patient.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// A name for files: the folder's, or `case`.
+    pub id: String,
+    /// One tensor per graph input, with one example (arrays may hold more).
+    pub inputs: Vec<Tensor<f32>>,
+    /// Per graph input, the images it was made of; `None` for inputs given as arrays.
+    pub images: Vec<Option<Images>>,
+    /// Base name and SHA-256 of every file that was read.
+    pub files: Vec<(String, String)>,
+}
+
+/// The words of the command line: a folder, or `name=FILE` per input or modality.
+struct Words {
+    folder: Option<PathBuf>,
+    named: Vec<(String, String)>,
+}
+
+impl Words {
+    fn parse(words: &[String]) -> Result<Self> {
+        let mut parsed = Self { folder: None, named: Vec::new() };
+        for word in words {
+            match word.split_once('=') {
+                Some((name, file)) if !Path::new(word).exists() => {
+                    parsed.named.push((name.into(), file.into()))
+                }
+                _ if parsed.folder.is_none() && Path::new(word).is_dir() => parsed.folder = Some(word.into()),
+                _ => {
+                    return Err(Error::invalid(format!(
+                        "{word:?} is neither a folder nor of the form name=FILE; give the case's folder, or one file per \
+                         modality or input"
+                    )));
+                }
+            }
+        }
+        if parsed.folder.is_none() && parsed.named.is_empty() {
+            return Err(Error::invalid(
+                "no case was given; give a folder, or one name=FILE per modality or input",
+            ));
+        }
+        Ok(parsed)
+    }
+
+    /// The file given for `name`; it counts as used.
+    fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.named.iter().position(|(n, _)| n == name)?;
+        Some(self.named.remove(at).1)
+    }
+}
+
+impl Case {
+    /// Loads a case as the command line names it: a folder that is searched by the card's modality names, and/or
+    /// `name=FILE` for modalities (NIfTI) or whole inputs (`.npy`, `.png`, `.safetensors#KEY`).
+    ///
+    /// # Errors
+    /// A file or modality is missing or cannot be read, or does not fit the network; one sentence says which.
+    pub fn open(model: &Model, words: &[String]) -> Result<Self> {
+        let mut words = Words::parse(words)?;
+        let id = words
+            .folder
+            .as_ref()
+            .and_then(|f| f.file_name())
+            .map_or_else(|| "case".into(), |n| n.to_string_lossy().into());
+        let mut case = Self { id, inputs: Vec::new(), images: Vec::new(), files: Vec::new() };
+        for &value in model.graph.inputs() {
+            let info = model.graph.value(value);
+            let card = model.card.inputs.iter().find(|c| c.name == info.name);
+            if let Some(file) = words.take(&info.name) {
+                case.inputs.push(array(&file, &info.shape, &mut case.files)?);
+                case.images.push(None);
+            } else {
+                let images = images(&info.name, card, &mut words, &mut case.files)?;
+                case.inputs.push(images.prepared.tensor.clone());
+                case.images.push(Some(images));
+            }
+        }
+        if let Some((name, _)) = words.named.first() {
+            return Err(Error::invalid(format!("{name}: the network has no input or modality of that name")));
+        }
+        Ok(case)
+    }
+
+    /// A case from arrays, one per graph input, as requests bring them.
+    pub fn from_arrays(inputs: Vec<Tensor<f32>>) -> Self {
+        let images = inputs.iter().map(|_| None).collect();
+        Self { id: String::from("case"), inputs, images, files: Vec::new() }
+    }
+}
+
+fn read(path: &Path, files: &mut Vec<(String, String)>) -> Result<Vec<u8>> {
+    let bytes = std::fs::read(path).map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
+    let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    files.push((name, sha256(&bytes)));
+    Ok(bytes)
+}
+
+/// An input given as an array; a missing batch axis is added.
+fn array(file: &str, example: &[usize], files: &mut Vec<(String, String)>) -> Result<Tensor<f32>> {
+    let (path, key) = file.split_once('#').map_or((file, None), |(p, k)| (p, Some(k)));
+    let bytes = read(Path::new(path), files)?;
+    let place = |e: Error| e.within(path);
+    let tensor = if path.ends_with(".safetensors") {
+        let (tensors, _) = read_tensors(&bytes).map_err(place)?;
+        let key = key.or(tensors.keys().next().map(String::as_str).filter(|_| tensors.len() == 1));
+        let key = key
+            .ok_or_else(|| Error::invalid(format!("{path} holds several tensors; name one as {path}#KEY")))?;
+        match tensors.get(key) {
+            Some(Constant::Float { shape, data }) => Tensor::new(shape, data.clone())?,
+            _ => return Err(Error::invalid(format!("{path} has no tensor of numbers {key:?}"))),
+        }
+    } else if path.ends_with(".png") {
+        read_png(&bytes).map_err(place)?
+    } else if path.ends_with(".npy") {
+        read_npy(&bytes).map_err(place)?
+    } else {
+        return Err(Error::unsupported(format!(
+            "{path}: a whole input must be .npy, .png or .safetensors#KEY; NIfTI files are named by modality, which needs \
+             a model card with channels"
+        )));
+    };
+    let shape = tensor.shape();
+    if shape.rank() + 1 == example.len() {
+        let sizes: Vec<usize> = std::iter::once(1).chain(shape.iter().copied()).collect();
+        return tensor.reshaped(&sizes);
+    }
+    Ok(tensor)
+}
+
+fn images(
+    input: &str,
+    card: Option<&CardInput>,
+    words: &mut Words,
+    files: &mut Vec<(String, String)>,
+) -> Result<Images> {
+    let card = card.filter(|c| !c.channels.is_empty()).ok_or_else(|| {
+        Error::invalid(format!(
+            "input {input:?} was not given and the model card names no modalities for it; pass {input}=FILE.npy or import \
+             the model with --card"
+        ))
+    })?;
+    let channels: Vec<Channel> = card
+        .channels
+        .iter()
+        .map(|n| Channel::new(n, card.aliases.get(n).map_or(&[][..], Vec::as_slice)))
+        .collect();
+    let given: Vec<Option<String>> = channels.iter().map(|c| words.take(&c.name)).collect();
+    let wanted: Vec<Channel> =
+        channels.iter().zip(&given).filter(|(_, g)| g.is_none()).map(|(c, _)| c.clone()).collect();
+    let mut found = match &words.folder {
+        Some(folder) if !wanted.is_empty() => find_case(folder, &wanted)?,
+        None if !wanted.is_empty() => {
+            let names: Vec<&str> = wanted.iter().map(|c| c.name.as_str()).collect();
+            return Err(Error::invalid(format!(
+                "{} of {} modalities missing: {}. Pass {}=FILE or the case's folder.",
+                names.len(),
+                channels.len(),
+                names.join(", "),
+                names[0]
+            )));
+        }
+        _ => Vec::new(),
+    }
+    .into_iter();
+    let mut volumes = Vec::new();
+    for (channel, given) in channels.iter().zip(given) {
+        let path = given.map(PathBuf::from).or_else(|| found.next());
+        let path = path.ok_or_else(|| Error::internal("a found modality has no file"))?;
+        read(&path, files)?;
+        volumes.push(read_nifti(&path, None).map_err(|e| e.within(&channel.name))?);
+    }
+    let prepared =
+        Pipeline::parse(&card.steps)?.apply(&volumes).map_err(|e| e.within(format!("input {input:?}")))?;
+    Ok(Images { names: card.channels.clone(), volumes, prepared })
+}

@@ -1,0 +1,296 @@
+//! Running requests on a case.
+
+use crate::case::Case;
+use crate::manifest;
+use crate::request::{Context, Request, Tensors};
+use serde_json::{Map, Value};
+use std::path::Path;
+use std::time::Instant;
+use voxplain_attribution::{Attribution, Engine, Network, PassSpec, Target};
+use voxplain_autodiff::Device;
+use voxplain_cpu::Cpu;
+use voxplain_models::Model;
+use voxplain_tensor::{Error, Result, Scalar};
+
+/// How to run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// The seed of all draws.
+    pub seed: u64,
+    /// Bytes above the weights that a run may use; `None` for no limit.
+    pub memory: Option<usize>,
+    /// Threads, 0 for all cores.
+    pub threads: usize,
+}
+
+/// What the network says about a case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// The first output of each example.
+    pub logits: Vec<Vec<f32>>,
+    /// Class probabilities of each example by the card's output kind; empty where the output is no class vector.
+    pub probabilities: Vec<Vec<f64>>,
+}
+
+/// A network, a case and a device.
+pub struct Explainer<'m> {
+    pub(crate) model: &'m Model,
+    pub(crate) case: &'m Case,
+    pub(crate) settings: Settings,
+    pub(crate) tensors: Tensors,
+    pub(crate) tensors_hash: String,
+    pub(crate) model_hash: String,
+    pub(crate) reduction: bool,
+    names: Vec<String>,
+    cpu: Cpu,
+}
+
+/// The result of one request.
+pub struct Explained<'e> {
+    /// Who made it.
+    pub explainer: &'e Explainer<'e>,
+    /// The request.
+    pub request: Request,
+    /// The maps.
+    pub attribution: Attribution<f32>,
+    /// The network's outputs.
+    pub prediction: Prediction,
+    /// The target in words.
+    pub target_words: String,
+    /// Wall-clock seconds of the attribution.
+    pub seconds: f64,
+    pub(crate) key: String,
+}
+
+/// What a request would cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Forward and backward passes of all examples.
+    pub passes: (u64, u64),
+    /// Floating-point operations.
+    pub flops: u64,
+    /// Bytes above the weights for one example at a time.
+    pub bytes: usize,
+}
+
+impl<'m> Explainer<'m> {
+    /// An explainer with default settings on the best CPU.
+    pub fn new(model: &'m Model, case: &'m Case) -> Self {
+        let names = model.graph.inputs().iter().map(|&v| model.graph.value(v).name.clone()).collect();
+        let model_hash = model.to_bytes().map(|b| manifest::sha256(&b)).unwrap_or_default();
+        Self {
+            model,
+            case,
+            settings: Settings::default(),
+            tensors: Tensors::new(),
+            tensors_hash: String::new(),
+            model_hash,
+            reduction: false,
+            names,
+            cpu: Cpu::best(),
+        }
+    }
+
+    /// With other settings.
+    ///
+    /// # Errors
+    /// The threads cannot be started.
+    pub fn with_settings(mut self, settings: Settings) -> Result<Self> {
+        self.cpu = Cpu::best().with_threads(settings.threads)?;
+        self.settings = settings;
+        Ok(self)
+    }
+
+    /// With the tensors that requests name, and whether the output is a map weighed by the tensor `region`.
+    #[must_use]
+    pub fn with_tensors(mut self, tensors: Tensors, hash: String, reduction: bool) -> Self {
+        (self.tensors, self.tensors_hash, self.reduction) = (tensors, hash, reduction);
+        self
+    }
+
+    pub(crate) fn device_name(&self) -> &str {
+        self.cpu.name()
+    }
+
+    /// The part of the device that decides bits: the instruction set.
+    pub(crate) fn device_isa(&self) -> &'static str {
+        self.cpu.isa().name()
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            inputs: &self.names,
+            tensors: &self.tensors,
+            seed: self.settings.seed,
+            cam_layer: self.model.card.cam_layer.as_deref(),
+            network_inputs: &self.case.inputs,
+        }
+    }
+
+    fn engine(&self) -> Engine<'_, Cpu> {
+        Engine::new(&self.model.graph, &self.cpu, self.settings.memory)
+    }
+
+    /// What the network says about the case.
+    ///
+    /// # Errors
+    /// The inputs do not fit the network.
+    pub fn predict(&self) -> Result<Prediction> {
+        let output = self.model.graph.outputs()[0];
+        let logits = self.engine().values(&self.case.inputs, output)?;
+        let shape = self.model.graph.shape(output);
+        let vector = shape.rank() == 2 && shape[0] == 1;
+        let kind = self.model.card.output.as_deref().unwrap_or("logits");
+        let probabilities =
+            if vector { logits.iter().map(|row| probabilities(row, kind)).collect() } else { Vec::new() };
+        Ok(Prediction { logits, probabilities })
+    }
+
+    /// Explains by method name with default parameters; `target` is `pred`, a class name or number, or `A-B`.
+    ///
+    /// # Errors
+    /// As [`Explainer::run`].
+    pub fn explain(&self, method: &str, target: &str) -> Result<Explained<'_>> {
+        let request = Request {
+            id: String::from(method),
+            method: String::from(method),
+            params: Map::new(),
+            target: Value::from(target),
+            expected: Default::default(),
+        };
+        self.run(&request)
+    }
+
+    /// The target of a request, with class names of the card understood.
+    fn target(&self, request: &Request) -> Result<Target> {
+        let value = match &request.target {
+            Value::String(s) if s != "pred" => {
+                match s.split_once('-').filter(|_| !self.model.card.classes.contains(s)) {
+                    Some((a, b)) => {
+                        return Ok(Target::Difference(self.model.card.class(a)?, self.model.card.class(b)?));
+                    }
+                    None => Value::from(self.model.card.class(s)?),
+                }
+            }
+            other => other.clone(),
+        };
+        self.context().target(&value, self.reduction)
+    }
+
+    /// Runs one request.
+    ///
+    /// # Errors
+    /// The method, a parameter, the target or an input does not fit; the message names the request.
+    pub fn run(&self, request: &Request) -> Result<Explained<'_>> {
+        let place = |e: Error| e.within(format!("request {:?}", request.id));
+        let method = self.context().method::<f32>(request)?;
+        let target = self.target(request).map_err(place)?;
+        let mut engine = self.engine();
+        let prediction = self.predict()?;
+        let target = engine.settle(&target, &self.case.inputs).map_err(place)?;
+        let start = Instant::now();
+        let attribution = method.attribute(&mut engine, &self.case.inputs, &target).map_err(place)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let target_words = self.words(&target);
+        let key = manifest::key(self, request);
+        Ok(Explained {
+            explainer: self,
+            request: request.clone(),
+            attribution,
+            prediction,
+            target_words,
+            seconds,
+            key,
+        })
+    }
+
+    /// What decides the bytes of a request's result.
+    pub fn key(&self, request: &Request) -> String {
+        manifest::key(self, request)
+    }
+
+    /// What a request would cost; nothing is computed.
+    ///
+    /// # Errors
+    /// As [`Explainer::run`] as far as that shows without running.
+    pub fn cost(&self, request: &Request) -> Result<Cost> {
+        let method = self.context().method::<f32>(request)?;
+        let graph = &self.model.graph;
+        let table = voxplain_attribution::Rules {
+            name: String::from("gradient"),
+            composite: voxplain_autodiff::Composite::everywhere(voxplain_autodiff::Gradient),
+        };
+        let spec = PassSpec {
+            table: Some(&table),
+            from: graph.outputs()[0],
+            wanted: graph.inputs().to_vec(),
+            captures: vec![graph.outputs()[0]],
+        };
+        let plan = self.engine().plan(&spec, 1)?;
+        let examples = self.engine().examples(&self.case.inputs)? as u64;
+        let passes = method.passes();
+        let passes = (passes.0 * examples, passes.1 * examples);
+        let flops = passes.0 * plan.forward_flops() + passes.1 * plan.reverse_flops(0);
+        Ok(Cost { passes, flops, bytes: plan.arena_bytes })
+    }
+
+    fn words(&self, target: &Target) -> String {
+        let name = |i: usize| self.model.card.class_name(i);
+        match target {
+            Target::Class(list) => list.iter().map(|&i| name(i)).collect::<Vec<_>>().join(", "),
+            Target::Difference(a, b) => format!("{} rather than {}", name(*a), name(*b)),
+            Target::Region { class, .. } => {
+                format!("{} in a region", class.iter().map(|&i| name(i)).collect::<Vec<_>>().join(", "))
+            }
+            Target::Unit { layer, index } => format!("unit {index} of {layer}"),
+            Target::Predicted => String::from("predicted class"),
+        }
+    }
+}
+
+fn probabilities(row: &[f32], kind: &str) -> Vec<f64> {
+    let values: Vec<f64> = row.iter().map(|v| v.to_f64()).collect();
+    match kind {
+        "probabilities" => values,
+        _ if values.len() == 1 || kind == "sigmoid-logit" => {
+            values.iter().map(|v| 1.0 / (1.0 + (-v).exp())).collect()
+        }
+        _ => {
+            let most = values.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(v));
+            let sum: f64 = values.iter().map(|v| (v - most).exp()).sum();
+            values.iter().map(|v| (v - most).exp() / sum).collect()
+        }
+    }
+}
+
+impl Explained<'_> {
+    /// The class with the largest probability of the first example, in words: `lobed 0.97`.
+    pub fn prediction_words(&self) -> String {
+        let row = self.prediction.probabilities.first();
+        let best = row
+            .and_then(|row| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).map(|i| (i, row[i])));
+        best.map_or_else(
+            || String::from("no class vector"),
+            |(i, p)| format!("{} {p:.3}", self.explainer.model.card.class_name(i)),
+        )
+    }
+
+    /// One line: method, target, completeness residual, seconds.
+    pub fn summary(&self) -> String {
+        let residual = match (&self.attribution.residuals, &self.attribution.differences) {
+            (Some(r), Some(d)) if !r.is_empty() && !d.is_empty() => {
+                format!(", completeness residual {:.1e} of {:.3}", r[0], d[0])
+            }
+            _ => String::new(),
+        };
+        format!("{} for {}{residual}, {:.2} s", self.request.method, self.target_words, self.seconds)
+    }
+
+    /// Writes the maps as NIfTI in the images' own grid, with the manifest; see [`crate::Format`].
+    ///
+    /// # Errors
+    /// The inputs were arrays without geometry, or a file cannot be written.
+    pub fn write_nifti(&self, folder: &Path) -> Result<()> {
+        self.write(folder, &[crate::Format::Nifti]).map(|_| ())
+    }
+}

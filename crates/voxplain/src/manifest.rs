@@ -1,0 +1,78 @@
+//! What a map was made of: hashes, parameters, numbers, in one JSON that allows to make it again.
+
+use crate::explain::{Explained, Explainer};
+use crate::request::Request;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// The SHA-256 of bytes, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// What decides the bytes of a result: program, model, inputs, request, seed. Two units of one key are equal.
+pub(crate) fn key(explainer: &Explainer<'_>, request: &Request) -> String {
+    let inputs: Vec<String> = explainer
+        .case
+        .inputs
+        .iter()
+        .map(|t| {
+            let bytes: Vec<u8> = t.data().iter().flat_map(|v| v.to_le_bytes()).collect();
+            format!("{} {}", t.shape(), sha256(&bytes))
+        })
+        .collect();
+    let tensors: Vec<&String> = explainer.tensors.keys().collect();
+    let all = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "model": explainer.model_hash,
+        "inputs": inputs,
+        "tensors": explainer.tensors_hash,
+        "keys": tensors,
+        "method": request.method,
+        "params": request.params,
+        "target": request.target,
+        "reduction": explainer.reduction,
+        "seed": explainer.settings.seed,
+        "device": explainer.device_isa(),
+    });
+    sha256(all.to_string().as_bytes())
+}
+
+/// The manifest of one result; `outputs` are names and hashes of the files written.
+pub(crate) fn manifest(
+    explainer: &Explainer<'_>,
+    explained: &Explained<'_>,
+    outputs: &[(String, String)],
+) -> Value {
+    let files = |list: &[(String, String)]| -> Vec<Value> {
+        list.iter().map(|(name, hash)| json!({"name": name, "sha256": hash})).collect()
+    };
+    let a = &explained.attribution;
+    let channels = |i: &crate::case::Images| {
+        let spatial = i.volumes.first().map(|v| (v.dims, v.geometry.axis_codes()));
+        json!({
+            "modalities": i.names,
+            "voxels": spatial.as_ref().map(|s| s.0),
+            "orientation": spatial.and_then(|s| s.1),
+        })
+    };
+    json!({
+        "schema": 1,
+        "program": {"name": "voxplain", "version": env!("CARGO_PKG_VERSION"), "device": explainer.device_name()},
+        "key": explained.key,
+        "model": {"sha256": explainer.model_hash, "rewrites": explainer.model.graph.rewrites()},
+        "inputs": files(&explainer.case.files),
+        "images": explainer.case.images.iter().flatten().map(channels).collect::<Vec<_>>(),
+        "request": {"id": explained.request.id, "method": explained.request.method, "params": explained.request.params,
+                    "target": explained.request.target},
+        "target": {"resolved": explained.target_words, "values": a.values},
+        "outputs_of_network": explained.prediction.logits,
+        "seed": explainer.settings.seed,
+        "completeness": {"residuals": a.residuals, "differences": a.differences},
+        "passes": {"forward": a.forward_passes, "backward": a.backward_passes},
+        "seconds": explained.seconds,
+        "notes": a.notes,
+        "files": files(outputs),
+        "use": "research use; not for diagnosis",
+    })
+}
