@@ -10,6 +10,7 @@ use voxplain_models::Model;
 
 const X: &str = r#"[{"name":"x","shape":[-1,2]}]"#;
 
+#[allow(clippy::unwrap_used)] // the helper of tests is itself no test
 fn refused(bytes: &[u8], expected: &str) {
     let error = Model::from_bytes(bytes).unwrap_err();
     let message = error.message();
