@@ -181,6 +181,7 @@ fn card() -> Card {
             ..CardInput::default()
         }],
         orientation: Some("RAS".into()),
+        ..Card::default()
     }
 }
 

@@ -34,7 +34,12 @@ pub struct Card {
     pub inputs: Vec<CardInput>,
     /// `as-stored`, or axis codes such as `RAS`.
     pub orientation: Option<String>,
+    /// Fields that this program does not know, as JSON text by name; kept when the card is saved.
+    pub other: BTreeMap<String, String>,
 }
+
+/// The fields that [`Card`] knows.
+const FIELDS: [&str; 7] = ["task", "classes", "output", "threshold", "cam_layer", "inputs", "orientation"];
 
 impl Card {
     /// Reads a card.
@@ -64,6 +69,7 @@ impl Card {
             cam_layer: text(&value, "cam_layer")?,
             inputs,
             orientation: text(&value, "orientation")?,
+            other: others(&value),
         })
     }
 
@@ -84,6 +90,9 @@ impl Card {
         put("orientation", json!(self.orientation));
         let input = |i: &CardInput| json!({"name": i.name, "channels": i.channels, "aliases": i.aliases, "steps": i.steps});
         put("inputs", Value::Array(self.inputs.iter().map(input).collect()));
+        for (key, text) in self.other.iter().filter(|(key, _)| !FIELDS.contains(&key.as_str())) {
+            map.insert(key.clone(), serde_json::from_str(text).unwrap_or_else(|_| json!(text)));
+        }
         Value::Object(map).to_string()
     }
 
@@ -106,6 +115,12 @@ impl Card {
     pub fn class_name(&self, index: usize) -> String {
         self.classes.get(index).cloned().unwrap_or_else(|| format!("class {index}"))
     }
+}
+
+/// What the card says beyond the known fields.
+fn others(value: &Value) -> BTreeMap<String, String> {
+    let all = value.as_object().into_iter().flatten();
+    all.filter(|(key, _)| !FIELDS.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.to_string())).collect()
 }
 
 fn wrong(key: &str, expected: &str) -> Error {
@@ -160,4 +175,17 @@ fn parse_input(value: &Value) -> Result<CardInput> {
         aliases,
         steps: texts(value.get("steps"), "steps")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_others_survive() {
+        let text = r#"{"classes":["LGG","HGG"],"site":{"id":7},"task":"classification"}"#;
+        let card = Card::parse(text).unwrap();
+        assert_eq!(card.other["site"], r#"{"id":7}"#);
+        assert_eq!(card.to_json(), text);
+    }
 }

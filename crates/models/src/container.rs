@@ -18,7 +18,9 @@ pub fn read_tensors(bytes: &[u8]) -> Result<(BTreeMap<String, Constant>, HashMap
             "not a usable safetensors file ({e}); expected a complete file as safetensors 0.3 or newer writes it"
         ))
     };
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    let (length, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    let text = bytes.get(8..).and_then(|b| b.get(..length)).unwrap_or(&[]);
+    crate::duplicates::refuse(&String::from_utf8_lossy(text), "the safetensors header")?;
     let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
     let file = SafeTensors::deserialize(bytes).map_err(broken)?;
     let mut tensors = BTreeMap::new();

@@ -9,6 +9,7 @@ use voxplain_tensor::{Error, Result};
 /// # Errors
 /// The text is not JSON, or not a graph of version 1; the message names the field.
 pub fn parse_graph(text: &str) -> Result<RawGraph> {
+    crate::duplicates::refuse(text, "the graph")?;
     let value: Value =
         serde_json::from_str(text).map_err(|e| Error::invalid(format!("the graph is not JSON: {e}")))?;
     let format = value.get("format").and_then(Value::as_str);

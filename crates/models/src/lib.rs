@@ -8,12 +8,14 @@
 mod architectures;
 mod card;
 mod container;
+mod duplicates;
 mod export;
 mod fusion;
 mod json;
 mod lowering;
 mod model;
 mod onnx;
+mod pruning;
 mod raw;
 
 pub use card::{Card, CardInput};

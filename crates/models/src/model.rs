@@ -3,7 +3,7 @@
 use crate::card::Card;
 use crate::container::{read_tensors, write_tensors};
 use crate::raw::RawGraph;
-use crate::{architectures, export, fusion, json, lowering, onnx};
+use crate::{architectures, export, fusion, json, lowering, onnx, pruning};
 use std::io::Write;
 use std::path::Path;
 use voxplain_graph::Graph;
@@ -119,5 +119,6 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 fn build(mut raw: RawGraph) -> Result<Graph> {
     fusion::run(&mut raw);
+    pruning::run(&mut raw)?;
     lowering::lower(raw)
 }

@@ -1,5 +1,5 @@
 //! Files made to break the reader: one sentence each, never a panic, never memory that the file does not pay for.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
@@ -10,6 +10,7 @@ use voxplain_models::Model;
 
 const X: &str = r#"[{"name":"x","shape":[-1,2]}]"#;
 
+#[allow(clippy::unwrap_used)] // the helper of tests is itself no test
 fn refused(bytes: &[u8], expected: &str) {
     let error = Model::from_bytes(bytes).unwrap_err();
     let message = error.message();

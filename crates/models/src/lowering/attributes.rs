@@ -39,6 +39,12 @@ fn known(op: &str) -> Option<&'static [&'static str]> {
         "AveragePool" => {
             &["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"]
         }
+        _ => return known_without_weights(op),
+    })
+}
+
+fn known_without_weights(op: &str) -> Option<&'static [&'static str]> {
+    Some(match op {
         "ReduceMean" | "ReduceMax" | "ReduceSum" => &["axes", "keepdims", "noop_with_empty_axes"],
         "Gemm" => &["alpha", "beta", "transA", "transB"],
         "Concat" | "Flatten" | "Gather" | "Softmax" | "LogSoftmax" => &["axis"],

@@ -146,7 +146,13 @@ fn external(entries: &[(String, String)], folder: Option<&Path>, expected: usize
     }
     let path = folder.join(location);
     let failed = |e: std::io::Error| Error::invalid(format!("{}: {e}", path.display()));
-    let mut file = std::fs::File::open(&path).map_err(failed)?;
+    // A link inside the folder may still lead out of it.
+    let real = std::fs::canonicalize(&path).map_err(failed)?;
+    let home = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    if !real.starts_with(std::fs::canonicalize(home).map_err(failed)?) {
+        return Err(Error::invalid(format!("external data in {location:?} lies outside the model's folder")));
+    }
+    let mut file = std::fs::File::open(&real).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
     if (offset as u64).saturating_add(length as u64) > size {
         return Err(Error::invalid(format!("{} is shorter than the model says", path.display())));
