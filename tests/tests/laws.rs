@@ -42,7 +42,7 @@ proptest! {
         let residual = |n: usize| {
             let steps = Steps::Fixed(Quadrature::Middle, n);
             let method = IntegratedGradients { baseline: Baseline::Given(vec![r.clone()]), steps, multiply_by_inputs: true };
-            let result = method.attribute(&mut Engine::new(&graph, &Oracle, None), &[x.clone()], &Target::Class(vec![0]));
+            let result = method.attribute(&mut Engine::new(&graph, &Oracle, None), std::slice::from_ref(&x), &Target::Class(vec![0]));
             let result = result.unwrap();
             let mass: f64 = result.maps[0].values.data().iter().map(|v| v.abs()).sum();
             (result.residuals.unwrap()[0].abs(), mass)
@@ -52,26 +52,26 @@ proptest! {
         prop_assert!(finer <= 0.5 * fine || finer <= (mass + 1.0) * 4.0 / 512.0, "{fine} {finer} of {mass}");
     }
 
-    /// The gradient agrees with a central difference along a random direction, away from kinks: two step sizes that
-    /// disagree with each other mean that a kink lies between, and prove nothing.
+    /// The gradient agrees with a central difference along a random direction, away from kinks and ties,
+    /// where the differences to both sides disagree with each other.
     #[test]
     fn gradients_agree_with_differences(case in case()) {
         let graph = case.graph().unwrap();
         let (x, d) = (Case::tensor(&case.x).unwrap(), Case::tensor(&case.r).unwrap());
         let mut engine = Engine::new(&graph, &Oracle, None);
-        let gradient = Backward::saliency(false).attribute(&mut engine, &[x.clone()], &Target::Class(vec![1])).unwrap();
+        let gradient = Backward::saliency(false).attribute(&mut engine, std::slice::from_ref(&x), &Target::Class(vec![1])).unwrap();
         let slope: f64 = gradient.maps[0].values.data().iter().zip(d.data()).map(|(g, d)| g * d).sum();
-        let mut difference = |h: f64| {
-            let mut at = |h: f64| {
-                let moved = x.zip(&d, |x, d| x + h * d).unwrap();
-                engine.values(&[moved], graph.outputs()[0]).unwrap()[0][1]
-            };
-            (at(h) - at(-h)) / (2.0 * h)
+        let mut at = |h: f64| {
+            let moved = x.zip(&d, |x, d| x + h * d).unwrap();
+            engine.values(&[moved], graph.outputs()[0]).unwrap()[0][1]
         };
-        let (coarse, fine) = (difference(1e-5), difference(1e-6));
+        let h = 1e-5;
+        let (left, middle, right) = (at(-h), at(0.0), at(h));
+        let (before, after, both) = ((middle - left) / h, (right - middle) / h, (right - left) / (2.0 * h));
         let scale = slope.abs() + 1e-3;
-        if (coarse - fine).abs() <= 1e-6 * scale {
-            prop_assert!((slope - coarse).abs() <= 1e-5 * scale, "{slope} {coarse} {fine}");
+        // A smooth function bends by its second derivative times h; more is a kink or a tie, where nothing is promised.
+        if (before - after).abs() <= 1e-3 * scale {
+            prop_assert!((slope - both).abs() <= 1e-3 * scale, "{slope} {both}");
         }
     }
 
@@ -174,7 +174,7 @@ fn parameter_gradients_agree_with_differences() {
     let mut session = Session::new(&Oracle, Arc::new(planner.finish::<f64>(None).unwrap())).unwrap();
     let x = Tensor::new(&[batch, 2, 5, 4], (0..80).map(|i| (f64::from(i) * 1.3).cos()).collect()).unwrap();
     let seed = [1.0, -0.5, 0.3, 2.0];
-    let mut value = |session: &mut Session<'_, Oracle>| {
+    let value = |session: &mut Session<'_, Oracle>| {
         session.forward(&[&x]).unwrap();
         session.capture(0).unwrap().data().iter().zip(seed).map(|(v, s)| v * s).sum::<f64>()
     };

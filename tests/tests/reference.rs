@@ -1,4 +1,5 @@
 //! Captum on a two-modality 3D network, with every random draw stored; and known answers by hand.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use voxplain::attribution::methods::*;
@@ -30,7 +31,7 @@ impl Reference {
 
     fn graph(&self) -> Graph {
         let mut b = GraphBuilder::new();
-        let mut parameter = |b: &mut GraphBuilder, name: &str| {
+        let parameter = |b: &mut GraphBuilder, name: &str| {
             let Constant::Float { shape, data } = &self.tensors[&format!("weights.{name}")] else {
                 panic!("{name}")
             };

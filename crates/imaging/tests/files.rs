@@ -57,7 +57,10 @@ proptest! {
     }
 
     #[test]
-    fn arranging_axes_keeps_every_voxel_in_its_place(v in volume(), codes in prop::sample::select(vec!["RAS", "LPS", "AIL", "PSR", "SRP"])) {
+    fn arranging_axes_keeps_every_voxel_in_its_place(
+        v in volume(),
+        codes in prop::sample::select(vec!["RAS", "LPS", "AIL", "PSR", "SRP"]),
+    ) {
         let turned = v.oriented(codes).unwrap();
         prop_assert_eq!(turned.geometry.axis_codes().unwrap(), codes);
         for (x, y, z) in [(0, 0, 0), (turned.dims[0] - 1, 0, turned.dims[2] - 1)] {

@@ -119,7 +119,9 @@ proptest! {
 
     #[test]
     fn arbitrary_numbers_in_slices_and_reshapes_never_panic(a in any::<i64>(), b in any::<i64>(), c in any::<i64>(), d in any::<i64>()) {
-        for (op, extra) in [("Slice", r#"["x","a","b","c","d"]"#), ("Reshape", r#"["x","a"]"#), ("Unsqueeze", r#"["x","a"]"#), ("Pad", r#"["x","a"]"#), ("Expand", r#"["x","a"]"#)] {
+        let two = r#"["x","a"]"#;
+        let slice = ("Slice", r#"["x","a","b","c","d"]"#);
+        for (op, extra) in [slice, ("Reshape", two), ("Unsqueeze", two), ("Pad", two), ("Expand", two)] {
             let nodes = format!("[{}]", node(op, "y", extra, "{}"));
             let tensors = [Int("a", &[1], &[a]), Int("b", &[1], &[b]), Int("c", &[1], &[c]), Int("d", &[1], &[d])];
             let _ = Model::from_bytes(&model(X, r#"["y"]"#, &nodes, &tensors));

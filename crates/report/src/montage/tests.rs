@@ -1,3 +1,5 @@
+//! Montages against each other and against known pixels.
+
 use super::*;
 
 const DIMS: [usize; 3] = [12, 10, 8];

@@ -275,7 +275,9 @@ impl Explain {
                 cost.flops as f64 / 1e9,
                 bytes(cost.bytes)
             );
-            let machine = json!({"id": request.id, "forward": cost.passes.0, "backward": cost.passes.1, "flops": cost.flops, "bytes": cost.bytes});
+            let (forward, backward) = cost.passes;
+            let machine = json!({"id": request.id, "forward": forward, "backward": backward,
+                                 "flops": cost.flops, "bytes": cost.bytes});
             self.report(&machine, &people);
         }
         Ok(Outcome::Done)
