@@ -50,18 +50,12 @@ fn fuzz(seconds: &str, only: Option<&str>) -> bool {
     let limit = format!("-max_total_time={seconds}");
     let wanted = targets().into_iter().filter(|t| only.is_none_or(|o| o == t));
     let one = |target: String| {
-        run(&[
-            "cargo",
-            "+nightly",
-            "fuzz",
-            "run",
-            "--fuzz-dir",
-            "fuzz",
-            &target,
-            "--",
-            &limit,
-            "-rss_limit_mb=2048",
-        ])
+        // New inputs go beside the build; the committed corpus only seeds.
+        let (found, seeds) = (format!("target/fuzz-corpus/{target}"), format!("fuzz/corpus/{target}"));
+        let made = std::fs::create_dir_all(root().join(&found)).is_ok();
+        let words =
+            ["cargo", "+nightly", "fuzz", "run", "--fuzz-dir", "fuzz", &target, &found, &seeds, "--", &limit];
+        made && run(&[&words[..], &["-rss_limit_mb=2048", "-timeout=20"]].concat())
     };
     // Every target runs, also behind one that fails.
     let failed = wanted.map(one).filter(|ok| !ok).count();
