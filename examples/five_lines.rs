@@ -10,7 +10,7 @@ fn main() -> Result<()> {
         return Err(voxplain::Error::invalid("three words expected: MODEL FOLDER OUT"));
     };
     let model = Model::open(model.as_ref())?;
-    let case = Case::open(&model, &[folder.clone()])?;
+    let case = Case::open(&model, std::slice::from_ref(folder))?;
     let explainer = Explainer::new(&model, &case);
     let map = explainer.explain("integrated_gradients", "pred")?;
     println!("{}", map.summary());

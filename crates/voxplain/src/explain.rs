@@ -6,8 +6,9 @@ use crate::request::{Context, Request, Tensors};
 use serde_json::{Map, Value};
 use std::path::Path;
 use std::time::Instant;
-use voxplain_attribution::{Attribution, Engine, Network, PassSpec, Target};
-use voxplain_autodiff::Device;
+use voxplain_attribution::rules::{Deconvolution, DeepLiftRescale, GuidedBackProp};
+use voxplain_attribution::{Attribution, Engine, Network, PassSpec, Rules, Target};
+use voxplain_autodiff::{Composite, Cotangent, Device, Gradient};
 use voxplain_cpu::Cpu;
 use voxplain_models::Model;
 use voxplain_tensor::{Error, Result, Scalar};
@@ -216,10 +217,7 @@ impl<'m> Explainer<'m> {
     pub fn cost(&self, request: &Request) -> Result<Cost> {
         let method = self.context().method::<f32>(request)?;
         let graph = &self.model.graph;
-        let table = voxplain_attribution::Rules {
-            name: String::from("gradient"),
-            composite: voxplain_autodiff::Composite::everywhere(voxplain_autodiff::Gradient),
-        };
+        let table = table(&request.method);
         let spec = PassSpec {
             table: Some(&table),
             from: graph.outputs()[0],
@@ -246,6 +244,17 @@ impl<'m> Explainer<'m> {
             Target::Predicted => String::from("predicted class"),
         }
     }
+}
+
+/// The rule table whose plan decides a method's memory.
+fn table(method: &str) -> Rules<Cotangent> {
+    let composite = match method {
+        "deeplift" | "deeplift_shap" => Composite::everywhere(DeepLiftRescale),
+        "guided_backprop" | "guided_gradcam" => Composite::everywhere(GuidedBackProp),
+        "deconvolution" => Composite::everywhere(Deconvolution),
+        _ => Composite::everywhere(Gradient),
+    };
+    Rules { name: String::from(method), composite }
 }
 
 fn probabilities(row: &[f32], kind: &str) -> Vec<f64> {

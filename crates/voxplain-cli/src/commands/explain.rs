@@ -33,7 +33,7 @@ pub struct Explain {
     /// A list of requests in the form of a reference case's case.json.
     #[arg(long, requires = "tensors")]
     request: Option<PathBuf>,
-    /// The tensors that requests name, with the inputs under input/<name>.
+    /// The tensors that requests name, with the inputs under `input/NAME`.
     #[arg(long, requires = "request")]
     tensors: Option<PathBuf>,
     /// npy, nifti, png, several with commas; by default nifti,png for images and npy for arrays.
