@@ -57,6 +57,11 @@ fn refused(words: &[&str], code: i32, part: &str) {
     assert_eq!(output.status.code(), Some(code), "{words:?}: {message}");
     assert!(message.contains(part), "{words:?}: {message}");
     assert!(!message.contains("panicked"), "{message}");
+    assert_eq!(
+        message.matches("voxplain: ").count(),
+        usize::from(!message.starts_with("error:")),
+        "{message}"
+    );
 }
 
 #[test]
@@ -267,6 +272,36 @@ fn bad_input_is_one_sentence_and_leaves_nothing() {
         .flatten()
         .collect();
     assert!(left.is_empty(), "{left:?}");
+    std::fs::remove_dir_all(&base).unwrap();
+}
+
+/// A unit whose second file cannot be written leaves nothing of itself, and what a killed run left behind goes.
+#[test]
+fn a_unit_is_there_whole_or_not_at_all() {
+    let base = folder("whole");
+    let (model, case) = patient(&base);
+    let out = base.join("out");
+    // A folder where a file is to go stands for a disk that refuses.
+    std::fs::create_dir_all(out.join("saliency/t2.nii.gz/in the way")).unwrap();
+    std::fs::write(out.join("saliency/.t1.nii.gz.77.tmp"), b"half").unwrap();
+    let words = [
+        "explain",
+        text(&model),
+        text(&case),
+        "-m",
+        "saliency,deeplift",
+        "--format",
+        "nifti",
+        "-o",
+        text(&out),
+    ];
+    let output = run(&words);
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("saliency/t2.nii.gz"));
+    let left: Vec<_> =
+        std::fs::read_dir(out.join("saliency")).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert_eq!(left, ["t2.nii.gz"]);
+    assert!(out.join("deeplift/manifest.json").is_file());
     std::fs::remove_dir_all(&base).unwrap();
 }
 

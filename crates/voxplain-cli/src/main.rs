@@ -35,6 +35,17 @@ pub enum Outcome {
     Done,
     /// Finished, but some units failed.
     Partial,
+    /// No unit worked; what went wrong has been said.
+    Failed(ErrorKind),
+}
+
+/// The exit code of an error.
+fn code(kind: ErrorKind) -> ExitCode {
+    ExitCode::from(match kind {
+        ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::Limit => 2,
+        ErrorKind::Violation => 4,
+        _ => 1,
+    })
 }
 
 fn main() -> ExitCode {
@@ -48,13 +59,10 @@ fn main() -> ExitCode {
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Partial) => ExitCode::from(3),
+        Ok(Outcome::Failed(kind)) => code(kind),
         Err(error) => {
             eprintln!("voxplain: {error}");
-            ExitCode::from(match error.kind() {
-                ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::Limit => 2,
-                ErrorKind::Violation => 4,
-                _ => 1,
-            })
+            code(error.kind())
         }
     }
 }

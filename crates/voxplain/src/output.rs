@@ -42,6 +42,17 @@ pub(crate) struct ModalityMap<'a> {
     pub map: Volume,
 }
 
+/// Removes what a killed run left behind in a unit's folder: temporary files, which nothing else is named like.
+fn remove_leftovers(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') && name.ends_with(".tmp") {
+            // One that cannot be removed does no harm.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 impl Explained<'_> {
     /// Writes the result into `folder/<id>/` in the given formats, and `manifest.json` last. Returns the file names.
     ///
@@ -50,11 +61,23 @@ impl Explained<'_> {
     pub fn write(&self, folder: &Path, formats: &[Format]) -> Result<Vec<String>> {
         let folder = folder.join(&self.request.id);
         std::fs::create_dir_all(&folder).map_err(|e| Error::from(e).within(folder.display()))?;
+        remove_leftovers(&folder);
         let mut names = Vec::new();
+        let written =
+            self.write_all(&folder, formats, &mut names).and_then(|()| self.write_manifest(&folder, &names));
+        if written.is_err() {
+            // A unit is there with its manifest or not at all; the first error is the one to tell.
+            names.iter().for_each(|name| drop(std::fs::remove_file(folder.join(name))));
+            let _ = std::fs::remove_dir(&folder);
+        }
+        written.map(|()| names)
+    }
+
+    fn write_all(&self, folder: &Path, formats: &[Format], names: &mut Vec<String>) -> Result<()> {
         for format in formats {
             match format {
-                Format::Npy => self.write_arrays(&folder, &mut names)?,
-                Format::Nifti => self.write_volumes(&folder, &mut names)?,
+                Format::Npy => self.write_arrays(folder, names)?,
+                Format::Nifti => self.write_volumes(folder, names)?,
                 Format::Png => {
                     let picture = figures::montage(self)?;
                     let name = String::from("montage.png");
@@ -63,14 +86,17 @@ impl Explained<'_> {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn write_manifest(&self, folder: &Path, names: &[String]) -> Result<()> {
         let hashed = names.iter().map(|name| {
             let bytes = std::fs::read(folder.join(name)).map_err(|e| Error::from(e).within(name))?;
             Ok((name.clone(), sha256(&bytes)))
         });
         let hashed: Vec<(String, String)> = hashed.collect::<Result<_>>()?;
         let text = format!("{:#}\n", manifest(self.explainer, self, &hashed));
-        atomic_write(&folder.join("manifest.json"), |out| Ok(out.write_all(text.as_bytes())?))?;
-        Ok(names)
+        atomic_write(&folder.join("manifest.json"), |out| Ok(out.write_all(text.as_bytes())?))
     }
 
     /// The stem of a map's file: the input's name, or `cam` for a layer's grid.

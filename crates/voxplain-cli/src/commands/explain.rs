@@ -226,10 +226,9 @@ impl Explain {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        match failed.pop() {
+        match failed.first() {
             None => Ok(Outcome::Done),
-            // One request, or nothing worked: that is the command's own failure.
-            Some(error) if failed.len() + 1 == requests.len() => Err(error),
+            Some(error) if failed.len() == requests.len() => Ok(Outcome::Failed(error.kind())),
             Some(_) => Ok(Outcome::Partial),
         }
     }
