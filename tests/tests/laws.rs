@@ -202,3 +202,79 @@ fn parameter_gradients_agree_with_differences() {
         }
     }
 }
+
+/// Folding batch normalisation computes the same function and says that it ran.
+#[test]
+fn folding_keeps_the_function() {
+    let Some(golden) = voxplain_tests::shared("golden") else { return };
+    let model = voxplain::Model::open(&golden.join("genenet3d/model.safetensors")).unwrap();
+    let folded = voxplain::graph::rewrite::fold_batch_normalization(&model.graph).unwrap();
+    assert_eq!(folded.rewrites(), ["fold_batch_normalization (3 nodes)"]);
+    assert_eq!(folded.nodes().len() + 3, model.graph.nodes().len());
+    let shape = model.graph.shape(model.graph.inputs()[0]);
+    let x = Tensor::new(&shape, (0..shape.elements()).map(|i| (i as f64 * 0.37).sin()).collect()).unwrap();
+    let logits = |graph: &voxplain::graph::Graph| {
+        Engine::new(graph, &Oracle, None)
+            .values(std::slice::from_ref(&x), graph.outputs()[0])
+            .unwrap()
+            .remove(0)
+    };
+    let (before, after) = (logits(&model.graph), logits(&folded));
+    // Folded weights are rounded once to single precision.
+    assert!(voxplain_tests::relative_error(&after, &before) < 1e-6, "{before:?} {after:?}");
+}
+
+/// Every activation's derivative against differences away from kinks, and its divided difference against the mean of the
+/// derivative, on the oracle; kernels of devices are compared with naive loops in their own crates.
+#[test]
+fn activations_agree_with_differences() {
+    use voxplain::graph::ops::Pointwise::*;
+    let all = [
+        Relu,
+        LeakyRelu { alpha: 0.1 },
+        Elu { alpha: 1.3 },
+        Selu { alpha: 1.67, gamma: 1.05 },
+        Gelu,
+        GeluTanh,
+        Sigmoid,
+        HardSigmoid { alpha: 0.2, beta: 0.5 },
+        HardSwish,
+        Silu,
+        Mish,
+        Tanh,
+        Softplus,
+        Clip { low: -0.7, high: 1.9 },
+        Exp,
+        Abs,
+        Erf,
+        Log,
+        Sqrt,
+        Reciprocal,
+        Affine { scale: -2.0, shift: 0.5 },
+    ];
+    for f in all {
+        let start = if matches!(f, Log | Sqrt | Reciprocal) { 0.3 } else { -4.013 };
+        for i in 0..160 {
+            let (x, h) = (start + f64::from(i) * 0.0507, 1e-5);
+            let (left, middle, right) = (
+                voxplain_oracle::value(f, x - h),
+                voxplain_oracle::value(f, x),
+                voxplain_oracle::value(f, x + h),
+            );
+            if ((right - middle) - (middle - left)).abs() > 1e-3 * h {
+                continue;
+            }
+            let difference = (right - left) / (2.0 * h);
+            let derivative = voxplain_oracle::derivative(f, x);
+            assert!(
+                (difference - derivative).abs() <= 1e-8 * (1.0 + derivative.abs()),
+                "{f:?} at {x}: {difference} {derivative}"
+            );
+            let slope = voxplain_oracle::slope(f, x + h, x - h);
+            assert!(
+                (slope - difference).abs() <= 1e-8 * (1.0 + derivative.abs()),
+                "{f:?} at {x}: slope {slope} {difference}"
+            );
+        }
+    }
+}

@@ -26,7 +26,7 @@ enum Command {
     /// Shows a network: layers, shapes, parameters, operations, memory.
     Inspect(commands::inspect::Inspect),
     /// Explains a network's output on a case.
-    Explain(commands::explain::Explain),
+    Explain(Box<commands::explain::Explain>),
 }
 
 /// What a command that ran has to say to a scheduler.

@@ -26,6 +26,8 @@ pub struct Case {
     pub inputs: Vec<Tensor<f32>>,
     /// Per graph input, the images it was made of; `None` for inputs given as arrays.
     pub images: Vec<Option<Images>>,
+    /// A segmentation on the images' grid: figures go through it and outline it. Never seen by the network.
+    pub mask: Option<Volume>,
     /// Base name and SHA-256 of every file that was read.
     pub files: Vec<(String, String)>,
 }
@@ -81,7 +83,7 @@ impl Case {
             .as_ref()
             .and_then(|f| f.file_name())
             .map_or_else(|| "case".into(), |n| n.to_string_lossy().into());
-        let mut case = Self { id, inputs: Vec::new(), images: Vec::new(), files: Vec::new() };
+        let mut case = Self { id, inputs: Vec::new(), images: Vec::new(), mask: None, files: Vec::new() };
         for &value in model.graph.inputs() {
             let info = model.graph.value(value);
             let card = model.card.inputs.iter().find(|c| c.name == info.name);
@@ -100,10 +102,28 @@ impl Case {
         Ok(case)
     }
 
+    /// Adds a segmentation, which must lie on the images' grid.
+    ///
+    /// # Errors
+    /// The case has no images, or another grid; the message gives both.
+    pub fn with_mask(mut self, mask: Volume) -> Result<Self> {
+        let image = self.images.iter().flatten().flat_map(|i| &i.volumes).next();
+        let image = image
+            .ok_or_else(|| Error::invalid("a mask needs images, and the inputs were given as arrays"))?;
+        if mask.dims != image.dims {
+            return Err(Error::invalid(format!(
+                "the mask has {:?} voxels and the images have {:?}; resample it to the images' grid",
+                mask.dims, image.dims
+            )));
+        }
+        self.mask = Some(mask);
+        Ok(self)
+    }
+
     /// A case from arrays, one per graph input, as requests bring them.
     pub fn from_arrays(inputs: Vec<Tensor<f32>>) -> Self {
         let images = inputs.iter().map(|_| None).collect();
-        Self { id: String::from("case"), inputs, images, files: Vec::new() }
+        Self { id: String::from("case"), inputs, images, mask: None, files: Vec::new() }
     }
 }
 
@@ -146,6 +166,17 @@ fn array(file: &str, example: &[usize], files: &mut Vec<(String, String)>) -> Re
     Ok(tensor)
 }
 
+/// `FILE#2` is volume 2 of a 4D file.
+fn numbered(path: PathBuf) -> Result<(PathBuf, Option<usize>)> {
+    let text = path.to_string_lossy();
+    let Some((file, number)) = text.rsplit_once('#').filter(|_| !path.exists()) else {
+        return Ok((path, None));
+    };
+    let volume =
+        number.parse().map_err(|_| Error::invalid(format!("{text}: the volume after # must be a number")))?;
+    Ok((PathBuf::from(file), Some(volume)))
+}
+
 fn images(
     input: &str,
     card: Option<&CardInput>,
@@ -185,8 +216,9 @@ fn images(
     for (channel, given) in channels.iter().zip(given) {
         let path = given.map(PathBuf::from).or_else(|| found.next());
         let path = path.ok_or_else(|| Error::internal("a found modality has no file"))?;
+        let (path, volume) = numbered(path)?;
         read(&path, files)?;
-        volumes.push(read_nifti(&path, None).map_err(|e| e.within(&channel.name))?);
+        volumes.push(read_nifti(&path, volume).map_err(|e| e.within(&channel.name))?);
     }
     let prepared =
         Pipeline::parse(&card.steps)?.apply(&volumes).map_err(|e| e.within(format!("input {input:?}")))?;

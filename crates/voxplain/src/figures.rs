@@ -18,7 +18,7 @@ fn image(volume: &Volume) -> Result<Image<'_>> {
     )
 }
 
-/// One row per modality, planes through the voxel of largest magnitude.
+/// One row per modality, planes through the mask if there is one, else through the voxel of largest magnitude.
 pub(crate) fn montage(explained: &Explained<'_>) -> Result<Picture> {
     let maps = explained.modality_maps()?;
     let mass = |m: &ModalityMap<'_>| m.map.data.iter().map(|&v| f64::from(v.abs())).sum::<f64>();
@@ -39,19 +39,13 @@ pub(crate) fn montage(explained: &Explained<'_>) -> Result<Picture> {
     }
     let lines = lines(explained);
     let title = format!("{}: {}", explained.request.method, explained.target_words);
-    let outline = None;
+    let mask = explained.explainer.case.mask.as_ref();
+    let outline = mask.map(image).transpose()?;
+    let focus = mask.and_then(centre).unwrap_or_else(|| peak(&maps));
     let unit =
         if explained.attribution.residuals.is_some() { "logit per network voxel" } else { "map units" };
-    Montage {
-        title: &title,
-        lines: &lines,
-        rows: &rows,
-        focus: focus(&maps),
-        outline,
-        unit,
-        options: Options::default(),
-    }
-    .render()
+    Montage { title: &title, lines: &lines, rows: &rows, focus, outline, unit, options: Options::default() }
+        .render()
 }
 
 fn lines(explained: &Explained<'_>) -> Vec<String> {
@@ -68,8 +62,20 @@ fn lines(explained: &Explained<'_>) -> Vec<String> {
     lines
 }
 
+/// The voxel of a mask that is nearest to its centre of mass; `None` if it is empty.
+fn centre(mask: &Volume) -> Option<[usize; 3]> {
+    let [nx, ny, _] = mask.dims;
+    let inside: Vec<[usize; 3]> = (0..mask.data.len())
+        .filter(|&i| mask.data[i] > 0.5)
+        .map(|i| [i % nx, i / nx % ny, i / nx / ny])
+        .collect();
+    let mean = [0, 1, 2].map(|a| inside.iter().map(|p| p[a] as f64).sum::<f64>() / inside.len() as f64);
+    let distance = |p: &[usize; 3]| (0..3).map(|a| (p[a] as f64 - mean[a]).powi(2)).sum::<f64>();
+    inside.into_iter().min_by(|p, q| distance(p).total_cmp(&distance(q)))
+}
+
 /// The voxel with the largest magnitude inside the image's foreground, of all modalities.
-fn focus(maps: &[ModalityMap<'_>]) -> [usize; 3] {
+fn peak(maps: &[ModalityMap<'_>]) -> [usize; 3] {
     let (mut best, mut at) = (-1.0f32, (0, 0));
     for (m, entry) in maps.iter().enumerate() {
         for (i, (v, image)) in entry.map.data.iter().zip(&entry.image.data).enumerate() {

@@ -39,6 +39,7 @@ impl Demo {
         voxplain::imaging::atomic_write(&model_path, |out| Ok(out.write_all(NETWORK)?))?;
         let model = Model::from_bytes(NETWORK)?;
         let case = Case::open(&model, &[self.out.join("patient").display().to_string()])?;
+        let case = case.with_mask(phantom.segmentation.clone())?;
         let explainer = Explainer::new(&model, &case);
         let bar = progress(ALL.len());
         for name in ALL {

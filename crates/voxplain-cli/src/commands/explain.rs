@@ -6,12 +6,13 @@ use crate::Outcome;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
+use voxplain::imaging::read_nifti;
 use voxplain::models::{Card, read_tensors};
 use voxplain::request::{self, Context, Request};
 use voxplain::{Case, Error, Explainer, Format, Model, Result, Settings, sha256};
 
 /// Explains an output of MODEL on a CASE: a folder searched by the model card's modality names, or name=FILE per
-/// modality (.nii, .nii.gz) or input (.npy, .png, .safetensors#KEY).
+/// modality (.nii, .nii.gz, #N for volume N of a 4D file) or input (.npy, .png, .safetensors#KEY).
 #[derive(Args)]
 pub struct Explain {
     /// The model: our own file, ONNX, or a state dict with --arch.
@@ -39,6 +40,9 @@ pub struct Explain {
     /// npy, nifti, png, several with commas; by default nifti,png for images and npy for arrays.
     #[arg(short, long)]
     format: Option<String>,
+    /// A segmentation (NIfTI on the images' grid): figures go through it and outline it.
+    #[arg(long)]
+    mask: Option<PathBuf>,
     /// A model card (JSON) in place of the model's own.
     #[arg(long)]
     card: Option<PathBuf>,
@@ -135,7 +139,10 @@ impl Explain {
             );
             return self.all(&model, &case, &explainer, &batch.requests);
         }
-        let case = Case::open(&model, &self.case)?;
+        let mut case = Case::open(&model, &self.case)?;
+        if let Some(mask) = &self.mask {
+            case = case.with_mask(read_nifti(mask, None)?).map_err(|e| e.within(mask.display()))?;
+        }
         let explainer = Explainer::new(&model, &case).with_settings(settings)?;
         let requests = self.short_form(&model)?;
         self.all(&model, &case, &explainer, &requests)
