@@ -278,3 +278,22 @@ fn activations_agree_with_differences() {
         }
     }
 }
+
+/// A tap that meets no data has gradient 0: three taps over one entry behind two zeros, of which only the last meets it.
+#[test]
+fn a_tap_without_data_has_no_gradient() {
+    use voxplain::graph::{GraphBuilder, ops::ConvAttributes};
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 1, 1]).unwrap();
+    let w = b.parameter("w", &[1, 1, 3], vec![1.0, 2.0, 3.0]).unwrap();
+    let attributes = ConvAttributes { pads_begin: vec![2], ..ConvAttributes::plain(1) };
+    let y = b.conv("conv", x, w, None, attributes).unwrap();
+    let graph = b.finish(&[y]).unwrap();
+    let mut planner = Planner::new(&graph, 1).unwrap();
+    planner.reverse(&Composite::everywhere(Gradient), y, &[w]).unwrap();
+    let cpu = Cpu::best();
+    let mut session = Session::new(&cpu, Arc::new(planner.finish::<f32>(None).unwrap())).unwrap();
+    session.forward(&[&Tensor::new(&[1, 1, 1], vec![5.0f32]).unwrap()]).unwrap();
+    session.reverse(0, &[1.0]).unwrap();
+    assert_eq!(session.result(0, 0).unwrap().data(), [0.0, 0.0, 5.0]);
+}

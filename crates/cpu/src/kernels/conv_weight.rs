@@ -27,7 +27,8 @@ fn span(g: &ConvGeometry, axis: usize, k: usize) -> (usize, usize, usize) {
     let (stride, pad, reach) = (g.stride[axis], g.pad[axis], k * g.dilation[axis]);
     let from = pad.saturating_sub(reach).div_ceil(stride);
     let to = (g.input[axis] + pad).saturating_sub(reach).div_ceil(stride).min(g.output[axis]);
-    (from, to.max(from), (from * stride + reach).saturating_sub(pad))
+    // A tap that meets no data has an empty span, also where its first output would lie beyond the last.
+    (from.min(to), to, (from * stride + reach).saturating_sub(pad))
 }
 
 /// `dw[o, c, k] = sum over examples and places of upper[o, p] x[c, p * stride + k * dilation - pad]`.
