@@ -12,6 +12,7 @@ mod npy;
 mod phantom;
 mod picture;
 mod preprocess;
+mod quaternion;
 mod random;
 mod resample;
 mod volume;

@@ -1,6 +1,7 @@
 //! The header of both versions, as far as voxels and geometry need it.
 
-use crate::geometry::{Form, Geometry, quaternion};
+use crate::geometry::{Form, Geometry};
+use crate::quaternion;
 use voxplain_tensor::{Error, Result};
 
 /// What a header says.

@@ -1,7 +1,7 @@
 //! Writing maps so that they overlay: NIfTI-1, single precision, both forms and codes of the image kept.
 
 use crate::atomic::atomic_write;
-use crate::geometry::quaternion;
+use crate::quaternion;
 use crate::volume::Volume;
 use flate2::{Compression, GzBuilder};
 use std::io::Write;
