@@ -18,6 +18,18 @@ pub(super) struct Header {
     pub geometry: Geometry,
 }
 
+impl Header {
+    /// Bytes of one volume. `parse` made sure that this and [`Header::end`] do not overflow.
+    pub fn length(&self) -> usize {
+        self.dims.iter().product::<usize>() * self.dtype.width()
+    }
+
+    /// The byte behind the last volume.
+    pub fn end(&self) -> usize {
+        self.offset + self.volumes * self.length()
+    }
+}
+
 /// A real voxel type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DataType {
