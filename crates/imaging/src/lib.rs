@@ -25,5 +25,5 @@ pub use npy::{read_npy, write_npy};
 pub use phantom::{Lesion, MODALITIES, Phantom, PhantomOptions, Shown};
 pub use picture::{read_png, write_png};
 pub use preprocess::{Pipeline, Prepared, Step};
-pub use resample::{Mode, resize_axis, resize_volume};
+pub use resample::{Mode, resize_array, resize_axis, resize_volume};
 pub use volume::Volume;
