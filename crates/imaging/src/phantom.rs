@@ -103,15 +103,7 @@ impl Phantom {
     /// # Errors
     /// Sizes below 16 voxels, spacings that are not positive, unknown axis codes.
     pub fn generate(options: &PhantomOptions) -> Result<Self> {
-        if options.dims.iter().any(|&d| !(16..=1024).contains(&d))
-            || options.spacing.iter().any(|s| !s.is_finite() || *s <= 0.0)
-        {
-            return Err(Error::invalid(format!(
-                "a phantom of {:?} voxels of {:?} mm; 16 to 1024 voxels and positive sizes expected",
-                options.dims, options.spacing
-            )));
-        }
-        parse_codes(&options.orientation)?;
+        check(options)?;
         let choice = Random::new(options.seed, 0);
         let class =
             options.class.unwrap_or(if choice.uniform(0) < 0.5 { Lesion::Round } else { Lesion::Lobed });
@@ -171,6 +163,19 @@ impl Phantom {
         let label = format!("{}\n", usize::from(self.class == Lesion::Lobed));
         atomic_write(&case.join("label.txt"), |out| Ok(out.write_all(label.as_bytes())?))
     }
+}
+
+/// Whether a phantom can be made of these options.
+fn check(options: &PhantomOptions) -> Result<()> {
+    if options.dims.iter().any(|&d| !(16..=1024).contains(&d))
+        || options.spacing.iter().any(|s| !s.is_finite() || *s <= 0.0)
+    {
+        return Err(Error::invalid(format!(
+            "a phantom of {:?} voxels of {:?} mm; 16 to 1024 voxels and positive sizes expected",
+            options.dims, options.spacing
+        )));
+    }
+    parse_codes(&options.orientation).map(|_| ())
 }
 
 /// Coordinates in -1..1 along right, front and top.

@@ -4,7 +4,7 @@
 //! voxels (orient, crop, resize) are undone in reverse order, and what was cropped away gets 0.
 
 use crate::geometry::Geometry;
-use crate::resample::{Mode, resize_volume};
+use crate::resample::{MOST_VOXELS, Mode, resize_volume};
 use crate::volume::{Volume, parse_codes};
 use std::fmt;
 use voxplain_tensor::{Error, Result, Tensor};
@@ -103,10 +103,31 @@ pub struct Prepared {
     pub tensor: Tensor<f32>,
     /// The geometry of the network's grid.
     pub geometry: Geometry,
-    /// The grid before each step that moved voxels, with the step.
-    moves: Vec<(Step, [usize; 3], Geometry)>,
+    /// The steps that moved voxels, first to last.
+    moves: Vec<Move>,
     /// Copies of each channel.
     copies: usize,
+}
+
+/// A step that moved voxels, and what is needed to take it back.
+#[derive(Clone, Debug)]
+struct Move {
+    way: Way,
+    /// Voxels before the step.
+    dims: [usize; 3],
+    /// The geometry of each channel before the step; channels share voxels, but their headers may differ in codes.
+    geometries: Vec<Geometry>,
+}
+
+/// How voxels moved.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// Axis `a` was axis `source[a]`, backwards where `flip[a]`.
+    Arranged([usize; 3], [bool; 3]),
+    /// This many voxels went off both ends.
+    Cropped(usize),
+    /// The same field of view got other voxels.
+    Resized,
 }
 
 impl Pipeline {
@@ -130,14 +151,11 @@ impl Pipeline {
         let mut current = channels.to_vec();
         let (mut moves, mut copies) = (Vec::new(), 1);
         for step in &self.steps {
-            let before = (current[0].dims, current[0].geometry);
-            run(step, &mut current).map_err(|e| e.within(format!("step \"{step}\"")))?;
-            match step {
-                Step::Orient(_) | Step::Crop(_) | Step::Resize(..) => {
-                    moves.push((step.clone(), before.0, before.1))
-                }
-                Step::Repeat(n) => copies *= n,
-                _ => {}
+            let before = (current[0].dims, current.iter().map(|c| c.geometry).collect());
+            let way = run(step, &mut current).map_err(|e| e.within(format!("step \"{step}\"")))?;
+            moves.extend(way.map(|way| Move { way, dims: before.0, geometries: before.1 }));
+            if let Step::Repeat(n) = step {
+                copies *= n;
             }
         }
         let dims = current[0].dims;
@@ -172,7 +190,8 @@ fn check(i: usize, volume: &Volume, first: &Volume) -> Result<()> {
     Ok(())
 }
 
-fn run(step: &Step, channels: &mut Vec<Volume>) -> Result<()> {
+/// Does one step; says how voxels moved, if they did.
+fn run(step: &Step, channels: &mut Vec<Volume>) -> Result<Option<Way>> {
     match step {
         Step::MinMax => {
             let (low, high) = channels
@@ -193,26 +212,49 @@ fn run(step: &Step, channels: &mut Vec<Volume>) -> Result<()> {
             let change = |v: &mut f32| *v = ((f64::from(*v) - mean) / deviation) as f32;
             channels.iter_mut().flat_map(|c| &mut c.data).for_each(change);
         }
-        Step::Repeat(n) => {
-            *channels = channels.iter().flat_map(|c| std::iter::repeat_n(c.clone(), *n)).collect()
-        }
-        Step::Orient(codes) => {
-            for c in channels.iter_mut() {
-                *c = c.oriented(codes)?;
-            }
-        }
+        Step::Repeat(n) => *channels = repeated(channels, *n)?,
+        Step::Orient(codes) => return orient(channels, codes).map(Some),
         Step::Crop(n) => {
-            for c in channels.iter_mut() {
-                *c = crop(c, *n)?;
-            }
+            change(channels, |c| crop(c, *n))?;
+            return Ok(Some(Way::Cropped(*n)));
         }
         Step::Resize(dims, mode) => {
-            for c in channels.iter_mut() {
-                *c = resize_volume(c, *dims, *mode)?;
-            }
+            change(channels, |c| resize_volume(c, *dims, *mode))?;
+            return Ok(Some(Way::Resized));
         }
     }
+    Ok(None)
+}
+
+fn change(channels: &mut [Volume], by: impl Fn(&Volume) -> Result<Volume>) -> Result<()> {
+    for c in channels {
+        *c = by(c)?;
+    }
     Ok(())
+}
+
+/// All channels go the first one's way, so that they still share a grid where two ways are equally close.
+fn orient(channels: &mut [Volume], codes: &str) -> Result<Way> {
+    let mut way = None;
+    for (i, c) in channels.iter().enumerate() {
+        let own = c.arrangement(codes).map_err(|e| e.within(format!("channel {i}")))?;
+        way.get_or_insert(own);
+    }
+    let (source, flip) = way.unwrap_or(([0, 1, 2], [false; 3]));
+    change(channels, |c| c.arranged(source, flip))?;
+    Ok(Way::Arranged(source, flip))
+}
+
+fn repeated(channels: &[Volume], n: usize) -> Result<Vec<Volume>> {
+    let voxels = channels.first().map_or(0, |c| c.data.len());
+    let total = voxels.checked_mul(channels.len()).and_then(|v| v.checked_mul(n));
+    if total.is_none_or(|t| t > MOST_VOXELS) {
+        return Err(Error::limit(format!(
+            "{n} copies of {} channels with {voxels} voxels are more than {MOST_VOXELS} voxels; crop or resize first",
+            channels.len()
+        )));
+    }
+    Ok(channels.iter().flat_map(|c| std::iter::repeat_n(c.clone(), n)).collect())
 }
 
 /// A constant image becomes the lower bound.
@@ -282,40 +324,46 @@ impl Prepared {
                 sum.iter_mut().zip(part).for_each(|(s, &v)| *s += v);
             }
             let array = Tensor::new(&have[2..], sum)?;
-            self.moves.iter().rev().try_fold(Volume::from_array(&array, self.geometry)?, undo)
+            let first = Volume::from_array(&array, self.geometry)?;
+            self.moves.iter().rev().try_fold(first, |volume, m| m.undo(&volume, c, have[1] / copies))
         };
         (0..have[1] / copies).map(channel).collect()
     }
 }
 
-/// Takes one step back.
-fn undo(volume: Volume, (step, dims, geometry): &(Step, [usize; 3], Geometry)) -> Result<Volume> {
-    match step {
-        Step::Resize(..) => {
+impl Move {
+    /// Takes the step back for map `c` of `count`.
+    fn undo(&self, volume: &Volume, c: usize, count: usize) -> Result<Volume> {
+        // Copies of a channel lie side by side, so that the first copy's header is that of the image.
+        let geometry = c * (self.geometries.len() / count.max(1));
+        let geometry = *self.geometries.get(geometry).ok_or_else(|| {
+            Error::internal(format!("no geometry of map {c}: there are {}", self.geometries.len()))
+        })?;
+        let mut back = match self.way {
             // Linear at the exact inverse coordinates of the resize.
-            let mut back = resize_volume(&volume, *dims, Mode::Linear)?;
-            back.geometry = *geometry;
-            Ok(back)
-        }
-        Step::Crop(n) => {
-            let mut out = Volume::new(*dims, vec![0.0; dims.iter().product()], *geometry)?;
-            for z in 0..volume.dims[2] {
-                for y in 0..volume.dims[1] {
-                    let (from, to) = (volume.index(0, y, z), out.index(*n, y + n, z + n));
-                    out.data[to..to + volume.dims[0]]
-                        .copy_from_slice(&volume.data[from..from + volume.dims[0]]);
+            Way::Resized => resize_volume(volume, self.dims, Mode::Linear)?,
+            Way::Cropped(n) => pad(volume, self.dims, n)?,
+            Way::Arranged(source, flip) => {
+                let (mut from, mut backwards) = ([0; 3], [false; 3]);
+                for a in 0..3 {
+                    (from[source[a]], backwards[source[a]]) = (a, flip[a]);
                 }
+                volume.arranged(from, backwards)?
             }
-            Ok(out)
-        }
-        Step::Orient(_) => {
-            let codes = geometry
-                .axis_codes()
-                .ok_or_else(|| Error::internal("an oriented image lost its orientation"))?;
-            let mut back = volume.oriented(&codes)?;
-            back.geometry = *geometry;
-            Ok(back)
-        }
-        _ => Ok(volume),
+        };
+        back.geometry = geometry;
+        Ok(back)
     }
+}
+
+/// Zeros around a volume, `n` voxels before the first one along each axis.
+fn pad(volume: &Volume, dims: [usize; 3], n: usize) -> Result<Volume> {
+    let mut out = Volume::new(dims, vec![0.0; dims.iter().product()], volume.geometry)?;
+    for z in 0..volume.dims[2] {
+        for y in 0..volume.dims[1] {
+            let (from, to) = (volume.index(0, y, z), out.index(n, y + n, z + n));
+            out.data[to..to + volume.dims[0]].copy_from_slice(&volume.data[from..from + volume.dims[0]]);
+        }
+    }
+    Ok(out)
 }

@@ -74,11 +74,26 @@ impl Volume {
     /// # Errors
     /// The orientation is unknown, or the codes are not three directions of different axes.
     pub fn oriented(&self, codes: &str) -> Result<Self> {
-        let have = self.geometry.axis_signs().filter(|_| self.geometry.is_oriented());
-        let have = have.ok_or_else(|| {
-            Error::invalid(
-                "the orientation is unknown (both form codes are 0), so the axes cannot be arranged",
-            )
+        let (source, flip) = self.arrangement(codes)?;
+        self.arranged(source, flip)
+    }
+
+    /// The axes and flips for [`Volume::arranged`] that bring the array axes closest to `codes`.
+    ///
+    /// # Errors
+    /// As [`Volume::oriented`].
+    pub fn arrangement(&self, codes: &str) -> Result<([usize; 3], [bool; 3])> {
+        let g = &self.geometry;
+        let have = g.axis_signs().filter(|_| g.is_oriented()).ok_or_else(|| {
+            let why = if g.sform.code > 0 || g.qform.code > 0 {
+                "its affine has no volume"
+            } else {
+                "both form codes are 0"
+            };
+            Error::invalid(format!(
+                "the image does not say how the patient lies ({why}), so its axes cannot be arranged as {codes}; repair the \
+                 image's header first"
+            ))
         })?;
         let wanted = parse_codes(codes)?;
         let (mut source, mut flip) = ([0; 3], [false; 3]);
@@ -87,7 +102,7 @@ impl Volume {
             source[axis] = from;
             flip[axis] = have[from].1 != sign;
         }
-        self.arranged(source, flip)
+        Ok((source, flip))
     }
 
     /// Axis `a` of the result is axis `source[a]` of this volume, backwards where `flip[a]`.
