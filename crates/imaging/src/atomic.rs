@@ -11,6 +11,12 @@ use voxplain_tensor::{Error, Result};
 ///
 /// # Errors
 /// The folder cannot be written to, or `write` failed; the message names the file.
+///
+/// ```no_run
+/// use voxplain_imaging::atomic_write;
+/// atomic_write("out/scores.csv".as_ref(), |out| Ok(out.write_all(b"case,score\n")?))?;
+/// # Ok::<(), voxplain_tensor::Error>(())
+/// ```
 pub fn atomic_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let temporary = temporary_name(path)?;
     let result = fill(&temporary, write).and_then(|()| Ok(fs::rename(&temporary, path)?));

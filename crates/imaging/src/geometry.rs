@@ -72,7 +72,16 @@ impl Geometry {
         Some([out[0]?, out[1]?, out[2]?])
     }
 
-    /// The letters of the directions in which the array axes run, as `RAS`; `None` where the file does not say.
+    /// The letters of the directions in which the array axes run, as `RAS`; `None` where the file does not say. Of
+    /// oblique axes it is the closest direction.
+    ///
+    /// ```
+    /// use voxplain_imaging::Geometry;
+    /// let brats = Geometry::from_affine([[-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 239.0], [0.0, 0.0, 1.0, 0.0]]);
+    /// assert_eq!(brats.axis_codes().as_deref(), Some("LPS"));
+    /// assert_eq!(brats.world([10.0, 0.0, 5.0]), [-10.0, 239.0, 5.0]);
+    /// assert_eq!(Geometry::unknown([1.0; 3]).axis_codes(), None);
+    /// ```
     pub fn axis_codes(&self) -> Option<String> {
         let signs = self.axis_signs().filter(|_| self.is_oriented())?;
         let letter = |(world, sign): (usize, f64)| {

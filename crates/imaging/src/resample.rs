@@ -10,8 +10,10 @@ pub enum Mode {
     Area,
     /// Linear between two entries, half-pixel centres, clamped at the border.
     Linear,
-    /// The entry `floor(i I / O)`.
+    /// The entry `floor(i I / O)`, as `nearest` of PyTorch. Up to half an entry off where sizes do not divide.
     Nearest,
+    /// The entry in which the centre of the new one lies, `floor((i + 1/2) I / O)`, as `nearest-exact` of PyTorch.
+    NearestExact,
 }
 
 impl Mode {
@@ -24,7 +26,10 @@ impl Mode {
             "area" => Ok(Self::Area),
             "linear" => Ok(Self::Linear),
             "nearest" => Ok(Self::Nearest),
-            _ => Err(Error::invalid(format!("no resize mode {name:?}; area, linear or nearest expected"))),
+            "nearest-exact" => Ok(Self::NearestExact),
+            _ => Err(Error::invalid(format!(
+                "no resize mode {name:?}; area, linear, nearest or nearest-exact expected"
+            ))),
         }
     }
 
@@ -34,6 +39,7 @@ impl Mode {
             Self::Area => "area",
             Self::Linear => "linear",
             Self::Nearest => "nearest",
+            Self::NearestExact => "nearest-exact",
         }
     }
 
@@ -51,6 +57,7 @@ impl Mode {
                 vec![(low, 1.0 - fraction), ((low + 1).min(from - 1), fraction)]
             }
             Self::Nearest => vec![(i * from / to, 1.0)],
+            Self::NearestExact => vec![((2 * i + 1) * from / (2 * to), 1.0)],
         }
     }
 }
@@ -99,6 +106,15 @@ pub fn resize_axis(
 ///
 /// # Errors
 /// As [`resize_axis`], or there is not one size per axis.
+///
+/// ```
+/// use voxplain_imaging::{Mode, resize_array};
+/// use voxplain_tensor::Tensor;
+/// let line = Tensor::new(&[1, 5], vec![0.0, 1.0, 2.0, 3.0, 4.0])?;
+/// // The windows of adaptive average pooling overlap: entries 0 to 2 and 2 to 4.
+/// assert_eq!(resize_array(&line, &[2], Mode::Area)?.data(), [1.0, 3.0]);
+/// # Ok::<(), voxplain_tensor::Error>(())
+/// ```
 pub fn resize_array(array: &Tensor<f32>, sizes: &[usize], mode: Mode) -> Result<Tensor<f32>> {
     let mut shape = array.shape();
     if shape.rank() != sizes.len() + 1 {

@@ -40,6 +40,16 @@ impl Volume {
     ///
     /// # Errors
     /// None for a volume made by [`Volume::new`].
+    ///
+    /// ```
+    /// use voxplain_imaging::{Geometry, Volume};
+    /// let data = vec![0.0, 1.0, 2.0, 3.0];
+    /// let volume = Volume::new([2, 2, 1], data, Geometry::unknown([1.0; 3]))?;
+    /// // The file runs along x first, the array along z and y first.
+    /// assert_eq!(volume.to_array()?.data(), [0.0, 2.0, 1.0, 3.0]);
+    /// assert_eq!(Volume::from_array(&volume.to_array()?, volume.geometry)?, volume);
+    /// # Ok::<(), voxplain_tensor::Error>(())
+    /// ```
     pub fn to_array(&self) -> Result<Tensor<f32>> {
         let [nx, ny, nz] = self.dims;
         let mut out = Vec::with_capacity(self.data.len());

@@ -55,6 +55,8 @@ fn steps_print_as_they_are_read_and_others_are_refused() {
         "resize 8 8 8 linear",
         "resize 8 8 8 nearest",
         "crop 16",
+        "crop 0 16 16",
+        "resize 8 8 8 nearest-exact",
         "scale 0 255",
         "standardize 58.09 49.73",
         "repeat 3",
@@ -69,6 +71,9 @@ fn steps_print_as_they_are_read_and_others_are_refused() {
         "resize 8 8 area",
         "resize 0 8 8 area",
         "crop -1",
+        "crop 0 0 0",
+        "crop 1 2",
+        "crop 1 2 x",
         "orient RAA",
         "standardize 1 0",
         "scale 0 inf",
@@ -228,5 +233,47 @@ fn one_map_for_all_channels_and_maps_of_other_shapes() {
     for shape in [&[1usize, 2, 2, 2, 2][..], &[1, 6, 2, 2, 1], &[6, 2, 2, 2]] {
         let wrong = Tensor::new(shape, vec![0.0; shape.iter().product()]).unwrap();
         assert!(prepared.map_back(&wrong).is_err(), "{shape:?}");
+    }
+}
+
+#[test]
+fn slices_are_cropped_inside_and_kept_all() {
+    // The chain of the knee study: 5 slices of 40 x 40, each cropped to 8 x 8.
+    let voxels = (0..5 * 40 * 40).map(|v| (v % 251) as f32).collect();
+    let image = unit([5, 40, 40], voxels);
+    let steps = ["crop 0 16 16", "scale 0 255", "standardize 58.09 49.73", "repeat 3"];
+    let prepared = pipeline(&steps).apply(&[image.clone()]).unwrap();
+    assert_eq!(prepared.tensor.shape()[..], [1, 3, 5, 8, 8]);
+    let ones = Tensor::full(prepared.tensor.shape(), 1.0f32);
+    let back = prepared.map_back(&ones).unwrap();
+    assert_eq!((back.len(), back[0].dims, back[0].geometry), (1, image.dims, image.geometry));
+    // Three copies are added up; what was cropped away is 0.
+    assert_eq!(back[0].data[back[0].index(0, 16, 16)], 3.0);
+    assert_eq!(back[0].data.iter().filter(|v| **v == 3.0).count(), 5 * 8 * 8);
+    assert_eq!(back[0].data[back[0].index(4, 15, 20)], 0.0);
+}
+
+proptest! {
+    #[test]
+    fn nearest_on_the_way_back_gives_each_voxel_the_network_voxel_it_lies_in(
+        from in [1usize..12, 1usize..12, 1usize..12],
+        to in [1usize..12, 1usize..12, 1usize..12],
+    ) {
+        let image = unit(from, vec![1.0; from.iter().product()]);
+        let steps = [format!("resize {} {} {} area", to[0], to[1], to[2])];
+        let prepared = Pipeline::parse(&steps).unwrap().apply(&[image.clone()]).unwrap();
+        let count: usize = to.iter().product();
+        let map = Tensor::new(&[1, 1, to[0], to[1], to[2]], (0..count).map(|v| v as f32).collect()).unwrap();
+        let back = prepared.map_back_by(&map, Mode::NearestExact).unwrap();
+        for i in 0..image.data.len() {
+            let at = [i % from[0], i / from[0] % from[1], i / from[0] / from[1]];
+            let there = prepared.geometry.voxel(image.geometry.world(at.map(|v| v as f64))).unwrap();
+            // Rows of the network are row-major; a centre on the border of two voxels may go to either.
+            let value = back[0].data[i] as usize;
+            let hit = [value / to[2] / to[1], value / to[2] % to[1], value % to[2]];
+            for a in 0..3 {
+                prop_assert!((there[a] - hit[a] as f64).abs() <= 0.5 + 1e-9, "{there:?} {hit:?}");
+            }
+        }
     }
 }
