@@ -15,6 +15,7 @@ mod preprocess;
 mod quaternion;
 mod random;
 mod resample;
+mod tumour;
 mod volume;
 
 pub use atomic::atomic_write;

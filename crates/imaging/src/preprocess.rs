@@ -321,7 +321,7 @@ impl Prepared {
     /// use voxplain_imaging::{Geometry, Pipeline, Volume};
     /// let image = Volume::new([4, 4, 2], (0..32).map(|v| v as f32).collect(), Geometry::unknown([1.0, 1.0, 3.0]))?;
     /// let chain = Pipeline::parse(&["minmax", "resize 2 2 2 area"].map(String::from))?;
-    /// let prepared = chain.apply(&[image.clone()])?;
+    /// let prepared = chain.apply(std::slice::from_ref(&image))?;
     /// assert_eq!(prepared.tensor.shape()[..], [1, 1, 2, 2, 2]);
     /// let back = prepared.map_back(&prepared.tensor)?;
     /// assert_eq!((back[0].dims, back[0].geometry), (image.dims, image.geometry));

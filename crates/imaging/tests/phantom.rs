@@ -89,6 +89,25 @@ fn axis_orders_and_odd_sizes_are_the_same_patient() {
 }
 
 #[test]
+fn a_tilted_head_is_the_same_patient_with_the_lesion_on_the_same_side() {
+    let plain = Phantom::generate(&small(2)).unwrap();
+    for (orientation, codes) in [("oblique", "RAS"), ("LPS oblique", "LPS"), ("LIA oblique", "LIA")] {
+        let p = Phantom::generate(&PhantomOptions { orientation: orientation.into(), ..small(2) }).unwrap();
+        let g = p.volumes[0].geometry;
+        assert_eq!(g.axis_codes().as_deref(), Some(codes));
+        assert!(g.affine().iter().all(|row| row[..3].iter().filter(|v| v.abs() > 1e-3).count() >= 2));
+        assert!(g.spacing().iter().all(|s| (s - 2.5).abs() < 1e-12));
+        let turned = p.volumes[1].oriented("RAS").unwrap();
+        assert_eq!(turned.data, plain.volumes[1].data);
+        let right = |p: &Phantom| p.segmentation.geometry.world(p.centre.map(|c| c as f64))[0];
+        assert_eq!(right(&p).signum(), right(&plain).signum());
+    }
+    for bad in ["LPR oblique", "oblique RAS"] {
+        assert!(Phantom::generate(&PhantomOptions { orientation: bad.into(), ..small(2) }).is_err());
+    }
+}
+
+#[test]
 fn a_written_phantom_is_a_case() {
     let folder = std::env::temp_dir().join(format!("voxplain-phantom-{}", std::process::id()));
     let p = Phantom::generate(&small(1)).unwrap();

@@ -242,7 +242,7 @@ fn slices_are_cropped_inside_and_kept_all() {
     let voxels = (0..5 * 40 * 40).map(|v| (v % 251) as f32).collect();
     let image = unit([5, 40, 40], voxels);
     let steps = ["crop 0 16 16", "scale 0 255", "standardize 58.09 49.73", "repeat 3"];
-    let prepared = pipeline(&steps).apply(&[image.clone()]).unwrap();
+    let prepared = pipeline(&steps).apply(std::slice::from_ref(&image)).unwrap();
     assert_eq!(prepared.tensor.shape()[..], [1, 3, 5, 8, 8]);
     let ones = Tensor::full(prepared.tensor.shape(), 1.0f32);
     let back = prepared.map_back(&ones).unwrap();
@@ -261,7 +261,7 @@ proptest! {
     ) {
         let image = unit(from, vec![1.0; from.iter().product()]);
         let steps = [format!("resize {} {} {} area", to[0], to[1], to[2])];
-        let prepared = Pipeline::parse(&steps).unwrap().apply(&[image.clone()]).unwrap();
+        let prepared = Pipeline::parse(&steps).unwrap().apply(std::slice::from_ref(&image)).unwrap();
         let count: usize = to.iter().product();
         let map = Tensor::new(&[1, 1, to[0], to[1], to[2]], (0..count).map(|v| v as f32).collect()).unwrap();
         let back = prepared.map_back_by(&map, Mode::NearestExact).unwrap();
