@@ -100,10 +100,14 @@ impl Tumour {
             let (flat, angle) = ((1.0 - z * z).sqrt(), f64::from(i) * 2.399_963_229_728_653);
             [flat * angle.cos(), flat * angle.sin(), z]
         });
-        self.lobes.iter().map(|lobe| lobe.0).chain(spiral).all(|d| {
-            let reach = self.radius.max(self.lobed_radius(d, 1.0));
-            norm([0, 1, 2].map(|a| centre[a] + reach * d[a]), BRAIN) < 0.985
-        })
+        let inside =
+            |d: [f64; 3], reach: f64| norm([0, 1, 2].map(|a| centre[a] + reach * d[a]), BRAIN) < 0.985;
+        // No lobe reaches further than 1.45 radii, and the brain is convex: most directions need no lobes.
+        self.lobes
+            .iter()
+            .map(|lobe| lobe.0)
+            .chain(spiral)
+            .all(|d| inside(d, 1.45 * self.radius) || inside(d, self.radius.max(self.lobed_radius(d, 1.0))))
     }
 }
 
