@@ -72,7 +72,16 @@ impl Geometry {
         Some([out[0]?, out[1]?, out[2]?])
     }
 
-    /// The letters of the directions in which the array axes run, as `RAS`; `None` where the file does not say.
+    /// The letters of the directions in which the array axes run, as `RAS`; `None` where the file does not say. Of
+    /// oblique axes it is the closest direction.
+    ///
+    /// ```
+    /// use voxplain_imaging::Geometry;
+    /// let brats = Geometry::from_affine([[-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 239.0], [0.0, 0.0, 1.0, 0.0]]);
+    /// assert_eq!(brats.axis_codes().as_deref(), Some("LPS"));
+    /// assert_eq!(brats.world([10.0, 0.0, 5.0]), [-10.0, 239.0, 5.0]);
+    /// assert_eq!(Geometry::unknown([1.0; 3]).axis_codes(), None);
+    /// ```
     pub fn axis_codes(&self) -> Option<String> {
         let signs = self.axis_signs().filter(|_| self.is_oriented())?;
         let letter = |(world, sign): (usize, f64)| {
@@ -122,73 +131,5 @@ impl Geometry {
             sign * minor(rest(column), rest(row)) / determinant
         };
         Some([0, 1, 2].map(|i| (0..3).map(|j| entry(i, j) * d[j]).sum()))
-    }
-}
-
-/// The rotation part, offsets and voxel sizes of a quaternion form, and back.
-pub(crate) mod quaternion {
-    /// The affine of NIfTI's method 2: quaternion (b, c, d), offsets, voxel sizes and the sign of the third axis.
-    pub fn to_affine(bcd: [f64; 3], offset: [f64; 3], spacing: [f64; 3], qfac: f64) -> [[f64; 4]; 3] {
-        let [b, c, d] = bcd;
-        let squares = b * b + c * c + d * d;
-        let (a, b, c, d) = if squares < 1.0 - 1e-7 {
-            ((1.0 - squares).sqrt(), b, c, d)
-        } else {
-            let n = squares.sqrt();
-            (0.0, b / n, c / n, d / n)
-        };
-        let r = [
-            [a * a + b * b - c * c - d * d, 2.0 * (b * c - a * d), 2.0 * (b * d + a * c)],
-            [2.0 * (b * c + a * d), a * a + c * c - b * b - d * d, 2.0 * (c * d - a * b)],
-            [2.0 * (b * d - a * c), 2.0 * (c * d + a * b), a * a + d * d - b * b - c * c],
-        ];
-        let third = if qfac < 0.0 { -1.0 } else { 1.0 };
-        let size = [spacing[0], spacing[1], spacing[2] * third];
-        [0, 1, 2].map(|i| [r[i][0] * size[0], r[i][1] * size[1], r[i][2] * size[2], offset[i]])
-    }
-
-    /// Quaternion (b, c, d), offsets, voxel sizes and the sign of the third axis of an affine without shear.
-    pub fn from_affine(affine: &[[f64; 4]; 3]) -> ([f64; 3], [f64; 3], [f64; 3], f64) {
-        let size = [0, 1, 2].map(|c| (0..3).map(|r| affine[r][c] * affine[r][c]).sum::<f64>().sqrt());
-        let mut r = [[0.0; 3]; 3];
-        for i in 0..3 {
-            (0..3).for_each(|c| {
-                r[i][c] = if size[c] > 0.0 { affine[i][c] / size[c] } else { f64::from(u8::from(i == c)) }
-            });
-        }
-        let determinant = r[0][0] * (r[1][1] * r[2][2] - r[1][2] * r[2][1])
-            - r[0][1] * (r[1][0] * r[2][2] - r[1][2] * r[2][0])
-            + r[0][2] * (r[1][0] * r[2][1] - r[1][1] * r[2][0]);
-        let qfac = if determinant < 0.0 { -1.0 } else { 1.0 };
-        (0..3).for_each(|i| r[i][2] *= qfac);
-        let offset = [affine[0][3], affine[1][3], affine[2][3]];
-        (vector(&r), offset, size.map(|s| if s > 0.0 { s } else { 1.0 }), qfac)
-    }
-
-    fn vector(r: &[[f64; 3]; 3]) -> [f64; 3] {
-        let a = 1.0 + r[0][0] + r[1][1] + r[2][2];
-        if a > 0.5 {
-            let a = 0.5 * a.sqrt();
-            return [
-                (r[2][1] - r[1][2]) / (4.0 * a),
-                (r[0][2] - r[2][0]) / (4.0 * a),
-                (r[1][0] - r[0][1]) / (4.0 * a),
-            ];
-        }
-        let squares = [
-            1.0 + r[0][0] - r[1][1] - r[2][2],
-            1.0 + r[1][1] - r[0][0] - r[2][2],
-            1.0 + r[2][2] - r[0][0] - r[1][1],
-        ];
-        let largest = (0..3).fold(0, |best, i| if squares[i] > squares[best] { i } else { best });
-        let root = 0.5 * squares[largest].max(0.0).sqrt();
-        let (i, j, k) = (largest, (largest + 1) % 3, (largest + 2) % 3);
-        let mut v = [0.0; 3];
-        v[i] = root;
-        v[j] = (r[i][j] + r[j][i]) / (4.0 * root);
-        v[k] = (r[i][k] + r[k][i]) / (4.0 * root);
-        // The real part must come out positive.
-        let a = (r[k][j] - r[j][k]) / (4.0 * root);
-        if a < 0.0 { v.map(|x| -x) } else { v }
     }
 }

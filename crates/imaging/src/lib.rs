@@ -12,8 +12,10 @@ mod npy;
 mod phantom;
 mod picture;
 mod preprocess;
+mod quaternion;
 mod random;
 mod resample;
+mod tumour;
 mod volume;
 
 pub use atomic::atomic_write;
@@ -24,5 +26,5 @@ pub use npy::{read_npy, write_npy};
 pub use phantom::{Lesion, MODALITIES, Phantom, PhantomOptions, Shown};
 pub use picture::{read_png, write_png};
 pub use preprocess::{Pipeline, Prepared, Step};
-pub use resample::{Mode, resize_axis, resize_volume};
+pub use resample::{Mode, resize_array, resize_axis, resize_volume};
 pub use volume::Volume;

@@ -8,6 +8,7 @@ use crate::atomic::atomic_write;
 use crate::geometry::Geometry;
 use crate::nifti::{WriteOptions, write_nifti};
 use crate::random::Random;
+use crate::tumour::{Tumour, tumour};
 use crate::volume::{Volume, parse_codes};
 use std::path::Path;
 use voxplain_tensor::{Error, Result};
@@ -48,7 +49,8 @@ pub struct PhantomOptions {
     pub shown: [Shown; 4],
     /// Standard deviation of the noise, as a part of the tissue's intensity.
     pub noise: f64,
-    /// The array's axis codes in the files.
+    /// The array's axis codes in the files, as `LPS`. With ` oblique` behind (or `oblique` alone, for RAS) the head lies
+    /// tilted in the scanner: the voxels are the same, and no array axis runs along a world axis.
     pub orientation: String,
 }
 
@@ -81,14 +83,6 @@ pub struct Phantom {
     pub centre: [usize; 3],
 }
 
-/// The lesion's place and shape.
-struct Tumour {
-    centre: [f64; 3],
-    radius: f64,
-    /// Directions and depths of the lobes.
-    lobes: Vec<([f64; 3], f64)>,
-}
-
 /// Tissue intensities per modality: white matter, grey matter, fluid, core, rim, oedema.
 const CONTRAST: [[f64; 6]; 4] = [
     [1.00, 0.75, 0.25, 0.45, 0.60, 0.60],
@@ -98,20 +92,22 @@ const CONTRAST: [[f64; 6]; 4] = [
 ];
 
 impl Phantom {
-    /// Makes a phantom.
+    /// Makes a phantom, in memory alone.
     ///
     /// # Errors
-    /// Sizes below 16 voxels, spacings that are not positive, unknown axis codes.
+    /// Sizes below 16 voxels, spacings that are not positive, negative noise, probabilities outside 0 to 1, unknown
+    /// axis codes.
+    ///
+    /// ```
+    /// use voxplain_imaging::{Lesion, Phantom, PhantomOptions};
+    /// let options = PhantomOptions { dims: [32; 3], seed: 7, class: Some(Lesion::Round), ..Default::default() };
+    /// let patient = Phantom::generate(&options)?;
+    /// // t1ce shows the class for certain, t1 never tells it apart.
+    /// assert_eq!((patient.shapes[1], patient.shapes[0]), (Lesion::Round, Lesion::Lobed));
+    /// # Ok::<(), voxplain_tensor::Error>(())
+    /// ```
     pub fn generate(options: &PhantomOptions) -> Result<Self> {
-        if options.dims.iter().any(|&d| !(16..=1024).contains(&d))
-            || options.spacing.iter().any(|s| !s.is_finite() || *s <= 0.0)
-        {
-            return Err(Error::invalid(format!(
-                "a phantom of {:?} voxels of {:?} mm; 16 to 1024 voxels and positive sizes expected",
-                options.dims, options.spacing
-            )));
-        }
-        parse_codes(&options.orientation)?;
+        check(options)?;
         let choice = Random::new(options.seed, 0);
         let class =
             options.class.unwrap_or(if choice.uniform(0) < 0.5 { Lesion::Round } else { Lesion::Lobed });
@@ -121,7 +117,7 @@ impl Phantom {
             Shown::Aligned(p) if choice.uniform(1 + m as u64) < p => class,
             Shown::Aligned(_) => other,
         });
-        let tumour = tumour(options);
+        let tumour = tumour(options.seed);
         let [nx, ny, nz] = options.dims;
         let count = nx * ny * nz;
         let mut volumes = [0, 1, 2, 3].map(|_| Vec::with_capacity(count));
@@ -173,15 +169,63 @@ impl Phantom {
     }
 }
 
+/// Whether a phantom can be made of these options.
+fn check(options: &PhantomOptions) -> Result<()> {
+    if options.dims.iter().any(|&d| !(16..=1024).contains(&d))
+        || options.spacing.iter().any(|s| !s.is_finite() || *s <= 0.0)
+    {
+        return Err(Error::invalid(format!(
+            "a phantom of {:?} voxels of {:?} mm; 16 to 1024 voxels and positive sizes expected",
+            options.dims, options.spacing
+        )));
+    }
+    let odds = |s: &Shown| matches!(s, Shown::Aligned(p) if !(0.0..=1.0).contains(p));
+    if !options.noise.is_finite() || options.noise < 0.0 || options.shown.iter().any(odds) {
+        return Err(Error::invalid(format!(
+            "a phantom with noise {} that shows {:?}; noise of 0 or more and probabilities from 0 to 1 expected",
+            options.noise, options.shown
+        )));
+    }
+    parse_codes(lie(&options.orientation).0).map(|_| ())
+}
+
+/// The axis codes of an orientation, and whether the head lies tilted.
+fn lie(orientation: &str) -> (&str, bool) {
+    match orientation.strip_suffix("oblique").map(str::trim_end) {
+        Some("") => ("RAS", true),
+        Some(codes) => (codes, true),
+        None => (orientation, false),
+    }
+}
+
+/// The affine of the voxels before their axes are arranged, its world centre in the middle. A tilted head is turned by
+/// 15 degrees around the top axis and then by 10 around the right one, so that every axis is oblique and yet each
+/// stays closest to its own world axis.
+fn affine(options: &PhantomOptions) -> [[f64; 4]; 3] {
+    let turned = |degrees: f64| degrees.to_radians().sin_cos();
+    let ((s, c), (v, u)) =
+        if lie(&options.orientation).1 { (turned(15.0), turned(10.0)) } else { ((0.0, 1.0), (0.0, 1.0)) };
+    let rotation = [[c, -s, 0.0], [u * s, u * c, -v], [v * s, v * c, u]];
+    let mut affine = [[0.0; 4]; 3];
+    for (row, turn) in affine.iter_mut().zip(rotation) {
+        for a in 0..3 {
+            row[a] = turn[a] * options.spacing[a];
+            row[3] -= 0.5 * row[a] * (options.dims[a] - 1) as f64;
+        }
+    }
+    affine
+}
+
 /// Coordinates in -1..1 along right, front and top.
-fn position(dims: [usize; 3], index: [usize; 3]) -> [f64; 3] {
+pub(crate) fn position(dims: [usize; 3], index: [usize; 3]) -> [f64; 3] {
     [0, 1, 2].map(|a| 2.0 * (index[a] as f64 + 0.5) / dims[a] as f64 - 1.0)
 }
 
 /// The brain's half axes in those coordinates.
-const BRAIN: [f64; 3] = [0.66, 0.82, 0.68];
+pub(crate) const BRAIN: [f64; 3] = [0.66, 0.82, 0.68];
 
-fn norm(p: [f64; 3], axes: [f64; 3]) -> f64 {
+/// The length of `p` where `axes` are the half axes of the unit ball.
+pub(crate) fn norm(p: [f64; 3], axes: [f64; 3]) -> f64 {
     (0..3).map(|a| (p[a] / axes[a]).powi(2)).sum::<f64>().sqrt()
 }
 
@@ -221,66 +265,6 @@ impl Texture {
     }
 }
 
-/// A place inside one hemisphere, off the midline, all of the lesion inside the brain.
-fn tumour(options: &PhantomOptions) -> Tumour {
-    let r = Random::new(options.seed, 1);
-    let radius = r.between(0, 0.19, 0.27);
-    let side = if r.uniform(1) < 0.5 { -1.0 } else { 1.0 };
-    let mut centre = [0.33 * side, 0.0, 0.05];
-    for attempt in 0..64 {
-        let at = 10 + 3 * attempt;
-        let trial = [
-            side * r.between(at, 0.24, 0.42),
-            r.between(at + 1, -0.45, 0.45),
-            r.between(at + 2, -0.25, 0.35),
-        ];
-        let room = BRAIN.map(|b| b - 1.45 * radius);
-        if norm(trial, room) < 1.0 {
-            centre = trial;
-            break;
-        }
-    }
-    let lobe = |i: u64| {
-        let (z, angle) =
-            (r.between(300 + 2 * i, -1.0, 1.0), r.between(301 + 2 * i, 0.0, core::f64::consts::TAU));
-        let flat = (1.0 - z * z).sqrt();
-        ([flat * angle.cos(), flat * angle.sin(), z], r.between(400 + i, 0.75, 1.0))
-    };
-    Tumour { centre, radius, lobes: (0..7).map(lobe).collect() }
-}
-
-impl Tumour {
-    /// 3 core, 4 rim, 5 oedema; `None` outside.
-    fn zone(&self, p: [f64; 3], shape: Lesion) -> Option<usize> {
-        let d = [0, 1, 2].map(|a| p[a] - self.centre[a]);
-        let distance = d.iter().map(|v| v * v).sum::<f64>().sqrt();
-        if distance > 1.5 * self.radius {
-            return None;
-        }
-        let radius = match shape {
-            Lesion::Round => self.radius,
-            Lesion::Lobed => {
-                // Narrow bumps around a smaller body, so that the volume stays about that of the ball.
-                let bump = |(axis, height): &([f64; 3], f64)| {
-                    let cosine = if distance > 0.0 {
-                        (0..3).map(|a| d[a] * axis[a]).sum::<f64>() / distance
-                    } else {
-                        1.0
-                    };
-                    height * (9.0 * (cosine - 1.0)).exp()
-                };
-                self.radius * (0.62 + 0.75 * self.lobes.iter().map(bump).sum::<f64>()).min(1.45)
-            }
-        };
-        match distance / radius {
-            t if t < 0.5 => Some(3),
-            t if t < 0.78 => Some(4),
-            t if t < 1.0 => Some(5),
-            _ => None,
-        }
-    }
-}
-
 fn assemble(
     options: &PhantomOptions,
     class: Lesion,
@@ -289,13 +273,9 @@ fn assemble(
     volumes: [Vec<f32>; 4],
     labels: Vec<f32>,
 ) -> Result<Phantom> {
-    let mut affine = [[0.0; 4]; 3];
-    for a in 0..3 {
-        affine[a][a] = options.spacing[a];
-        affine[a][3] = -0.5 * options.spacing[a] * (options.dims[a] - 1) as f64;
-    }
-    let geometry = Geometry::from_affine(affine);
-    let arrange = |data: Vec<f32>| Volume::new(options.dims, data, geometry)?.oriented(&options.orientation);
+    let geometry = Geometry::from_affine(affine(options));
+    let codes = lie(&options.orientation).0;
+    let arrange = |data: Vec<f32>| Volume::new(options.dims, data, geometry)?.oriented(codes);
     let volumes: Vec<Volume> = volumes.into_iter().map(arrange).collect::<Result<_>>()?;
     let segmentation = arrange(labels)?;
     let centre = [0, 1, 2].map(|a| (tumour.centre[a] + 1.0) * 0.5 * options.dims[a] as f64 - 0.5);

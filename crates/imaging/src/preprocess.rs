@@ -4,7 +4,7 @@
 //! voxels (orient, crop, resize) are undone in reverse order, and what was cropped away gets 0.
 
 use crate::geometry::Geometry;
-use crate::resample::{Mode, resize_volume};
+use crate::resample::{MOST_VOXELS, Mode, resize_volume};
 use crate::volume::{Volume, parse_codes};
 use std::fmt;
 use voxplain_tensor::{Error, Result, Tensor};
@@ -24,8 +24,8 @@ pub enum Step {
     ZScore,
     /// `(x - mean) / deviation` with fixed numbers.
     Standardize(f64, f64),
-    /// This many voxels off both ends of each axis.
-    Crop(usize),
+    /// This many voxels off both ends of each axis: `crop 16` of all three, `crop 0 16 16` inside slices alone.
+    Crop([usize; 3]),
     /// To this many voxels.
     Resize([usize; 3], Mode),
     /// Each channel this many times.
@@ -41,7 +41,8 @@ impl fmt::Display for Step {
             Self::ZScoreNonzero => write!(f, "zscore nonzero per-channel"),
             Self::ZScore => write!(f, "zscore per-channel"),
             Self::Standardize(mean, deviation) => write!(f, "standardize {mean} {deviation}"),
-            Self::Crop(n) => write!(f, "crop {n}"),
+            Self::Crop([x, y, z]) if x == y && y == z => write!(f, "crop {x}"),
+            Self::Crop([x, y, z]) => write!(f, "crop {x} {y} {z}"),
             Self::Resize([x, y, z], mode) => write!(f, "resize {x} {y} {z} {}", mode.name()),
             Self::Repeat(n) => write!(f, "repeat {n}"),
         }
@@ -70,7 +71,8 @@ impl Step {
             (Some("standardize"), 3) => {
                 number(1).zip(number(2).filter(|d| *d > 0.0)).map(|(m, d)| Self::Standardize(m, d))
             }
-            (Some("crop"), 2) => count(1).map(Self::Crop),
+            (Some("crop"), 2) => count(1).map(|n| Self::Crop([n; 3])),
+            (Some("crop"), 4) => margins(&words).map(Self::Crop),
             (Some("repeat"), 2) => count(1).map(Self::Repeat),
             (Some("resize"), 5) => {
                 let sizes = count(1).zip(count(2)).zip(count(3));
@@ -83,10 +85,17 @@ impl Step {
         step.ok_or_else(|| {
             Error::invalid(format!(
                 "no preprocessing step {text:?}; there are: minmax, scale LOW HIGH, zscore nonzero per-channel, zscore \
-                 per-channel, standardize MEAN DEVIATION, crop N, resize X Y Z area|linear|nearest, repeat N, orient RAS"
+                 per-channel, standardize MEAN DEVIATION, crop N or X Y Z, resize X Y Z area|linear|nearest|nearest-exact, repeat N, orient RAS"
             ))
         })
     }
+}
+
+/// The three numbers of a crop. An axis may keep all its voxels, but not all three.
+fn margins(words: &[&str]) -> Option<[usize; 3]> {
+    let numbers: Vec<usize> = words.iter().skip(1).map_while(|w| w.parse().ok()).collect();
+    let margins: [usize; 3] = numbers.try_into().ok()?;
+    (margins != [0; 3] && margins.iter().all(|&m| m < 1 << 16)).then_some(margins)
 }
 
 /// A chain of steps.
@@ -103,10 +112,31 @@ pub struct Prepared {
     pub tensor: Tensor<f32>,
     /// The geometry of the network's grid.
     pub geometry: Geometry,
-    /// The grid before each step that moved voxels, with the step.
-    moves: Vec<(Step, [usize; 3], Geometry)>,
+    /// The steps that moved voxels, first to last.
+    moves: Vec<Move>,
     /// Copies of each channel.
     copies: usize,
+}
+
+/// A step that moved voxels, and what is needed to take it back.
+#[derive(Clone, Debug)]
+struct Move {
+    way: Way,
+    /// Voxels before the step.
+    dims: [usize; 3],
+    /// The geometry of each channel before the step; channels share voxels, but their headers may differ in codes.
+    geometries: Vec<Geometry>,
+}
+
+/// How voxels moved.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// Axis `a` was axis `source[a]`, backwards where `flip[a]`.
+    Arranged([usize; 3], [bool; 3]),
+    /// This many voxels went off both ends of each axis.
+    Cropped([usize; 3]),
+    /// The same field of view got other voxels.
+    Resized,
 }
 
 impl Pipeline {
@@ -130,14 +160,11 @@ impl Pipeline {
         let mut current = channels.to_vec();
         let (mut moves, mut copies) = (Vec::new(), 1);
         for step in &self.steps {
-            let before = (current[0].dims, current[0].geometry);
-            run(step, &mut current).map_err(|e| e.within(format!("step \"{step}\"")))?;
-            match step {
-                Step::Orient(_) | Step::Crop(_) | Step::Resize(..) => {
-                    moves.push((step.clone(), before.0, before.1))
-                }
-                Step::Repeat(n) => copies *= n,
-                _ => {}
+            let before = (current[0].dims, current.iter().map(|c| c.geometry).collect());
+            let way = run(step, &mut current).map_err(|e| e.within(format!("step \"{step}\"")))?;
+            moves.extend(way.map(|way| Move { way, dims: before.0, geometries: before.1 }));
+            if let Step::Repeat(n) = step {
+                copies *= n;
             }
         }
         let dims = current[0].dims;
@@ -172,7 +199,8 @@ fn check(i: usize, volume: &Volume, first: &Volume) -> Result<()> {
     Ok(())
 }
 
-fn run(step: &Step, channels: &mut Vec<Volume>) -> Result<()> {
+/// Does one step; says how voxels moved, if they did.
+fn run(step: &Step, channels: &mut Vec<Volume>) -> Result<Option<Way>> {
     match step {
         Step::MinMax => {
             let (low, high) = channels
@@ -193,26 +221,49 @@ fn run(step: &Step, channels: &mut Vec<Volume>) -> Result<()> {
             let change = |v: &mut f32| *v = ((f64::from(*v) - mean) / deviation) as f32;
             channels.iter_mut().flat_map(|c| &mut c.data).for_each(change);
         }
-        Step::Repeat(n) => {
-            *channels = channels.iter().flat_map(|c| std::iter::repeat_n(c.clone(), *n)).collect()
-        }
-        Step::Orient(codes) => {
-            for c in channels.iter_mut() {
-                *c = c.oriented(codes)?;
-            }
-        }
+        Step::Repeat(n) => *channels = repeated(channels, *n)?,
+        Step::Orient(codes) => return orient(channels, codes).map(Some),
         Step::Crop(n) => {
-            for c in channels.iter_mut() {
-                *c = crop(c, *n)?;
-            }
+            change(channels, |c| crop(c, *n))?;
+            return Ok(Some(Way::Cropped(*n)));
         }
         Step::Resize(dims, mode) => {
-            for c in channels.iter_mut() {
-                *c = resize_volume(c, *dims, *mode)?;
-            }
+            change(channels, |c| resize_volume(c, *dims, *mode))?;
+            return Ok(Some(Way::Resized));
         }
     }
+    Ok(None)
+}
+
+fn change(channels: &mut [Volume], by: impl Fn(&Volume) -> Result<Volume>) -> Result<()> {
+    for c in channels {
+        *c = by(c)?;
+    }
     Ok(())
+}
+
+/// All channels go the first one's way, so that they still share a grid where two ways are equally close.
+fn orient(channels: &mut [Volume], codes: &str) -> Result<Way> {
+    let mut way = None;
+    for (i, c) in channels.iter().enumerate() {
+        let own = c.arrangement(codes).map_err(|e| e.within(format!("channel {i}")))?;
+        way.get_or_insert(own);
+    }
+    let (source, flip) = way.unwrap_or(([0, 1, 2], [false; 3]));
+    change(channels, |c| c.arranged(source, flip))?;
+    Ok(Way::Arranged(source, flip))
+}
+
+fn repeated(channels: &[Volume], n: usize) -> Result<Vec<Volume>> {
+    let voxels = channels.first().map_or(0, |c| c.data.len());
+    let total = voxels.checked_mul(channels.len()).and_then(|v| v.checked_mul(n));
+    if total.is_none_or(|t| t > MOST_VOXELS) {
+        return Err(Error::limit(format!(
+            "{n} copies of {} channels with {voxels} voxels are more than {MOST_VOXELS} voxels; crop or resize first",
+            channels.len()
+        )));
+    }
+    Ok(channels.iter().flat_map(|c| std::iter::repeat_n(c.clone(), n)).collect())
 }
 
 /// A constant image becomes the lower bound.
@@ -237,21 +288,21 @@ fn zscore(data: &mut [f32], inside: impl Fn(f32) -> bool) {
     data.iter_mut().filter(|v| inside(**v)).for_each(|v| *v = ((f64::from(*v) - mean) * scale) as f32);
 }
 
-fn crop(volume: &Volume, n: usize) -> Result<Volume> {
+fn crop(volume: &Volume, n: [usize; 3]) -> Result<Volume> {
     let too_small =
-        || Error::invalid(format!("{:?} voxels are too few to crop {n} off both ends", volume.dims));
+        || Error::invalid(format!("{:?} voxels are too few to crop {n:?} off both ends", volume.dims));
     let mut dims = [0; 3];
     for a in 0..3 {
-        dims[a] = volume.dims[a].checked_sub(2 * n).filter(|&d| d > 0).ok_or_else(too_small)?;
+        dims[a] = volume.dims[a].checked_sub(2 * n[a]).filter(|&d| d > 0).ok_or_else(too_small)?;
     }
     let mut data = Vec::with_capacity(dims.iter().product());
     for z in 0..dims[2] {
         for y in 0..dims[1] {
-            let start = volume.index(n, y + n, z + n);
+            let start = volume.index(n[0], y + n[1], z + n[2]);
             data.extend_from_slice(&volume.data[start..start + dims[0]]);
         }
     }
-    Volume::new(dims, data, volume.geometry.mapped([0, 1, 2], [1.0; 3], [n as f64; 3]))
+    Volume::new(dims, data, volume.geometry.mapped([0, 1, 2], [1.0; 3], n.map(|n| n as f64)))
 }
 
 impl Prepared {
@@ -261,11 +312,31 @@ impl Prepared {
     }
 
     /// A map `[1, C, x, y, z]` on the network's grid as one volume per image channel on the image's grid, C being the
-    /// network's channels or 1. Copies of a repeated channel are added up.
+    /// network's channels or 1. Copies of a repeated channel are added up. Resizes are undone linearly.
     ///
     /// # Errors
     /// The map's shape does not fit the network's input.
+    ///
+    /// ```
+    /// use voxplain_imaging::{Geometry, Pipeline, Volume};
+    /// let image = Volume::new([4, 4, 2], (0..32).map(|v| v as f32).collect(), Geometry::unknown([1.0, 1.0, 3.0]))?;
+    /// let chain = Pipeline::parse(&["minmax", "resize 2 2 2 area"].map(String::from))?;
+    /// let prepared = chain.apply(std::slice::from_ref(&image))?;
+    /// assert_eq!(prepared.tensor.shape()[..], [1, 1, 2, 2, 2]);
+    /// let back = prepared.map_back(&prepared.tensor)?;
+    /// assert_eq!((back[0].dims, back[0].geometry), (image.dims, image.geometry));
+    /// # Ok::<(), voxplain_tensor::Error>(())
+    /// ```
     pub fn map_back(&self, map: &Tensor<f32>) -> Result<Vec<Volume>> {
+        self.map_back_by(map, Mode::Linear)
+    }
+
+    /// As [`Prepared::map_back`], with resizes undone by `mode`: [`Mode::NearestExact`] for labels and for maps that
+    /// must not be smoothed, so that every image voxel gets the network voxel it lies in.
+    ///
+    /// # Errors
+    /// As [`Prepared::map_back`].
+    pub fn map_back_by(&self, map: &Tensor<f32>, mode: Mode) -> Result<Vec<Volume>> {
         let (have, want) = (map.shape(), self.tensor.shape());
         if have.rank() != 5 || have[0] != 1 || have[2..] != want[2..] || (have[1] != want[1] && have[1] != 1)
         {
@@ -282,40 +353,46 @@ impl Prepared {
                 sum.iter_mut().zip(part).for_each(|(s, &v)| *s += v);
             }
             let array = Tensor::new(&have[2..], sum)?;
-            self.moves.iter().rev().try_fold(Volume::from_array(&array, self.geometry)?, undo)
+            let first = Volume::from_array(&array, self.geometry)?;
+            self.moves.iter().rev().try_fold(first, |volume, m| m.undo(&volume, (c, have[1] / copies), mode))
         };
         (0..have[1] / copies).map(channel).collect()
     }
 }
 
-/// Takes one step back.
-fn undo(volume: Volume, (step, dims, geometry): &(Step, [usize; 3], Geometry)) -> Result<Volume> {
-    match step {
-        Step::Resize(..) => {
-            // Linear at the exact inverse coordinates of the resize.
-            let mut back = resize_volume(&volume, *dims, Mode::Linear)?;
-            back.geometry = *geometry;
-            Ok(back)
-        }
-        Step::Crop(n) => {
-            let mut out = Volume::new(*dims, vec![0.0; dims.iter().product()], *geometry)?;
-            for z in 0..volume.dims[2] {
-                for y in 0..volume.dims[1] {
-                    let (from, to) = (volume.index(0, y, z), out.index(*n, y + n, z + n));
-                    out.data[to..to + volume.dims[0]]
-                        .copy_from_slice(&volume.data[from..from + volume.dims[0]]);
+impl Move {
+    /// Takes the step back for map `c` of `count`.
+    fn undo(&self, volume: &Volume, (c, count): (usize, usize), mode: Mode) -> Result<Volume> {
+        // Copies of a channel lie side by side, so that the first copy's header is that of the image.
+        let geometry = c * (self.geometries.len() / count.max(1));
+        let geometry = *self.geometries.get(geometry).ok_or_else(|| {
+            Error::internal(format!("no geometry of map {c}: there are {}", self.geometries.len()))
+        })?;
+        let mut back = match self.way {
+            // At the exact inverse coordinates of the resize.
+            Way::Resized => resize_volume(volume, self.dims, mode)?,
+            Way::Cropped(n) => pad(volume, self.dims, n)?,
+            Way::Arranged(source, flip) => {
+                let (mut from, mut backwards) = ([0; 3], [false; 3]);
+                for a in 0..3 {
+                    (from[source[a]], backwards[source[a]]) = (a, flip[a]);
                 }
+                volume.arranged(from, backwards)?
             }
-            Ok(out)
-        }
-        Step::Orient(_) => {
-            let codes = geometry
-                .axis_codes()
-                .ok_or_else(|| Error::internal("an oriented image lost its orientation"))?;
-            let mut back = volume.oriented(&codes)?;
-            back.geometry = *geometry;
-            Ok(back)
-        }
-        _ => Ok(volume),
+        };
+        back.geometry = geometry;
+        Ok(back)
     }
+}
+
+/// Zeros around a volume, `n` voxels before the first one along each axis.
+fn pad(volume: &Volume, dims: [usize; 3], n: [usize; 3]) -> Result<Volume> {
+    let mut out = Volume::new(dims, vec![0.0; dims.iter().product()], volume.geometry)?;
+    for z in 0..volume.dims[2] {
+        for y in 0..volume.dims[1] {
+            let (from, to) = (volume.index(0, y, z), out.index(n[0], y + n[1], z + n[2]));
+            out.data[to..to + volume.dims[0]].copy_from_slice(&volume.data[from..from + volume.dims[0]]);
+        }
+    }
+    Ok(out)
 }

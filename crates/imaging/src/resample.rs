@@ -1,7 +1,7 @@
 //! Resizing along axes: the network's grid from the image's, and maps back.
 
 use crate::volume::Volume;
-use voxplain_tensor::{Error, Result};
+use voxplain_tensor::{Error, Result, Tensor};
 
 /// How entries of another grid are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,8 +10,10 @@ pub enum Mode {
     Area,
     /// Linear between two entries, half-pixel centres, clamped at the border.
     Linear,
-    /// The entry `floor(i I / O)`.
+    /// The entry `floor(i I / O)`, as `nearest` of PyTorch. Up to half an entry off where sizes do not divide.
     Nearest,
+    /// The entry in which the centre of the new one lies, `floor((i + 1/2) I / O)`, as `nearest-exact` of PyTorch.
+    NearestExact,
 }
 
 impl Mode {
@@ -24,7 +26,10 @@ impl Mode {
             "area" => Ok(Self::Area),
             "linear" => Ok(Self::Linear),
             "nearest" => Ok(Self::Nearest),
-            _ => Err(Error::invalid(format!("no resize mode {name:?}; area, linear or nearest expected"))),
+            "nearest-exact" => Ok(Self::NearestExact),
+            _ => Err(Error::invalid(format!(
+                "no resize mode {name:?}; area, linear, nearest or nearest-exact expected"
+            ))),
         }
     }
 
@@ -34,6 +39,7 @@ impl Mode {
             Self::Area => "area",
             Self::Linear => "linear",
             Self::Nearest => "nearest",
+            Self::NearestExact => "nearest-exact",
         }
     }
 
@@ -51,18 +57,37 @@ impl Mode {
                 vec![(low, 1.0 - fraction), ((low + 1).min(from - 1), fraction)]
             }
             Self::Nearest => vec![(i * from / to, 1.0)],
+            Self::NearestExact => vec![((2 * i + 1) * from / (2 * to), 1.0)],
         }
     }
 }
 
+/// Voxels of the largest array that is made (8 GiB).
+pub(crate) const MOST_VOXELS: usize = 1 << 31;
+
 /// Resizes the middle axis of an array `[outer, from, inner]` to `to` entries.
+///
+/// # Errors
+/// A size is 0, the sizes do not fit the data, or the result is too large.
 pub fn resize_axis(
     data: &[f32],
     (outer, from, inner): (usize, usize, usize),
     to: usize,
     mode: Mode,
-) -> Vec<f32> {
-    let mut out = vec![0.0f32; outer * to * inner];
+) -> Result<Vec<f32>> {
+    let count = |axis: usize| outer.checked_mul(axis).and_then(|n| n.checked_mul(inner));
+    if count(from) != Some(data.len()) || data.is_empty() || to == 0 {
+        return Err(Error::invalid(format!(
+            "an array of {} entries, [{outer}, {from}, {inner}], cannot be resized to {to} along its middle axis",
+            data.len()
+        )));
+    }
+    let total = count(to).filter(|&n| n <= MOST_VOXELS).ok_or_else(|| {
+        Error::limit(format!(
+            "{from} entries resized to {to} make an array of more than {MOST_VOXELS}; choose a smaller size"
+        ))
+    })?;
+    let mut out = vec![0.0f32; total];
     for i in 0..to {
         let weights = mode.weights(i, from, to);
         for o in 0..outer {
@@ -74,22 +99,48 @@ pub fn resize_axis(
             }
         }
     }
-    out
+    Ok(out)
+}
+
+/// An array `[channels, ...]` of pictures or volumes with its axes behind the first resized to `sizes`.
+///
+/// # Errors
+/// As [`resize_axis`], or there is not one size per axis.
+///
+/// ```
+/// use voxplain_imaging::{Mode, resize_array};
+/// use voxplain_tensor::Tensor;
+/// let line = Tensor::new(&[1, 5], vec![0.0, 1.0, 2.0, 3.0, 4.0])?;
+/// // The windows of adaptive average pooling overlap: entries 0 to 2 and 2 to 4.
+/// assert_eq!(resize_array(&line, &[2], Mode::Area)?.data(), [1.0, 3.0]);
+/// # Ok::<(), voxplain_tensor::Error>(())
+/// ```
+pub fn resize_array(array: &Tensor<f32>, sizes: &[usize], mode: Mode) -> Result<Tensor<f32>> {
+    let mut shape = array.shape();
+    if shape.rank() != sizes.len() + 1 {
+        return Err(Error::invalid(format!(
+            "an array of shape {shape} cannot be resized to {sizes:?}; one size per axis behind the channels expected"
+        )));
+    }
+    let mut data = array.data().to_vec();
+    for (i, &size) in sizes.iter().enumerate() {
+        let (outer, inner) = (shape.outer(i + 1), shape.inner(i + 1));
+        data = resize_axis(&data, (outer, shape[i + 1], inner), size, mode)?;
+        shape = shape.with(i + 1, size)?;
+    }
+    Tensor::new(&shape, data)
 }
 
 /// A volume on another number of voxels over the same field of view; the geometry is changed exactly: voxel `i` of the
 /// result has its centre at voxel `(i + 1/2) I / O - 1/2` of the source.
 ///
 /// # Errors
-/// A size is 0.
+/// A size is 0, or the result is too large.
 pub fn resize_volume(volume: &Volume, dims: [usize; 3], mode: Mode) -> Result<Volume> {
-    if dims.contains(&0) {
-        return Err(Error::invalid(format!("a volume cannot be resized to {dims:?} voxels")));
-    }
     let [nx, ny, nz] = volume.dims;
-    let x = resize_axis(&volume.data, (ny * nz, nx, 1), dims[0], mode);
-    let y = resize_axis(&x, (nz, ny, dims[0]), dims[1], mode);
-    let z = resize_axis(&y, (1, nz, dims[0] * dims[1]), dims[2], mode);
+    let x = resize_axis(&volume.data, (ny * nz, nx, 1), dims[0], mode)?;
+    let y = resize_axis(&x, (nz, ny, dims[0]), dims[1], mode)?;
+    let z = resize_axis(&y, (1, nz, dims[0] * dims[1]), dims[2], mode)?;
     let ratio = [0, 1, 2].map(|a| volume.dims[a] as f64 / dims[a] as f64);
     let geometry = volume.geometry.mapped([0, 1, 2], ratio, ratio.map(|r| 0.5 * r - 0.5));
     Volume::new(dims, z, geometry)

@@ -40,6 +40,16 @@ impl Volume {
     ///
     /// # Errors
     /// None for a volume made by [`Volume::new`].
+    ///
+    /// ```
+    /// use voxplain_imaging::{Geometry, Volume};
+    /// let data = vec![0.0, 1.0, 2.0, 3.0];
+    /// let volume = Volume::new([2, 2, 1], data, Geometry::unknown([1.0; 3]))?;
+    /// // The file runs along x first, the array along z and y first.
+    /// assert_eq!(volume.to_array()?.data(), [0.0, 2.0, 1.0, 3.0]);
+    /// assert_eq!(Volume::from_array(&volume.to_array()?, volume.geometry)?, volume);
+    /// # Ok::<(), voxplain_tensor::Error>(())
+    /// ```
     pub fn to_array(&self) -> Result<Tensor<f32>> {
         let [nx, ny, nz] = self.dims;
         let mut out = Vec::with_capacity(self.data.len());
@@ -74,11 +84,26 @@ impl Volume {
     /// # Errors
     /// The orientation is unknown, or the codes are not three directions of different axes.
     pub fn oriented(&self, codes: &str) -> Result<Self> {
-        let have = self.geometry.axis_signs().filter(|_| self.geometry.is_oriented());
-        let have = have.ok_or_else(|| {
-            Error::invalid(
-                "the orientation is unknown (both form codes are 0), so the axes cannot be arranged",
-            )
+        let (source, flip) = self.arrangement(codes)?;
+        self.arranged(source, flip)
+    }
+
+    /// The axes and flips for [`Volume::arranged`] that bring the array axes closest to `codes`.
+    ///
+    /// # Errors
+    /// As [`Volume::oriented`].
+    pub fn arrangement(&self, codes: &str) -> Result<([usize; 3], [bool; 3])> {
+        let g = &self.geometry;
+        let have = g.axis_signs().filter(|_| g.is_oriented()).ok_or_else(|| {
+            let why = if g.sform.code > 0 || g.qform.code > 0 {
+                "its affine has no volume"
+            } else {
+                "both form codes are 0"
+            };
+            Error::invalid(format!(
+                "the image does not say how the patient lies ({why}), so its axes cannot be arranged as {codes}; repair the \
+                 image's header first"
+            ))
         })?;
         let wanted = parse_codes(codes)?;
         let (mut source, mut flip) = ([0; 3], [false; 3]);
@@ -87,7 +112,7 @@ impl Volume {
             source[axis] = from;
             flip[axis] = have[from].1 != sign;
         }
-        self.arranged(source, flip)
+        Ok((source, flip))
     }
 
     /// Axis `a` of the result is axis `source[a]` of this volume, backwards where `flip[a]`.

@@ -1,6 +1,7 @@
 //! The header of both versions, as far as voxels and geometry need it.
 
-use crate::geometry::{Form, Geometry, quaternion};
+use crate::geometry::{Form, Geometry};
+use crate::quaternion;
 use voxplain_tensor::{Error, Result};
 
 /// What a header says.
@@ -15,6 +16,18 @@ pub(super) struct Header {
     pub slope: f64,
     pub intercept: f64,
     pub geometry: Geometry,
+}
+
+impl Header {
+    /// Bytes of one volume. `parse` made sure that this and [`Header::end`] do not overflow.
+    pub fn length(&self) -> usize {
+        self.dims.iter().product::<usize>() * self.dtype.width()
+    }
+
+    /// The byte behind the last volume.
+    pub fn end(&self) -> usize {
+        self.offset + self.volumes * self.length()
+    }
 }
 
 /// A real voxel type.

@@ -3,7 +3,7 @@
 use super::header::{DataType, Header, LONGEST, parse};
 use crate::volume::Volume;
 use flate2::read::MultiGzDecoder;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::path::Path;
 use voxplain_tensor::{Error, Result};
 
@@ -26,22 +26,76 @@ pub fn read_nifti(path: &Path, volume: Option<usize>) -> Result<Volume> {
 /// As [`read_nifti`].
 pub fn read_nifti_bytes(bytes: &[u8], volume: Option<usize>) -> Result<Volume> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        let head = inflate(bytes, LONGEST)?;
-        let header = parse(&head)?;
-        let end = wanted(&header, volume)?.1;
-        let plain = inflate(bytes, end)?;
-        return voxels(&plain, &header, volume);
+        return inflate(bytes, volume).map_err(|e| match e {
+            Failure::Stream(e) => Error::invalid(format!("the gzip data is broken or cut off: {e}")),
+            Failure::Content(e) => e,
+        });
     }
     let header = parse(bytes)?;
-    voxels(bytes, &header, volume)
+    let (start, end) = wanted(&header, volume)?;
+    let data = bytes.get(start..end).ok_or_else(|| cut_off(end, bytes.len()))?;
+    voxels(data, &header)
 }
 
-/// At most `most` bytes of a gzipped file, so that a small file cannot become a large one beyond what its header says.
-fn inflate(bytes: &[u8], most: usize) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
-    let limited = MultiGzDecoder::new(bytes).take(most as u64).read_to_end(&mut out);
-    limited.map_err(|e| Error::invalid(format!("the gzip data is broken: {e}")))?;
-    Ok(out)
+/// What can go wrong with a gzipped file: the stream, or what it holds.
+enum Failure {
+    Stream(std::io::Error),
+    Content(Error),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Stream(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Content(error)
+    }
+}
+
+/// Bytes that one byte of a deflate stream can become at most (zlib's technical notes).
+const MOST_PER_BYTE: usize = 1032;
+
+/// Bytes that may follow the voxels.
+const PADDING: usize = 1 << 20;
+
+/// Reads a gzipped file. Only the wanted volume is kept in memory, a header that promises more than the file can hold is
+/// refused before anything is inflated, and the stream is followed to its end, because only there does its checksum say
+/// that the voxels are right.
+fn inflate(bytes: &[u8], volume: Option<usize>) -> std::result::Result<Volume, Failure> {
+    let mut stream = MultiGzDecoder::new(bytes);
+    let mut head = Vec::new();
+    stream.by_ref().take(LONGEST as u64).read_to_end(&mut head)?;
+    let header = parse(&head)?;
+    let (start, end) = wanted(&header, volume)?;
+    let most = bytes.len().saturating_mul(MOST_PER_BYTE);
+    if end > most {
+        return Err(cut_off(end, most).into());
+    }
+    let mut plain = Cursor::new(head).chain(stream);
+    std::io::copy(&mut plain.by_ref().take(start as u64), &mut std::io::sink())?;
+    let mut data = Vec::new();
+    plain.by_ref().take((end - start) as u64).read_to_end(&mut data)?;
+    if data.len() < end - start {
+        return Err(cut_off(end, start + data.len()).into());
+    }
+    let rest = header.end().saturating_sub(end).saturating_add(PADDING) as u64;
+    if std::io::copy(&mut plain.take(rest), &mut std::io::sink())? == rest {
+        return Err(Error::invalid(format!(
+            "more than {PADDING} bytes follow the voxels that the header names, so the file is damaged or its header is \
+             wrong; get the file again"
+        ))
+        .into());
+    }
+    Ok(voxels(&data, &header)?)
+}
+
+fn cut_off(end: usize, there: usize) -> Error {
+    Error::invalid(format!(
+        "the file is cut off: by its header voxels end at byte {end}, and there are at most {there}; get the file again"
+    ))
 }
 
 /// The byte range of the wanted volume.
@@ -60,16 +114,11 @@ fn wanted(header: &Header, volume: Option<usize>) -> Result<(usize, usize)> {
         }
         Some(i) => i,
     };
-    let length = header.dims.iter().product::<usize>() * header.dtype.width();
-    let start = header.offset + index * length;
-    Ok((start, start + length))
+    let start = header.offset + index * header.length();
+    Ok((start, start + header.length()))
 }
 
-fn voxels(bytes: &[u8], header: &Header, volume: Option<usize>) -> Result<Volume> {
-    let (start, end) = wanted(header, volume)?;
-    let data = bytes.get(start..end).ok_or_else(|| {
-        Error::invalid(format!("the file is cut off: voxels end at byte {end} and there are {}", bytes.len()))
-    })?;
+fn voxels(data: &[u8], header: &Header) -> Result<Volume> {
     let scale = |v: f64| (v * header.slope + header.intercept) as f32;
     let big = header.big_endian;
     let values: Vec<f32> = match header.dtype {
