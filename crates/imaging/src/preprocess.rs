@@ -85,7 +85,8 @@ impl Step {
         step.ok_or_else(|| {
             Error::invalid(format!(
                 "no preprocessing step {text:?}; there are: minmax, scale LOW HIGH, zscore nonzero per-channel, zscore \
-                 per-channel, standardize MEAN DEVIATION, crop N or X Y Z, resize X Y Z area|linear|nearest|nearest-exact, repeat N, orient RAS"
+                 per-channel, standardize MEAN DEVIATION, crop N or X Y Z, resize X Y Z \
+                 area|linear|nearest|nearest-exact, repeat N, orient RAS"
             ))
         })
     }
