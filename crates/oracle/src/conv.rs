@@ -1,6 +1,7 @@
-//! Convolution and its adjoints as one loop over all (output, tap) pairs; matrix products as three loops.
+//! Convolution and its adjoints as one loop over all (output, tap) pairs, so that the three cannot disagree about which
+//! products there are.
 
-use voxplain_autodiff::{ConvGeometry, MatMulGeometry};
+use voxplain_autodiff::ConvGeometry;
 
 /// Calls `visit(output index, weight index, input index, output channel)` for every product of the convolution.
 fn products(g: &ConvGeometry, mut visit: impl FnMut(usize, usize, usize, usize)) {
@@ -58,20 +59,4 @@ pub(crate) fn weight_adjoint(g: &ConvGeometry, x: &[f64], upper: &[f64]) -> Vec<
     let mut dw = vec![0.0; g.out_channels * (g.in_channels / g.groups) * g.kernel.iter().product::<usize>()];
     products(g, |at, k, from, _| dw[k] += x[from] * upper[at]);
     dw
-}
-
-pub(crate) fn matmul(g: &MatMulGeometry, a: &[f64], b: &[f64]) -> Vec<f64> {
-    let mut c = Vec::with_capacity(g.batch * g.m * g.n);
-    for batch in 0..g.batch {
-        for i in 0..g.m {
-            for j in 0..g.n {
-                let entry = |k: usize| {
-                    a[batch * g.a.batch + i * g.a.row + k * g.a.column]
-                        * b[batch * g.b.batch + k * g.b.row + j * g.b.column]
-                };
-                c.push(g.alpha * (0..g.k).map(entry).sum::<f64>());
-            }
-        }
-    }
-    c
 }

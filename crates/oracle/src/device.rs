@@ -1,6 +1,8 @@
 //! The device: one vector per value, no arena.
 
-use crate::{conv, elementwise, movement, pool, statistics};
+use crate::{
+    axis_map, binary, bits, conv, matmul, movement, normalize, pointwise, pool, reduce, slope::slope, softmax,
+};
 use std::sync::Arc;
 use voxplain_autodiff::{Device, Kernel, Plan, Slot, Step, Storage};
 use voxplain_tensor::{Error, Result};
@@ -9,19 +11,59 @@ use voxplain_tensor::{Error, Result};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Oracle;
 
-/// One vector per value; bits and codes are kept as numbers.
+/// The elements of a value.
+#[derive(Clone, Debug)]
+enum Value {
+    Real(Vec<f64>),
+    Bits(Vec<bool>),
+    Codes(Vec<usize>),
+}
+
+impl Value {
+    fn len(&self) -> usize {
+        match self {
+            Self::Real(v) => v.len(),
+            Self::Bits(v) => v.len(),
+            Self::Codes(v) => v.len(),
+        }
+    }
+}
+
+/// One vector per value.
 pub struct OracleMemory {
     plan: Arc<Plan>,
     parameters: Vec<Vec<f64>>,
-    values: Vec<Vec<f64>>,
+    values: Vec<Option<Value>>,
 }
 
 impl OracleMemory {
-    fn get(&self, slot: Slot) -> &[f64] {
-        match self.plan.slot(slot).storage {
-            Storage::Parameter(p) => &self.parameters[p],
-            _ => &self.values[self.plan.slot(slot).root.index()],
+    fn real(&self, slot: Slot) -> Result<&[f64]> {
+        if let Storage::Parameter(p) = self.plan.slot(slot).storage {
+            return Ok(&self.parameters[p]);
         }
+        match self.value(slot)? {
+            Value::Real(v) => Ok(v),
+            _ => Err(Error::internal("bits or codes are read as numbers")),
+        }
+    }
+
+    fn value(&self, slot: Slot) -> Result<&Value> {
+        let value = self.values[self.plan.slot(slot).root.index()].as_ref();
+        value.ok_or_else(|| Error::internal("a value is read before it is made"))
+    }
+
+    fn store(&mut self, slot: Slot, value: Value) -> Result<()> {
+        let info = self.plan.slot(slot);
+        if info.shape.elements() != value.len() {
+            let (got, shape) = (value.len(), info.shape);
+            return Err(Error::internal(format!("{got} values for a value of shape {shape}")));
+        }
+        if matches!(info.storage, Storage::Parameter(_)) {
+            return Err(Error::internal("a parameter is written as a value"));
+        }
+        let root = info.root.index();
+        self.values[root] = Some(value);
+        Ok(())
     }
 }
 
@@ -32,18 +74,16 @@ impl Device for Oracle {
     fn prepare(&self, plan: Arc<Plan>) -> Result<OracleMemory> {
         let parameters =
             plan.parameters.iter().map(|p| p.data.iter().map(|&v| f64::from(v)).collect()).collect();
-        let values = plan.slots.iter().map(|_| Vec::new()).collect();
+        let values = vec![None; plan.slots.len()];
         Ok(OracleMemory { plan, parameters, values })
     }
 
     fn write(&self, memory: &mut OracleMemory, slot: Slot, data: &[f64]) -> Result<()> {
-        let root = memory.plan.slot(slot).root.index();
-        memory.values[root] = data.to_vec();
-        Ok(())
+        memory.store(slot, Value::Real(data.to_vec()))
     }
 
     fn read(&self, memory: &OracleMemory, slot: Slot, data: &mut [f64]) -> Result<()> {
-        let value = memory.get(slot);
+        let value = memory.real(slot)?;
         if value.len() != data.len() {
             return Err(Error::internal("a value is read with another length"));
         }
@@ -57,27 +97,11 @@ impl Device for Oracle {
     }
 
     fn run(&self, memory: &mut OracleMemory, step: &Step) -> Result<()> {
-        let reads: Vec<&[f64]> = step.reads.iter().map(|&s| memory.get(s)).collect();
-        let results = compute(&step.kernel, &reads);
+        let results = compute(memory, step).map_err(|e| e.within(step.kernel.name()))?;
         for (slot, result) in step.writes.iter().zip(results) {
-            let Some(slot) = slot else { continue };
-            let info = memory.plan.slot(*slot);
-            if info.shape.elements() != result.len() {
-                return Err(Error::internal(format!(
-                    "{} gave {} values for {}",
-                    step.kernel.name(),
-                    result.len(),
-                    info.shape
-                )));
+            if let Some(slot) = slot {
+                memory.store(*slot, result).map_err(|e| e.within(step.kernel.name()))?;
             }
-            let root = info.root.index();
-            memory.values[root] = result;
-        }
-        // A constant has no operand that says how long it is.
-        if let (Kernel::Fill(value), Some(Some(slot))) = (&step.kernel, step.writes.first()) {
-            let info = memory.plan.slot(*slot);
-            let (root, count) = (info.root.index(), info.shape.elements());
-            memory.values[root] = vec![*value; count];
         }
         Ok(())
     }
@@ -87,47 +111,107 @@ impl Device for Oracle {
     }
 }
 
-/// The results of a kernel on its operands.
-fn compute(kernel: &Kernel, x: &[&[f64]]) -> Vec<Vec<f64>> {
-    let pairs =
-        |f: &dyn Fn(f64, f64) -> f64| x[0].iter().zip(x[1]).map(|(&a, &b)| f(a, b)).collect::<Vec<f64>>();
-    let single = match kernel {
-        Kernel::Conv(g) => conv::forward(g, x[0], x[1], x.get(2).copied()),
-        Kernel::ConvAdjoint(g) => conv::adjoint(g, x[0], x[1]),
-        Kernel::ConvWeightAdjoint(g) => conv::weight_adjoint(g, x[0], x[1]),
-        Kernel::MatMul(g) => conv::matmul(g, x[0], x[1]),
-        Kernel::BatchNorm(g) => statistics::batch_norm(g, x),
-        Kernel::BatchNormAdjoint(g) => statistics::batch_norm_adjoint(g, x),
-        Kernel::AveragePool(g) => pool::average(g, x[0]),
-        Kernel::AveragePoolAdjoint(g) => pool::average_adjoint(g, x[0]),
-        Kernel::AxisMap(s, m) => movement::axis_map(*s, m, x[0]),
-        Kernel::Permute(s, p) => movement::permute(s, p, x[0]),
-        Kernel::Slice(g) => movement::slice(g, x[0]),
-        Kernel::Embed(g) => movement::embed(g, x[0]),
-        Kernel::Pad(g) => movement::pad(g, x[0]),
-        Kernel::PadAdjoint(g) => movement::pad_adjoint(g, x[0]),
-        Kernel::Concat { outer, sizes } => movement::concat(*outer, sizes, x),
-        Kernel::Reduce(s, scale) => statistics::reduce(*s, *scale, x[0]),
-        Kernel::Repeat(s, scale) => statistics::repeat(*s, *scale, x[0]),
-        Kernel::Map(f) => x[0].iter().map(|&v| elementwise::value(*f, v)).collect(),
-        Kernel::MapGradient(f) => pairs(&|g, x| g * elementwise::derivative(*f, x)),
-        Kernel::MapSlope(f) => {
-            (0..x[0].len()).map(|i| x[0][i] * elementwise::slope(*f, x[1][i], x[2][i])).collect()
+/// The operands of a step.
+struct Operands<'a> {
+    memory: &'a OracleMemory,
+    step: &'a Step,
+}
+
+impl<'a> Operands<'a> {
+    fn slot(&self, i: usize) -> Result<Slot> {
+        self.step.reads.get(i).copied().ok_or_else(|| Error::internal("a step lacks an operand"))
+    }
+
+    fn real(&self, i: usize) -> Result<&'a [f64]> {
+        self.memory.real(self.slot(i)?)
+    }
+
+    fn reals(&self) -> Result<Vec<&'a [f64]>> {
+        self.step.reads.iter().map(|&s| self.memory.real(s)).collect()
+    }
+
+    fn bits(&self, i: usize) -> Result<&'a [bool]> {
+        match self.memory.value(self.slot(i)?)? {
+            Value::Bits(v) => Ok(v),
+            _ => Err(Error::internal("an operand is not bits")),
         }
-        Kernel::PositiveBits => x[0].iter().map(|&v| f64::from(u8::from(v > 0.0))).collect(),
-        Kernel::Mask => pairs(&|g, bit| if bit == 0.0 { 0.0 } else { g }),
-        Kernel::Binary(f, g) => elementwise::binary(*f, g, x[0], x[1]),
+    }
+
+    fn codes(&self, i: usize) -> Result<&'a [usize]> {
+        match self.memory.value(self.slot(i)?)? {
+            Value::Codes(v) => Ok(v),
+            _ => Err(Error::internal("an operand is not codes")),
+        }
+    }
+
+    /// The number of elements of the first result, which alone says how long a constant is.
+    fn length(&self) -> usize {
+        let first = self.step.writes.first().copied().flatten();
+        first.map_or(0, |slot| self.memory.plan.slot(slot).shape.elements())
+    }
+}
+
+/// The results of a step.
+fn compute(memory: &OracleMemory, step: &Step) -> Result<Vec<Value>> {
+    let o = Operands { memory, step };
+    Ok(match &step.kernel {
+        Kernel::PositiveBits => vec![Value::Bits(bits::positive(o.real(0)?))],
         Kernel::MaxPool(g) => {
-            let (values, codes) = pool::max(g, x[0]);
-            return vec![values, codes];
+            let (values, codes) = pool::max(g, o.real(0)?);
+            vec![Value::Real(values), Value::Codes(codes)]
         }
-        Kernel::MaxScatter(g) => pool::scatter(g, x[0], x[1]),
-        Kernel::MaxGather(g) => pool::gather(g, x[0], x[1]),
-        Kernel::Normalize(s, epsilon) => return statistics::normalize(*s, *epsilon, x[0]),
-        Kernel::NormalizeAdjoint(s) => statistics::normalize_adjoint(*s, x),
-        Kernel::Softmax(s, log) => statistics::softmax(*s, *log, x[0]),
-        Kernel::SoftmaxAdjoint(s, log) => statistics::softmax_adjoint(*s, *log, x[0], x[1]),
-        Kernel::Fill(_) => return Vec::new(),
+        Kernel::Normalize(s, epsilon) => {
+            normalize::normalize(*s, *epsilon, o.real(0)?).into_iter().map(Value::Real).collect()
+        }
+        _ => vec![Value::Real(real_result(&step.kernel, &o)?)],
+    })
+}
+
+/// The result of a kernel that has one, of reals.
+fn real_result(kernel: &Kernel, o: &Operands) -> Result<Vec<f64>> {
+    Ok(match kernel {
+        Kernel::Conv(g) => {
+            let bias = if o.step.reads.len() > 2 { Some(o.real(2)?) } else { None };
+            conv::forward(g, o.real(0)?, o.real(1)?, bias)
+        }
+        Kernel::ConvAdjoint(g) => conv::adjoint(g, o.real(0)?, o.real(1)?),
+        Kernel::ConvWeightAdjoint(g) => conv::weight_adjoint(g, o.real(0)?, o.real(1)?),
+        Kernel::MatMul(g) => matmul::product(g, o.real(0)?, o.real(1)?),
+        Kernel::BatchNorm(g) => normalize::batch_norm(g, &o.reals()?),
+        Kernel::BatchNormAdjoint(g) => normalize::batch_norm_adjoint(g, &o.reals()?),
+        Kernel::AveragePool(g) => pool::average(g, o.real(0)?),
+        Kernel::AveragePoolAdjoint(g) => pool::average_adjoint(g, o.real(0)?),
+        Kernel::MaxScatter(g) => pool::scatter(g, o.real(0)?, o.codes(1)?),
+        Kernel::MaxGather(g) => pool::gather(g, o.real(0)?, o.codes(1)?),
+        Kernel::Mask => bits::mask(o.real(0)?, o.bits(1)?),
+        Kernel::Binary(f, g) => binary::apply(*f, g, o.real(0)?, o.real(1)?),
+        Kernel::NormalizeAdjoint(s) => normalize::normalize_adjoint(*s, &o.reals()?),
+        Kernel::Softmax(s, log) => softmax::forward(*s, *log, o.real(0)?),
+        Kernel::SoftmaxAdjoint(s, log) => softmax::adjoint(*s, *log, o.real(0)?, o.real(1)?),
+        Kernel::Map(_) | Kernel::MapGradient(_) | Kernel::MapSlope(_) => elementwise(kernel, o)?,
+        Kernel::PositiveBits | Kernel::MaxPool(_) | Kernel::Normalize(..) => {
+            return Err(Error::internal("a kernel with other results than one of reals"));
+        }
+        Kernel::AxisMap(s, m) => axis_map::forward(*s, m, o.real(0)?),
+        Kernel::Permute(s, p) => movement::permute(s, p, o.real(0)?),
+        Kernel::Slice(g) => movement::slice(g, o.real(0)?),
+        Kernel::Embed(g) => movement::embed(g, o.real(0)?),
+        Kernel::Pad(g) => movement::pad(g, o.real(0)?),
+        Kernel::PadAdjoint(g) => movement::pad_adjoint(g, o.real(0)?),
+        Kernel::Concat { outer, sizes } => movement::concat(*outer, sizes, &o.reals()?),
+        Kernel::Reduce(s, scale) => reduce::reduce(*s, *scale, o.real(0)?),
+        Kernel::Repeat(s, scale) => reduce::repeat(*s, *scale, o.real(0)?),
+        Kernel::Fill(value) => vec![*value; o.length()],
+    })
+}
+
+fn elementwise(kernel: &Kernel, o: &Operands) -> Result<Vec<f64>> {
+    let x = o.reals()?;
+    let value = |i: usize| match kernel {
+        Kernel::Map(f) => pointwise::value(*f, x[0][i]),
+        Kernel::MapGradient(f) => x[0][i] * pointwise::derivative(*f, x[1][i]),
+        Kernel::MapSlope(f) => x[0][i] * slope(*f, x[1][i], x[2][i]),
+        _ => f64::NAN,
     };
-    vec![single]
+    Ok((0..x[0].len()).map(value).collect())
 }

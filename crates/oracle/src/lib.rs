@@ -2,15 +2,25 @@
 //! of real devices are compared with it one by one, and whole methods run on it against references of other libraries.
 //!
 //! Nothing here is shared with the devices: the loops go over every output and every tap, in the words of the kernel's
-//! documentation.
+//! documentation. The [`suite`] holds cases of every kernel as data, which run on any device.
 #![forbid(unsafe_code)]
 
+mod axis_map;
+mod binary;
+mod bits;
 mod conv;
 mod device;
-mod elementwise;
+mod matmul;
 mod movement;
+mod normalize;
+mod pointwise;
 mod pool;
-mod statistics;
+mod reduce;
+mod slope;
+mod softmax;
+mod special;
+pub mod suite;
 
 pub use device::{Oracle, OracleMemory};
-pub use elementwise::{derivative, slope, value};
+pub use pointwise::{derivative, value};
+pub use slope::{mean_derivative, slope};

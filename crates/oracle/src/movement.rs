@@ -1,6 +1,6 @@
 //! Moving elements, by explicit index arithmetic on lists of positions.
 
-use voxplain_autodiff::{PadFill, PadGeometry, SliceGeometry, Span, SparseMatrix};
+use voxplain_autodiff::{PadFill, PadGeometry, SliceGeometry};
 use voxplain_tensor::{MAX_RANK, Shape};
 
 /// The position of flat index `i` in an array of this shape.
@@ -16,21 +16,6 @@ pub(crate) fn unravel(shape: &[usize], mut i: usize) -> Vec<usize> {
 /// The flat index of a position.
 fn ravel(shape: &[usize], at: &[usize]) -> usize {
     shape.iter().zip(at).fold(0, |i, (s, k)| i * s + k)
-}
-
-pub(crate) fn axis_map(s: Span, m: &SparseMatrix, x: &[f64]) -> Vec<f64> {
-    let mut y = vec![0.0; s.outer * m.rows() * s.inner];
-    for o in 0..s.outer {
-        for r in 0..m.rows() {
-            for e in m.starts[r]..m.starts[r + 1] {
-                for i in 0..s.inner {
-                    y[(o * m.rows() + r) * s.inner + i] +=
-                        m.weight[e] * x[(o * s.n + m.column[e]) * s.inner + i];
-                }
-            }
-        }
-    }
-    y
 }
 
 pub(crate) fn permute(shape: &Shape, permutation: &[usize; MAX_RANK], x: &[f64]) -> Vec<f64> {

@@ -1,4 +1,5 @@
-//! Pooling as loops over windows and taps.
+//! Pooling as loops over windows and taps. A window without an entry inside the data has the maximum minus infinity and
+//! the average 0, and gives nothing back.
 
 use crate::conv::places;
 use voxplain_autodiff::PoolGeometry;
@@ -20,32 +21,30 @@ fn sizes(g: &PoolGeometry) -> (usize, usize) {
     (g.input.iter().product(), g.output.iter().product())
 }
 
-pub(crate) fn max(g: &PoolGeometry, x: &[f64]) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn max(g: &PoolGeometry, x: &[f64]) -> (Vec<f64>, Vec<usize>) {
     let (input, _) = sizes(g);
     let (mut values, mut codes) = (Vec::new(), Vec::new());
     for plane in 0..g.planes {
         for p in places(g.output) {
             let taps = taps(g, p);
-            let value = |i: usize| x[plane * input + taps[i].1];
-            let mut best = 0;
-            for i in 1..taps.len() {
-                if value(i) > value(best) || (value(best).is_nan() && !value(i).is_nan()) {
-                    best = i;
-                }
-            }
-            values.push(value(best));
-            codes.push(taps[best].0 as f64);
+            let entries = taps.iter().map(|&(code, at)| (x[plane * input + at], code));
+            let better = |best: (f64, usize), other: (f64, usize)| {
+                if other.0 > best.0 || (best.0.is_nan() && !other.0.is_nan()) { other } else { best }
+            };
+            let (value, code) = entries.reduce(better).unwrap_or((f64::NEG_INFINITY, 0));
+            values.push(value);
+            codes.push(code);
         }
     }
     (values, codes)
 }
 
 /// The data index of the tap with this code in window `p`.
-fn winner(g: &PoolGeometry, p: [usize; 3], code: f64) -> Option<usize> {
-    taps(g, p).into_iter().find(|t| t.0 == code as usize).map(|t| t.1)
+fn winner(g: &PoolGeometry, p: [usize; 3], code: usize) -> Option<usize> {
+    taps(g, p).into_iter().find(|t| t.0 == code).map(|t| t.1)
 }
 
-pub(crate) fn scatter(g: &PoolGeometry, upper: &[f64], codes: &[f64]) -> Vec<f64> {
+pub(crate) fn scatter(g: &PoolGeometry, upper: &[f64], codes: &[usize]) -> Vec<f64> {
     let (input, output) = sizes(g);
     let mut dx = vec![0.0; g.planes * input];
     for plane in 0..g.planes {
@@ -58,12 +57,14 @@ pub(crate) fn scatter(g: &PoolGeometry, upper: &[f64], codes: &[f64]) -> Vec<f64
     dx
 }
 
-pub(crate) fn gather(g: &PoolGeometry, x: &[f64], codes: &[f64]) -> Vec<f64> {
+pub(crate) fn gather(g: &PoolGeometry, x: &[f64], codes: &[usize]) -> Vec<f64> {
     let (input, output) = sizes(g);
     let mut y = Vec::new();
     for plane in 0..g.planes {
         for (i, p) in places(g.output).enumerate() {
-            y.push(winner(g, p, codes[plane * output + i]).map_or(0.0, |at| x[plane * input + at]));
+            y.push(
+                winner(g, p, codes[plane * output + i]).map_or(f64::NEG_INFINITY, |at| x[plane * input + at]),
+            );
         }
     }
     y
@@ -71,12 +72,12 @@ pub(crate) fn gather(g: &PoolGeometry, x: &[f64], codes: &[f64]) -> Vec<f64> {
 
 fn divisor(g: &PoolGeometry, p: [usize; 3]) -> f64 {
     if !g.include_pad {
-        return taps(g, p).len() as f64;
+        return (taps(g, p).len() as f64).max(1.0);
     }
     let counted = places(g.kernel).filter(|k| {
         (0..3).all(|a| p[a] * g.stride[a] + k[a] * g.dilation[a] < g.input[a] + g.pad[a] + g.pad_end[a])
     });
-    counted.count() as f64
+    (counted.count() as f64).max(1.0)
 }
 
 pub(crate) fn average(g: &PoolGeometry, x: &[f64]) -> Vec<f64> {
