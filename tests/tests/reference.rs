@@ -231,3 +231,24 @@ fn trapezoids() {
     assert!(relative_error(&run(Quadrature::Trapezoid), &[2.0, -6.0]) < 1e-15);
     assert!(relative_error(&run(Quadrature::CaptumTrapezoid), &[1.6, -4.8]) < 1e-15);
 }
+
+/// A class activation map belongs to the inputs that its layer sees; other branches have no part in it.
+#[test]
+fn guided_grad_cam_of_one_branch() {
+    let Some(golden) = shared("golden") else { return };
+    let model = voxplain::Model::open(&golden.join("three_branch/model.safetensors")).unwrap();
+    let (tensors, _) =
+        read_tensors(&std::fs::read(golden.join("three_branch/inputs.safetensors")).unwrap()).unwrap();
+    let inputs: Vec<Tensor<f32>> = ["axial", "coronal", "sagittal"]
+        .map(|name| match &tensors[&format!("input/{name}")] {
+            Constant::Float { shape, data } => Tensor::new(shape, data.clone()).unwrap(),
+            Constant::Int { .. } => panic!("inputs are numbers"),
+        })
+        .to_vec();
+    let cpu = Cpu::best();
+    let mut engine = Engine::new(&model.graph, &cpu, None);
+    let method = GuidedGradCam { layer: "net_coronal.act2".into(), interpolation: Interpolation::Linear };
+    let result = method.attribute(&mut engine, &inputs, &Target::Predicted).unwrap();
+    let nonzero: Vec<bool> = result.maps.iter().map(|m| m.values.data().iter().any(|v| *v != 0.0)).collect();
+    assert_eq!(nonzero, [false, true, false]);
+}

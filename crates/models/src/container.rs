@@ -124,3 +124,21 @@ fn with_metadata(file: &[u8], metadata: &[(&str, String)]) -> Result<Vec<u8>> {
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_bit_weights_are_read_exactly() {
+        let numbers = [0.0f32, 1.0, -2.5, 0.125, 1024.0];
+        let half = numbers.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect::<Vec<u8>>();
+        let brain = numbers.iter().flat_map(|&v| half::bf16::from_f32(v).to_le_bytes()).collect::<Vec<u8>>();
+        for (dtype, data) in [(Dtype::F16, half), (Dtype::BF16, brain)] {
+            let view = Bytes { dtype, shape: &[5], data };
+            let file = safetensors::serialize([("w", view)], None).unwrap();
+            let (tensors, _) = read_tensors(&file).unwrap();
+            assert_eq!(tensors["w"], Constant::Float { shape: vec![5], data: numbers.to_vec() }, "{dtype:?}");
+        }
+    }
+}

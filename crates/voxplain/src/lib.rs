@@ -12,6 +12,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "ndarray")]
+pub mod arrays;
 mod case;
 mod explain;
 mod figures;

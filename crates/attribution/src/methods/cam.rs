@@ -113,7 +113,7 @@ impl Cam {
 }
 
 /// The inputs that `layer` depends on.
-fn seen_by(graph: &Graph, layer: ValueId) -> Vec<usize> {
+pub(super) fn seen_by(graph: &Graph, layer: ValueId) -> Vec<usize> {
     let mut needed = vec![false; graph.values().len()];
     needed[layer.index()] = true;
     for node in graph.nodes().iter().rev() {

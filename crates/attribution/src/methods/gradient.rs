@@ -6,6 +6,7 @@ use crate::rules::{Deconvolution, GuidedBackProp};
 use crate::{Attribution, Fill, Network, PassSpec, Rules, Table, Target};
 use std::sync::Arc;
 use voxplain_autodiff::{Composite, Gradient, Rule, Signal};
+use voxplain_graph::{Graph, Node, Op};
 use voxplain_tensor::{Result, Scalar, Tensor};
 
 /// What is done with the signal at the input.
@@ -66,6 +67,18 @@ impl Backward {
     }
 }
 
+impl Backward {
+    /// Methods that change rectifiers say so where there is none to change.
+    fn notes(&self, graph: &Graph) -> Vec<String> {
+        let rectifier = |node: &Node| matches!(node.op, Op::Pointwise(f) if f.is_rectifier());
+        let changes = matches!(self.name, "guided_backprop" | "deconvolution");
+        if changes && !graph.nodes().iter().any(rectifier) {
+            return vec![String::from("the network has no ReLU, so this equals the plain gradient")];
+        }
+        Vec::new()
+    }
+}
+
 impl<S: Scalar> Method<S> for Backward {
     fn name(&self) -> &'static str {
         self.name
@@ -113,7 +126,7 @@ impl<S: Scalar> Method<S> for Backward {
             differences: None,
             forward_passes: examples as u64,
             backward_passes: examples as u64,
-            notes: Vec::new(),
+            notes: self.notes(network.graph()),
         })
     }
 }

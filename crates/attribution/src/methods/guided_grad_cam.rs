@@ -1,13 +1,13 @@
 //! Guided GradCAM.
 
-use super::cam::to_input;
+use super::cam::{seen_by, to_input};
 use super::{Backward, Cam, Method};
 use crate::interpolate::Interpolation;
-use crate::{Attribution, Grid, Network, Target};
+use crate::{Attribution, Network, Target};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// Guided GradCAM (Selvaraju et al., ICCV 2017, section 3.2): Guided BackProp times the rectified GradCAM, brought to
-/// the input's grid.
+/// the input's grid. Inputs that the layer does not see get 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuidedGradCam {
     /// The layer of the GradCAM.
@@ -35,10 +35,15 @@ impl<S: Scalar> Method<S> for GuidedGradCam {
         let cam = Cam { relu: true, ..Cam::grad_cam(self.layer.clone()) };
         let (cam, _) = cam.at_layer(network, inputs, &target)?;
         let mut guided = Backward::guided_backprop().attribute(network, inputs, &target)?;
+        let seen = seen_by(network.graph(), network.graph().find(&self.layer)?);
         for (i, map) in guided.maps.iter_mut().enumerate() {
+            if !seen.contains(&i) {
+                // A branch that does not reach the layer has no part in its map.
+                map.values = Tensor::zeros(map.values.shape());
+                continue;
+            }
             let resized = to_input(network.graph(), &cam, i, self.interpolation)?;
             multiply(&mut map.values, &resized).map_err(|e| e.within(format!("input {i}")))?;
-            debug_assert!(matches!(map.grid, Grid::Input(_)));
         }
         guided.forward_passes *= 2;
         guided.backward_passes *= 2;

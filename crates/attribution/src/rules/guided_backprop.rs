@@ -6,7 +6,7 @@ use voxplain_tensor::Result;
 
 /// Guided BackProp (Springenberg, Dosovitskiy, Brox & Riedmiller, "Striving for simplicity: the all convolutional net",
 /// ICLR workshop 2015, section 3.4): a rectifier passes a cotangent where its input is positive and the cotangent is
-/// positive, `g_in = g [x > 0] [g > 0]`. ReLU and ReLU6 are rectifiers; everything else keeps its gradient.
+/// positive, `g_in = g [x > 0] [g > 0]`. ReLU is the rectifier; everything else (ReLU6 too) keeps its gradient.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GuidedBackProp;
 

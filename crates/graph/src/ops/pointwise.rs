@@ -105,12 +105,9 @@ impl Pointwise {
         matches!(self, Self::Affine { .. })
     }
 
-    /// Whether Guided BackProp and Deconvolution treat it as a rectifier: it is 0 for all negative inputs and monotone.
+    /// Whether Guided BackProp and Deconvolution treat it as a rectifier: ReLU alone, as their papers and Captum have it;
+    /// everything else keeps its derivative.
     pub fn is_rectifier(self) -> bool {
-        match self {
-            Self::Relu => true,
-            Self::Clip { low, high } => low == 0.0 && high > 0.0,
-            _ => false,
-        }
+        self == Self::Relu
     }
 }
