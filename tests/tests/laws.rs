@@ -75,7 +75,7 @@ proptest! {
         }
     }
 
-    /// One thread or two, one example at a time or many, first run or hundredth: the same bits. Every instruction set
+    /// One thread or two, one example at a time or many, first run or thousandth: the same bits. Every instruction set
     /// agrees with the oracle to single precision.
     #[test]
     fn bits_do_not_depend_on_threads_batches_or_runs(case in case()) {
@@ -112,9 +112,9 @@ proptest! {
     }
 }
 
-/// Ninety-eight runs between the first and the last.
+/// Nine hundred and ninety-eight runs between the first and the last.
 fn session_noise(once: &mut impl FnMut() -> Vec<u32>) {
-    (0..98).for_each(|_| {
+    (0..998).for_each(|_| {
         once();
     });
 }

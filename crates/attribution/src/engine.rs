@@ -219,6 +219,7 @@ pub struct Engine<'a, D: Device> {
     limit: Option<usize>,
     most_rows: usize,
     sessions: BTreeMap<Key, Session<'a, D>>,
+    observer: Option<Box<dyn FnMut(usize) + 'a>>,
 }
 
 /// Bytes of arenas up to which rows are batched and sessions are kept where no limit is set.
@@ -227,13 +228,20 @@ const COMFORTABLE: usize = 1 << 30;
 impl<'a, D: Device> Engine<'a, D> {
     /// A network on a device, with an optional limit in bytes for what runs above the weights.
     pub fn new(graph: &'a Graph, device: &'a D, limit: Option<usize>) -> Self {
-        Self { graph, device, limit, most_rows: 32, sessions: BTreeMap::new() }
+        Self { graph, device, limit, most_rows: 32, sessions: BTreeMap::new(), observer: None }
     }
 
     /// The most examples that run at once; never visible in the results.
     #[must_use]
     pub fn with_rows(mut self, rows: usize) -> Self {
         self.most_rows = rows.max(1);
+        self
+    }
+
+    /// Calls `observer` with the number of examples whenever some have run, for progress.
+    #[must_use]
+    pub fn observed(mut self, observer: impl FnMut(usize) + 'a) -> Self {
+        self.observer = Some(Box::new(observer));
         self
     }
 
@@ -312,6 +320,9 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
                 .ok_or_else(|| Error::internal("a session is missing"))?;
             run_rows(session, spec, (start, count), fill, take)?;
             start += count;
+            if let Some(observer) = &mut self.observer {
+                observer(count);
+            }
         }
         Ok(())
     }

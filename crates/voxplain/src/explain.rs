@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use std::path::Path;
 use std::time::Instant;
 use voxplain_attribution::rules::{Deconvolution, DeepLiftRescale, GuidedBackProp};
-use voxplain_attribution::{Attribution, Engine, Network, PassSpec, Rules, Target};
-use voxplain_autodiff::{Composite, Cotangent, Device, Gradient};
+use voxplain_attribution::{Attribution, Engine, Method, Network, PassSpec, Rules, Target};
+use voxplain_autodiff::{Composite, Cotangent, Device, Gradient, Plan};
 use voxplain_cpu::Cpu;
 use voxplain_models::Model;
 use voxplain_tensor::{Error, Result, Scalar};
@@ -72,6 +72,8 @@ pub struct Cost {
     pub flops: u64,
     /// Bytes above the weights for one example at a time.
     pub bytes: usize,
+    /// Seconds, from the measured speed of one gradient of this network on this machine.
+    pub seconds: f64,
 }
 
 impl<'m> Explainer<'m> {
@@ -183,10 +185,18 @@ impl<'m> Explainer<'m> {
     /// # Errors
     /// The method, a parameter, the target or an input does not fit; the message names the request.
     pub fn run(&self, request: &Request) -> Result<Explained<'_>> {
+        self.run_observed(request, &|_| {})
+    }
+
+    /// As [`Explainer::run`], telling `observer` how many examples have passed through the network each time some have.
+    ///
+    /// # Errors
+    /// As [`Explainer::run`].
+    pub fn run_observed(&self, request: &Request, observer: &dyn Fn(usize)) -> Result<Explained<'_>> {
         let place = |e: Error| e.within(format!("request {:?}", request.id));
         let method = self.context().method::<f32>(request)?;
         let target = self.target(request).map_err(place)?;
-        let mut engine = self.engine();
+        let mut engine = self.engine().observed(observer);
         let prediction = self.predict()?;
         let target = engine.settle(&target, &self.case.inputs).map_err(place)?;
         let start = Instant::now();
@@ -210,26 +220,64 @@ impl<'m> Explainer<'m> {
         manifest::key(self, request)
     }
 
-    /// What a request would cost; nothing is computed.
+    /// Measures a gradient of this network on this case: floating-point operations per second.
     ///
     /// # Errors
-    /// As [`Explainer::run`] as far as that shows without running.
-    pub fn cost(&self, request: &Request) -> Result<Cost> {
-        let method = self.context().method::<f32>(request)?;
+    /// As [`Explainer::run`].
+    pub fn calibrate(&self) -> Result<f64> {
+        let target = Target::Unit { layer: self.output_name(), index: 0 };
+        let gradient = voxplain_attribution::methods::Backward::saliency(false);
+        let examples = self.engine().examples(&self.case.inputs)? as f64;
+        let mut engine = self.engine();
+        let mut best = f64::INFINITY;
+        for _ in 0..2 {
+            let start = Instant::now();
+            gradient.attribute(&mut engine, &self.case.inputs, &target)?;
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        let plan = self.plan("gradient")?;
+        Ok(examples * (plan.forward_flops() + plan.reverse_flops(0)).max(1) as f64 / best)
+    }
+
+    fn output_name(&self) -> String {
         let graph = &self.model.graph;
-        let table = table(&request.method);
+        graph.value(graph.outputs()[0]).name.clone()
+    }
+
+    /// The plan of a method's rule table for one example at a time.
+    fn plan(&self, method: &str) -> Result<Plan> {
+        let graph = &self.model.graph;
+        let table = table(method);
         let spec = PassSpec {
             table: Some(&table),
             from: graph.outputs()[0],
             wanted: graph.inputs().to_vec(),
             captures: vec![graph.outputs()[0]],
         };
-        let plan = self.engine().plan(&spec, 1)?;
+        self.engine().plan(&spec, 1)
+    }
+
+    /// What a request would cost at a speed from [`Explainer::calibrate`]; the method itself does not run.
+    ///
+    /// # Errors
+    /// As [`Explainer::run`] as far as that shows without running.
+    pub fn cost(&self, request: &Request, speed: f64) -> Result<Cost> {
+        let method = self.context().method::<f32>(request)?;
+        let plan = self.plan(&request.method)?;
         let examples = self.engine().examples(&self.case.inputs)? as u64;
         let passes = method.passes();
         let passes = (passes.0 * examples, passes.1 * examples);
-        let flops = passes.0 * plan.forward_flops() + passes.1 * plan.reverse_flops(0);
-        Ok(Cost { passes, flops, bytes: plan.arena_bytes })
+        let (forward, backward) = (plan.forward_flops() / references(&plan), plan.reverse_flops(0));
+        let flops = passes.0 * forward + passes.1 * backward;
+        Ok(Cost { passes, flops, bytes: plan.arena_bytes, seconds: flops as f64 / speed })
+    }
+
+    /// Passes of one example of a request, as far as they are known before it runs.
+    ///
+    /// # Errors
+    /// The method or a parameter does not fit.
+    pub fn passes(&self, request: &Request) -> Result<(u64, u64)> {
+        Ok(self.context().method::<f32>(request)?.passes())
     }
 
     fn words(&self, target: &Target) -> String {
@@ -244,6 +292,11 @@ impl<'m> Explainer<'m> {
             Target::Predicted => String::from("predicted class"),
         }
     }
+}
+
+/// How many forward passes a plan's forward segment holds.
+fn references(plan: &Plan) -> u64 {
+    if plan.references.is_some() { 2 } else { 1 }
 }
 
 /// The rule table whose plan decides a method's memory.

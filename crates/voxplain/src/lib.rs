@@ -5,7 +5,8 @@
 //! # fn main() -> voxplain::Result<()> {
 //! let model = Model::open("glioma.safetensors".as_ref())?;
 //! let case = Case::open(&model, &["BraTS20_Training_001".into()])?;
-//! let result = Explainer::new(&model, &case).explain("integrated_gradients", "pred")?;
+//! let explainer = Explainer::new(&model, &case);
+//! let result = explainer.explain("integrated_gradients", "pred")?;
 //! result.write_nifti("out".as_ref())?;
 //! # Ok(())
 //! # }

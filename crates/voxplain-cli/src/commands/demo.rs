@@ -41,7 +41,7 @@ impl Demo {
         let case = Case::open(&model, &[self.out.join("patient").display().to_string()])?;
         let case = case.with_mask(phantom.segmentation.clone())?;
         let explainer = Explainer::new(&model, &case);
-        let bar = progress(ALL.len());
+        let bar = progress(ALL.len() as u64);
         for name in ALL {
             bar.set_message(name);
             let explained = explainer.run(&request(name))?;

@@ -4,6 +4,7 @@ use super::import::open;
 use super::{bytes, progress, say};
 use crate::Outcome;
 use clap::Args;
+use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use voxplain::imaging::read_nifti;
@@ -61,7 +62,7 @@ pub struct Explain {
     /// The most bytes above the weights, as 500M or 2G.
     #[arg(long)]
     memory: Option<String>,
-    /// Print passes, operations and memory of every request, and compute nothing.
+    /// Print passes, operations, memory and estimated seconds of every request, and write nothing.
     #[arg(long)]
     dry_run: bool,
     /// Compute results anew that are already there.
@@ -222,15 +223,17 @@ impl Explain {
                 .collect();
             say(&format!("{}: {}", case.id, names.join("; ")));
         }
-        let bar = progress(requests.len());
-        let mut failed = Vec::new();
+        let passes = |request: &Request| explainer.passes(request).map_or(1, |p| p.0);
+        let bar = progress(requests.iter().map(passes).sum());
+        let (mut failed, mut done) = (Vec::new(), 0);
         for request in requests {
             bar.set_message(request.id.clone());
-            if let Err(error) = self.unit(explainer, request, out, &formats) {
+            if let Err(error) = self.unit(explainer, request, (out, &formats), &bar) {
                 bar.suspend(|| eprintln!("voxplain: {error}"));
                 failed.push(error);
             }
-            bar.inc(1);
+            done += passes(request);
+            bar.set_position(done);
         }
         bar.finish_and_clear();
         match failed.first() {
@@ -245,15 +248,16 @@ impl Explain {
         &self,
         explainer: &Explainer<'_>,
         request: &Request,
-        out: &Path,
-        formats: &[Format],
+        (out, formats): (&Path, &[Format]),
+        bar: &ProgressBar,
     ) -> Result<()> {
         let key = explainer.key(request);
         if !self.force && is_done(&out.join(&request.id), &key) {
-            self.report(&json!({"id": request.id, "cached": true}), &format!("{}: cached", request.id));
+            let machine = json!({"id": request.id, "cached": true});
+            bar.suspend(|| self.report(&machine, &format!("{}: cached", request.id)));
             return Ok(());
         }
-        let explained = explainer.run(request)?;
+        let explained = explainer.run_observed(request, &|rows| bar.inc(rows as u64))?;
         let files = explained.write(out, formats)?;
         let line = json!({
             "id": request.id,
@@ -262,7 +266,7 @@ impl Explain {
             "seconds": explained.seconds,
             "files": files,
         });
-        self.report(&line, &format!("{}: {}", request.id, explained.summary()));
+        bar.suspend(|| self.report(&line, &format!("{}: {}", request.id, explained.summary())));
         Ok(())
     }
 
@@ -271,19 +275,21 @@ impl Explain {
     }
 
     fn costs(&self, explainer: &Explainer<'_>, requests: &[Request]) -> Result<Outcome> {
+        let speed = explainer.calibrate()?;
         for request in requests {
-            let cost = explainer.cost(request)?;
+            let cost = explainer.cost(request, speed)?;
             let people = format!(
-                "{:24} {:6} forward {:6} backward {:10.2} GFLOP {:>10} above the weights",
+                "{:24} {:6} forward {:6} backward {:10.2} GFLOP {:>10} above the weights {:8.1} s",
                 request.id,
                 cost.passes.0,
                 cost.passes.1,
                 cost.flops as f64 / 1e9,
-                bytes(cost.bytes)
+                bytes(cost.bytes),
+                cost.seconds
             );
             let (forward, backward) = cost.passes;
             let machine = json!({"id": request.id, "forward": forward, "backward": backward,
-                                 "flops": cost.flops, "bytes": cost.bytes});
+                                 "flops": cost.flops, "bytes": cost.bytes, "seconds": cost.seconds});
             self.report(&machine, &people);
         }
         Ok(Outcome::Done)

@@ -8,9 +8,9 @@ pub mod phantom;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A progress bar over units on standard error, hidden where that is no terminal.
-fn progress(units: usize) -> ProgressBar {
-    let bar = ProgressBar::new(units as u64);
+/// A progress bar over passes or units on standard error, hidden where that is no terminal.
+fn progress(units: u64) -> ProgressBar {
+    let bar = ProgressBar::new(units);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} ({eta} left)") {
         bar.set_style(style);
     }
