@@ -1,11 +1,15 @@
 //! The seeds of the fuzz targets, and inputs that once crashed them, go through the same readers on every test run: a
 //! crash that was mended stays mended without a fuzzer, and the seeds are as valid as their names say.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 use voxplain::{Model, imaging, models, request};
 
-/// Seeds that are there to be refused.
-const REFUSED: [&str; 9] = ["truncated", "cut", "four_dimensions", "rgb.nii", "complex", "ct_", "", "", ""];
+/// Words in the names of seeds that are there to be refused: damaged files, number types that the readers do not take,
+/// a state dict whose input size has to be named.
+const REFUSED: [&str; 7] =
+    ["truncated", "header_cut", "four_dimensions", "rgb.nii", "complex", "f2", "genenet_state"];
 
 fn files(kind: &str, target: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz").join(kind).join(target);
@@ -23,7 +27,7 @@ fn refused(target: &str, read: impl Fn(&[u8]) -> Result<(), String>) -> Vec<Stri
     for path in seeds {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let result = read(&std::fs::read(&path).unwrap());
-        let expected = REFUSED.iter().any(|word| !word.is_empty() && name.contains(word));
+        let expected = REFUSED.iter().any(|word| name.contains(word));
         match result {
             Err(error) if !expected => found.push(format!("{name}: {error}")),
             Ok(()) if expected => found.push(format!("{name}: read although it must be refused")),

@@ -20,7 +20,7 @@ const ARROWS: [Row; 15] = [
     ("axioms", CORE, &["proptest"]),
     ("imaging", &["tensor"], &["flate2", "png"]),
     ("report", &["tensor", "imaging"], &["png"]),
-    ("voxplain", ALL, &["serde_json", "sha2"]),
+    ("voxplain", ALL, &["serde_json", "sha2", "ndarray"]),
     ("voxplain-cli", &["voxplain"], &["clap", "indicatif", "serde_json"]),
 ];
 /// What the facade may see: everything but the oracle, which is for tests, and the program.
