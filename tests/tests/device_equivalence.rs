@@ -1,5 +1,6 @@
 //! Every instruction set of this machine against the naive double-precision oracle, kernel by kernel, within the rounding
 //! of the kernel's own terms; and every linear kernel against its adjoint on the same devices.
+#![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
 use voxplain::cpu::{Cpu, Isa};
