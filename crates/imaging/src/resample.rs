@@ -10,6 +10,9 @@ pub enum Mode {
     Area,
     /// Linear between two entries, half-pixel centres, clamped at the border.
     Linear,
+    /// Cubic through four entries (Keys 1981 with a = -0.75, as PyTorch's `bicubic`), half-pixel centres, clamped at the
+    /// border. May overshoot the range of its entries.
+    Cubic,
     /// The entry `floor(i I / O)`, as `nearest` of PyTorch. Up to half an entry off where sizes do not divide.
     Nearest,
     /// The entry in which the centre of the new one lies, `floor((i + 1/2) I / O)`, as `nearest-exact` of PyTorch.
@@ -25,10 +28,11 @@ impl Mode {
         match name {
             "area" => Ok(Self::Area),
             "linear" => Ok(Self::Linear),
+            "cubic" => Ok(Self::Cubic),
             "nearest" => Ok(Self::Nearest),
             "nearest-exact" => Ok(Self::NearestExact),
             _ => Err(Error::invalid(format!(
-                "no resize mode {name:?}; area, linear, nearest or nearest-exact expected"
+                "no resize mode {name:?}; area, linear, cubic, nearest or nearest-exact expected"
             ))),
         }
     }
@@ -38,6 +42,7 @@ impl Mode {
         match self {
             Self::Area => "area",
             Self::Linear => "linear",
+            Self::Cubic => "cubic",
             Self::Nearest => "nearest",
             Self::NearestExact => "nearest-exact",
         }
@@ -56,10 +61,22 @@ impl Mode {
                 let fraction = x - low as f64;
                 vec![(low, 1.0 - fraction), ((low + 1).min(from - 1), fraction)]
             }
+            Self::Cubic => cubic((i as f64 + 0.5) * from as f64 / to as f64 - 0.5, from),
             Self::Nearest => vec![(i * from / to, 1.0)],
             Self::NearestExact => vec![((2 * i + 1) * from / (2 * to), 1.0)],
         }
     }
+}
+
+/// The four entries about `x` with the weights of Keys' kernel.
+fn cubic(x: f64, from: usize) -> Vec<(usize, f64)> {
+    const A: f64 = -0.75;
+    let near = |d: f64| ((A + 2.0) * d - (A + 3.0)) * d * d + 1.0;
+    let far = |d: f64| ((A * d - 5.0 * A) * d + 8.0 * A) * d - 4.0 * A;
+    let (low, t) = (x.floor(), x - x.floor());
+    let weights = [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)];
+    let entry = |k: usize| (low + k as f64 - 1.0).clamp(0.0, (from - 1) as f64) as usize;
+    weights.into_iter().enumerate().map(|(k, w)| (entry(k), w)).collect()
 }
 
 /// Voxels of the largest array that is made (8 GiB).
