@@ -18,7 +18,7 @@ mod onnx;
 mod pruning;
 mod raw;
 
-pub use card::{Card, CardInput};
+pub use card::{Card, CardInput, SlidingWindow, companion_card};
 pub use container::read_tensors;
 pub use json::parse_graph;
 pub use model::Model;
