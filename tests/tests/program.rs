@@ -1,68 +1,10 @@
 //! The program end to end: what it writes, what it says to bad input, and with which exit code.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
 use voxplain::imaging::{Phantom, PhantomOptions, read_nifti, read_npy, write_npy};
 use voxplain::tensor::Tensor;
+use voxplain_tests::program::{folder, patient, refused, run, text};
 use voxplain_tests::{golden_cases, read_f64, relative_error, shared};
-
-/// The built program: beside the test binary's folder, made once.
-fn program() -> &'static Path {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-        let folder = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_path_buf();
-        let release = folder.ends_with("release");
-        let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--package", "voxplain-cli"]);
-        if release {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success());
-        folder.join(format!("voxplain{}", std::env::consts::EXE_SUFFIX))
-    })
-}
-
-fn run(words: &[&str]) -> Output {
-    Command::new(program()).args(words).output().unwrap()
-}
-
-fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("voxplain-program-{}-{name}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&path);
-    std::fs::create_dir_all(&path).unwrap();
-    path
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// The demo network and a phantom patient in `folder`.
-fn patient(folder: &Path) -> (PathBuf, PathBuf) {
-    let model = folder.join("model.safetensors");
-    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/demo.safetensors"), &model).unwrap();
-    let options =
-        PhantomOptions { dims: [24, 20, 22], orientation: "LPS".into(), ..PhantomOptions::default() };
-    Phantom::generate(&options).unwrap().write(folder, "patient").unwrap();
-    (model, folder.join("patient"))
-}
-
-/// Fails with this exit code and one sentence that contains `part`; nothing is left in `out`.
-fn refused(words: &[&str], code: i32, part: &str) {
-    let output = run(words);
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{words:?}: {message}");
-    assert!(message.contains(part), "{words:?}: {message}");
-    assert!(!message.contains("panicked"), "{message}");
-    assert_eq!(
-        message.matches("voxplain: ").count(),
-        usize::from(!message.starts_with("error:")),
-        "{message}"
-    );
-}
 
 #[test]
 fn the_demo_writes_what_it_promises() {

@@ -25,6 +25,8 @@ enum Command {
     Import(commands::import::Import),
     /// Shows a network: layers, shapes, parameters, operations, memory.
     Inspect(commands::inspect::Inspect),
+    /// Prints a network's outputs on a case, to compare with its origin before believing a map.
+    Predict(commands::predict::Predict),
     /// Explains a network's output on a case.
     Explain(Box<commands::explain::Explain>),
 }
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Phantom(c) => c.run(),
         Command::Import(c) => c.run(),
         Command::Inspect(c) => c.run(),
+        Command::Predict(c) => c.run(),
         Command::Explain(c) => c.run(),
     };
     match result {

@@ -2,8 +2,10 @@
 
 use crate::manifest::sha256;
 use std::path::{Path, PathBuf};
-use voxplain_imaging::{Channel, Pipeline, Prepared, Volume, find_case, read_nifti, read_npy, read_png};
-use voxplain_models::{CardInput, Constant, Model, read_tensors};
+use voxplain_imaging::{
+    Channel, Pipeline, Prepared, Step, Volume, find_case, read_nifti, read_npy, read_png,
+};
+use voxplain_models::{Card, CardInput, Constant, Model, read_tensors};
 use voxplain_tensor::{Error, Result, Tensor};
 
 /// The images of one network input.
@@ -91,7 +93,7 @@ impl Case {
                 case.inputs.push(array(&file, &info.shape, &mut case.files)?);
                 case.images.push(None);
             } else {
-                let images = images(&info.name, card, &mut words, &mut case.files)?;
+                let images = images(&info.name, (&model.card, card), &mut words, &mut case.files)?;
                 case.inputs.push(images.prepared.tensor.clone());
                 case.images.push(Some(images));
             }
@@ -166,6 +168,22 @@ fn array(file: &str, example: &[usize], files: &mut Vec<(String, String)>) -> Re
     Ok(tensor)
 }
 
+/// The preprocessing of an input: the card's steps, behind its orientation where they do not say one themselves.
+///
+/// # Errors
+/// A step or the orientation is unknown; the message lists what there is.
+pub fn preparation(card: &Card, input: &CardInput) -> Result<Pipeline> {
+    let mut chain = Pipeline::parse(&input.steps)?;
+    let stated = chain.steps.iter().any(|s| matches!(s, Step::Orient(_)));
+    match card.orientation.as_deref() {
+        Some(codes) if codes != "as-stored" && !stated => {
+            chain.steps.insert(0, Step::parse(&format!("orient {codes}"))?);
+        }
+        _ => {}
+    }
+    Ok(chain)
+}
+
 /// `FILE#2` is volume 2 of a 4D file.
 fn numbered(path: PathBuf) -> Result<(PathBuf, Option<usize>)> {
     let text = path.to_string_lossy();
@@ -179,7 +197,7 @@ fn numbered(path: PathBuf) -> Result<(PathBuf, Option<usize>)> {
 
 fn images(
     input: &str,
-    card: Option<&CardInput>,
+    (whole, card): (&Card, Option<&CardInput>),
     words: &mut Words,
     files: &mut Vec<(String, String)>,
 ) -> Result<Images> {
@@ -221,6 +239,6 @@ fn images(
         volumes.push(read_nifti(&path, volume).map_err(|e| e.within(&channel.name))?);
     }
     let prepared =
-        Pipeline::parse(&card.steps)?.apply(&volumes).map_err(|e| e.within(format!("input {input:?}")))?;
+        preparation(whole, card)?.apply(&volumes).map_err(|e| e.within(format!("input {input:?}")))?;
     Ok(Images { names: card.channels.clone(), volumes, prepared })
 }

@@ -16,13 +16,15 @@
 #[cfg(feature = "ndarray")]
 pub mod arrays;
 mod case;
+mod check;
 mod explain;
 mod figures;
 mod manifest;
 mod output;
 pub mod request;
 
-pub use case::{Case, Images};
+pub use case::{Case, Images, preparation};
+pub use check::{Comparison, check};
 pub use explain::{Explained, Explainer, Prediction, Settings};
 pub use manifest::sha256;
 pub use output::Format;

@@ -43,6 +43,12 @@ impl Pipeline {
         Ok(Self { steps: steps.iter().map(|s| Step::parse(s)).collect::<Result<_>>()? })
     }
 
+    /// How many network channels each image channel becomes.
+    pub fn copies(&self) -> usize {
+        let copies = self.steps.iter().map(|s| if let Step::Repeat(n) = s { *n } else { 1 });
+        copies.fold(1, usize::saturating_mul)
+    }
+
     /// Runs the chain on one volume per channel. All must have the same grid.
     ///
     /// # Errors

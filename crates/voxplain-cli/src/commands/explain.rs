@@ -1,6 +1,6 @@
 //! `voxplain explain`.
 
-use super::import::open;
+use super::source::Source;
 use super::{bytes, progress, say};
 use crate::Outcome;
 use clap::Args;
@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use voxplain::imaging::read_nifti;
-use voxplain::models::{Card, read_tensors};
+use voxplain::models::read_tensors;
 use voxplain::request::{self, Context, Request};
 use voxplain::{Case, Error, Explainer, Format, Model, Result, Settings, sha256};
 
@@ -16,8 +16,8 @@ use voxplain::{Case, Error, Explainer, Format, Model, Result, Settings, sha256};
 /// modality (.nii, .nii.gz, #N for volume N of a 4D file) or input (.npy, .png, .safetensors#KEY).
 #[derive(Args)]
 pub struct Explain {
-    /// The model: our own file, ONNX, or a state dict with --arch.
-    model: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// The case; not needed with --request, whose tensors hold the inputs.
     case: Vec<String>,
     /// The folder for results; every request becomes a folder in it.
@@ -44,15 +44,6 @@ pub struct Explain {
     /// A segmentation (NIfTI on the images' grid): figures go through it and outline it.
     #[arg(long)]
     mask: Option<PathBuf>,
-    /// A model card (JSON) in place of the model's own.
-    #[arg(long)]
-    card: Option<PathBuf>,
-    /// The architecture of a plain state dict.
-    #[arg(long)]
-    arch: Option<String>,
-    /// The input volume of --arch, as X,Y,Z.
-    #[arg(long)]
-    input: Option<String>,
     /// The seed of all draws.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -114,10 +105,7 @@ fn size(text: &str) -> Result<usize> {
 impl Explain {
     /// Runs the requests.
     pub fn run(&self) -> Result<Outcome> {
-        let mut model = open(&self.model, self.arch.as_deref(), self.input.as_deref())?;
-        if let Some(path) = &self.card {
-            model.card = Card::parse(&text(path)?).map_err(|e| e.within(path.display()))?;
-        }
+        let model = self.source.open()?;
         let settings = Settings {
             seed: self.seed,
             memory: self.memory.as_deref().map(size).transpose()?,

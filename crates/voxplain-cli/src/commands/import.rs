@@ -1,66 +1,47 @@
 //! `voxplain import`.
 
+use super::source::Source;
 use super::{bytes, say};
 use crate::Outcome;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use voxplain::imaging::atomic_write;
-use voxplain::models::Card;
-use voxplain::{Error, Model, Result};
+use voxplain::models::{Card, read_tensors};
+use voxplain::{Error, ErrorKind, Model, Result, preparation};
 
 /// Reads a network and writes one file with weights, graph and card.
 #[derive(Args)]
 pub struct Import {
-    /// An ONNX model, a PyTorch state dict in safetensors (with --arch), or a model file.
-    model: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// The model file to write.
     #[arg(short, long)]
     out: PathBuf,
-    /// The architecture that a plain state dict belongs to: genenet.
-    #[arg(long)]
-    arch: Option<String>,
-    /// The input volume of --arch, as X,Y,Z; by default the cube that fits the weights.
-    #[arg(long)]
-    input: Option<String>,
-    /// A model card (JSON) to put into the file.
-    #[arg(long)]
-    card: Option<PathBuf>,
     /// Fold batch normalisation into the layers before it. Recorded in the file, because it can change rule-based maps.
     #[arg(long)]
     fold: bool,
-}
-
-/// Three sizes with commas.
-fn sizes(text: &str) -> Result<[usize; 3]> {
-    let bad = || Error::invalid(format!("--input {text:?}; three sizes such as 128,128,128 expected"));
-    let list: Vec<usize> =
-        text.split(',').map(|s| s.trim().parse().map_err(|_| bad())).collect::<Result<_>>()?;
-    list.try_into().map_err(|_| bad())
-}
-
-/// Reads a model by any door.
-pub fn open(path: &std::path::Path, arch: Option<&str>, input: Option<&str>) -> Result<Model> {
-    match arch {
-        None => Model::open(path),
-        Some(arch) => {
-            let data = std::fs::read(path).map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
-            let input = input.map(sizes).transpose()?;
-            Model::from_state_dict(arch, &data, input).map_err(|e| e.within(path.display()))
-        }
-    }
+    /// Inputs and outputs (and gradients of class 0) that the network's origin computed, in safetensors: `input/NAME`,
+    /// `output/NAME`, `gradient/NAME`. Use inputs that the exporter did not see.
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+    /// The largest difference that --check allows, as a part of the largest stored value.
+    #[arg(long, default_value_t = 1e-4, requires = "check")]
+    tolerance: f64,
 }
 
 impl Import {
-    /// Reads, rewrites if asked to, writes, and reads the written file again.
+    /// Reads, rewrites if asked to, compares if asked to, writes, and reads the written file again.
     pub fn run(&self) -> Result<Outcome> {
-        let mut model = open(&self.model, self.arch.as_deref(), self.input.as_deref())?;
-        if let Some(path) = &self.card {
-            let text = std::fs::read_to_string(path)
-                .map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
-            model.card = Card::parse(&text).map_err(|e| e.within(path.display()))?;
-        }
+        let (mut model, card) = self.source.open_with_companion()?;
+        check_card(&model).map_err(|e| match &card {
+            Some(path) => e.within(path.display()),
+            None => e,
+        })?;
         if self.fold {
             model.graph = voxplain::graph::rewrite::fold_batch_normalization(&model.graph)?;
+        }
+        if let Some(path) = &self.check {
+            self.compare(&model, path)?;
         }
         let data = model.to_bytes()?;
         let again = Model::from_bytes(&data)?;
@@ -75,6 +56,85 @@ impl Import {
             model.graph.parameter_count(),
             bytes(data.len())
         ));
+        report_card(&model.card, card.as_deref());
         Ok(Outcome::Done)
+    }
+
+    fn compare(&self, model: &Model, path: &Path) -> Result<()> {
+        let data = std::fs::read(path).map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
+        let place = |e: Error| e.within(path.display());
+        let (tensors, _) = read_tensors(&data).map_err(place)?;
+        let found = voxplain::check(model, &tensors).map_err(place)?;
+        for c in &found {
+            say(&format!("{:32} largest difference {:.1e} of {:.4}", c.key, c.error, c.scale));
+        }
+        if !(0.0..1.0).contains(&self.tolerance) {
+            return Err(Error::invalid(format!(
+                "--tolerance {}; from 0 to below 1 expected",
+                self.tolerance
+            )));
+        }
+        match found.iter().find(|c| c.relative().is_nan() || c.relative() > self.tolerance) {
+            None => Ok(()),
+            Some(c) => Err(Error::new(
+                ErrorKind::Violation,
+                format!(
+                    "{} differs by {:.1e} of its largest value, more than --tolerance {:.1e}, so nothing was written; export \
+                 in eval mode, and compare with the same precision",
+                    c.key,
+                    c.relative(),
+                    self.tolerance
+                ),
+            )),
+        }
+    }
+}
+
+/// A card that cannot work is refused before it is in a file.
+fn check_card(model: &Model) -> Result<()> {
+    let graph = &model.graph;
+    for input in &model.card.inputs {
+        let known = graph.inputs().iter().find(|&&v| graph.value(v).name == input.name);
+        let Some(&value) = known else {
+            let names: Vec<&str> = graph.inputs().iter().map(|&v| graph.value(v).name.as_str()).collect();
+            return Err(Error::invalid(format!(
+                "the card's input {:?} is none of the network's: {}",
+                input.name,
+                names.join(", ")
+            )));
+        };
+        let steps =
+            preparation(&model.card, input).map_err(|e| e.within(format!("input {:?}", input.name)))?;
+        let (have, want) = (input.channels.len() * steps.copies(), graph.shape(value)[1]);
+        if have != want && !input.channels.is_empty() {
+            return Err(Error::invalid(format!(
+                "the card gives input {:?} {have} channels, and the network takes {want}",
+                input.name
+            )));
+        }
+    }
+    if let Some(layer) = &model.card.cam_layer {
+        graph.find(layer).map_err(|e| e.within("cam_layer"))?;
+    }
+    Ok(())
+}
+
+/// What the card says, and what it leaves to the user.
+fn report_card(card: &Card, path: Option<&Path>) {
+    let Some(path) = path else { return };
+    let channels: Vec<&str> = card.inputs.iter().flat_map(|i| &i.channels).map(String::as_str).collect();
+    say(&format!(
+        "card from {}: classes {}; channels {}",
+        path.display(),
+        if card.classes.is_empty() { "not named".into() } else { card.classes.join(", ") },
+        if channels.is_empty() { "not named".into() } else { channels.join(", ") }
+    ));
+    if card.inputs.iter().any(|i| !i.channels.is_empty() && i.steps.is_empty()) {
+        say(
+            "the card has no preprocessing steps: images go in as stored; if the network was trained otherwise, state them",
+        );
+    }
+    if card.output.is_none() {
+        say("the card does not say what the output is; logits are assumed");
     }
 }

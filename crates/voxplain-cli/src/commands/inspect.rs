@@ -1,10 +1,9 @@
 //! `voxplain inspect`.
 
-use super::import::open;
+use super::source::Source;
 use super::{bytes, say};
 use crate::Outcome;
 use clap::Args;
-use std::path::PathBuf;
 use voxplain::autodiff::{Composite, Gradient, Planner};
 use voxplain::graph::Origin;
 use voxplain::{Model, Result};
@@ -12,14 +11,8 @@ use voxplain::{Model, Result};
 /// Shows layers with shapes, parameters, operations and the exact memory of a gradient.
 #[derive(Args)]
 pub struct Inspect {
-    /// The model: our own file, ONNX, or a state dict with --arch.
-    model: PathBuf,
-    /// The architecture of a plain state dict.
-    #[arg(long)]
-    arch: Option<String>,
-    /// The input volume of --arch, as X,Y,Z.
-    #[arg(long)]
-    input: Option<String>,
+    #[command(flatten)]
+    source: Source,
     /// Show the steps of the gradient's plan with every value's shape.
     #[arg(long)]
     plan: bool,
@@ -34,7 +27,7 @@ pub struct Inspect {
 impl Inspect {
     /// Prints.
     pub fn run(&self) -> Result<Outcome> {
-        let model = open(&self.model, self.arch.as_deref(), self.input.as_deref())?;
+        let model = self.source.open()?;
         let graph = &model.graph;
         let mut planner = Planner::new(graph, self.batch)?;
         planner.reverse(&Composite::everywhere(Gradient), graph.outputs()[0], graph.inputs())?;

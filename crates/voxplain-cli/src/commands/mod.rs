@@ -5,6 +5,8 @@ pub mod explain;
 pub mod import;
 pub mod inspect;
 pub mod phantom;
+pub mod predict;
+pub mod source;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
