@@ -3,6 +3,7 @@
 
 pub mod networks;
 pub mod program;
+pub mod running_error;
 
 use serde_json::Value;
 use std::collections::BTreeMap;

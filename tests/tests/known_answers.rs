@@ -3,8 +3,12 @@
 
 use serde_json::Value;
 use voxplain::attribution::methods::*;
-use voxplain::attribution::{Engine, Interpolation, Method, Quadrature, Target};
-use voxplain::graph::ops::{Binary, ConvAttributes, Pointwise};
+use voxplain::attribution::rules::DeepLiftRescale;
+use voxplain::attribution::{
+    Engine, Fill, Interpolation, Method, Network, PassSpec, Quadrature, Rules, Target,
+};
+use voxplain::autodiff::{Composite, Cotangent, Gradient};
+use voxplain::graph::ops::{Binary, ConvAttributes, Pointwise, PoolAttributes};
 use voxplain::graph::{Graph, GraphBuilder, Op};
 use voxplain::tensor::Tensor;
 use voxplain_oracle::Oracle;
@@ -52,6 +56,33 @@ fn run(graph: &Graph, method: &dyn Method<f64>, inputs: &[Tensor<f64>]) -> Vec<f
     result.maps.iter().flat_map(|m| m.values.data().to_vec()).collect()
 }
 
+/// The signal of a table at a layer, the layer's values, and its values for the reference.
+fn at_layer(
+    graph: &Graph,
+    composite: Composite<Cotangent>,
+    layer: &str,
+    (inputs, references): (&[Tensor<f64>], &[Tensor<f64>]),
+) -> [Vec<f64>; 3] {
+    let (layer, output) = (graph.find(layer).unwrap(), graph.outputs()[0]);
+    let table = Rules { name: String::from("table"), composite };
+    let spec = PassSpec { table: Some(&table), from: output, wanted: vec![layer], captures: vec![layer] };
+    let mut fill = |_: usize, what: Fill, into: &mut [f64]| match what {
+        Fill::Input(i) => into.copy_from_slice(inputs[i].data()),
+        Fill::Reference(i) => into.copy_from_slice(references[i].data()),
+        Fill::Seed => into[0] = 1.0,
+    };
+    let mut found = [Vec::new(), Vec::new(), Vec::new()];
+    let mut engine = Engine::new(graph, &Oracle, None);
+    engine
+        .run(&spec, 1, &mut fill, &mut |_, row| {
+            found[0] = row.results[0].to_vec();
+            found[1] = row.captures[0].to_vec();
+            found[2] = row.reference_captures.first().map_or_else(Vec::new, |v| v.to_vec());
+        })
+        .unwrap();
+    found
+}
+
 fn check(id: u64, got: &[f64]) {
     if let Some(stored) = captum(id) {
         // Convergence deltas follow the attributions.
@@ -77,6 +108,132 @@ fn one_convolution() {
     let guided = |layer: &str| GuidedGradCam { layer: layer.into(), interpolation: Interpolation::Nearest };
     check(9, &single(&guided("relu1")));
     check(10, &double(&guided("conv1")));
+}
+
+/// The channels that GradCAM sums, one by one: mean gradient times activation.
+#[test]
+fn grad_cam_by_channels() {
+    let image = [Tensor::new(&[1, 1, 4, 4], (0..16).map(f64::from).collect()).unwrap()];
+    let [gradient, values, _] =
+        at_layer(&one_conv(1), Composite::everywhere(Gradient), "conv1", (&image, &image));
+    let weight = |i: usize| gradient[i / 4 * 4..][..4].iter().sum::<f64>() / 4.0;
+    check(5, &(0..8).map(|i| weight(i) * values[i]).collect::<Vec<_>>());
+}
+
+/// `MultiLayer`: the identity, a linear layer, ReLU, a linear layer.
+#[test]
+fn grad_cam_of_a_layer_without_space() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 3]).unwrap();
+    let eye = b.parameter("eye", &[3, 3], vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]).unwrap();
+    let y = b.linear("linear0", x, eye, None).unwrap();
+    let w = b.parameter("w", &[4, 3], vec![1.0; 12]).unwrap();
+    let c = b.parameter("c", &[4], vec![-10.0, 1.0, 1.0, 1.0]).unwrap();
+    let y = b.linear("linear1", y, w, Some(c)).unwrap();
+    let y = b.relu("relu", y).unwrap();
+    let v = b.parameter("v", &[2, 4], vec![1.0; 8]).unwrap();
+    let d = b.parameter("d", &[2], vec![-1.0, 1.0]).unwrap();
+    let y = b.linear("linear2", y, v, Some(d)).unwrap();
+    let graph = b.finish(&[y]).unwrap();
+    let x = [Tensor::new(&[1, 3], vec![0.0, 100.0, 0.0]).unwrap()];
+    check(8, &run(&graph, &Cam::grad_cam("linear0"), &x));
+}
+
+/// `ReLULinear`: `[3, 1, 0] x1` and `[2, 3, 0] x2`, ReLU, their sum.
+fn relu_linear() -> Graph {
+    let mut b = GraphBuilder::new();
+    let (x, y) = (b.input("x1", &[1, 3]).unwrap(), b.input("x2", &[1, 3]).unwrap());
+    let v = b.parameter("v", &[1, 3], vec![3.0, 1.0, 0.0]).unwrap();
+    let w = b.parameter("w", &[1, 3], vec![2.0, 3.0, 0.0]).unwrap();
+    let (p, q) = (b.linear("l1", x, v, None).unwrap(), b.linear("l2", y, w, None).unwrap());
+    let both = b.node("both", Op::Concat { axis: 1 }, &[p, q]).unwrap();
+    let both = b.relu("relu", both).unwrap();
+    let ones = b.parameter("ones", &[1, 2], vec![1.0; 2]).unwrap();
+    let out = b.linear("l3", both, ones, None).unwrap();
+    b.finish(&[out]).unwrap()
+}
+
+#[test]
+fn deeplift_of_two_linear_branches() {
+    let row = |values: [f64; 3]| Tensor::new(&[1, 3], values.to_vec()).unwrap();
+    let inputs = [row([-10.0, 1.0, -5.0]), row([3.0, 3.0, 1.0])];
+    let (zero, near) = (row([0.0; 3]), row([1e-4; 3]));
+    let baseline = Baseline::Given(vec![zero.clone(), near]);
+    let graph = relu_linear();
+    check(15, &run(&graph, &DeepLift { baseline, multiply_by_inputs: true }, &inputs));
+    // At the input of the ReLU, from its own difference to the reference.
+    let [multipliers, values, reference] =
+        at_layer(&graph, Composite::everywhere(DeepLiftRescale), "both", (&inputs, &[zero.clone(), zero]));
+    check(16, &(0..2).map(|i| multipliers[i] * (values[i] - reference[i])).collect::<Vec<_>>());
+}
+
+/// The identity, one window over everything, a weight of one.
+#[test]
+fn deeplift_of_a_maximum() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 1, 4]).unwrap();
+    let pool = PoolAttributes::tiles(&[4]);
+    let y = b.node("pool", Op::MaxPool(pool), &[x]).unwrap();
+    let out = b.node("flat", Op::Reshape { sizes: vec![1, 1] }, &[y]).unwrap();
+    let graph = b.finish(&[out]).unwrap();
+    let baseline = [[1.0, 2.0, 3.0, 9.0], [4.0, 8.0, 6.0, 7.0]].concat();
+    let baseline = Baseline::Given(vec![Tensor::new(&[2, 1, 4], baseline).unwrap()]);
+    let x = [Tensor::new(&[2, 1, 4], vec![1.0; 8]).unwrap()];
+    check(14, &run(&graph, &DeepLift { baseline, multiply_by_inputs: true }, &x));
+}
+
+/// Captum's trapezoid leaves out a step, and its name keeps that meaning; ours is complete.
+#[test]
+fn trapezoid_rules() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 2]).unwrap();
+    let w = b.parameter("w", &[1, 2], vec![2.0, -3.0]).unwrap();
+    let out = b.linear("f", x, w, None).unwrap();
+    let graph = b.finish(&[out]).unwrap();
+    let x = [Tensor::new(&[1, 2], vec![1.0, 2.0]).unwrap()];
+    let with = |quadrature| {
+        let steps = Steps::Fixed(quadrature, 5);
+        let baseline = Baseline::Constant(0.0);
+        run(&graph, &IntegratedGradients { baseline, steps, multiply_by_inputs: true }, &x)
+    };
+    check(49, &with(Quadrature::CaptumTrapezoid));
+    assert!(relative_error(&with(Quadrature::Trapezoid), &[2.0, -6.0]) < 1e-15);
+}
+
+/// `1 - relu(1 - x)`, with its kink at the first entry: the derivative of ReLU at 0 is 0.
+#[test]
+fn saliency_at_a_kink() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 1]).unwrap();
+    let minus = |b: &mut GraphBuilder, name: &str, v| {
+        b.node(name, Op::Pointwise(Pointwise::Affine { scale: -1.0, shift: 1.0 }), &[v]).unwrap()
+    };
+    let y = minus(&mut b, "inner", x);
+    let y = b.relu("relu", y).unwrap();
+    let out = minus(&mut b, "outer", y);
+    let graph = b.finish(&[out]).unwrap();
+    let x = [Tensor::new(&[6, 1], vec![1.0, 2.0, 3.0, 0.0, -1.0, 7.0]).unwrap()];
+    check(50, &run(&graph, &Backward::saliency(true), &x));
+}
+
+/// Every stored case is either checked above or belongs to a method that is not here yet; none is passed over.
+#[test]
+fn no_case_is_forgotten() {
+    let Some(folder) = shared("reference") else { return };
+    let text = std::fs::read_to_string(folder.join("captum_cases.json")).unwrap();
+    let cases: Value = serde_json::from_str(&text).unwrap();
+    let source = include_str!("known_answers.rs");
+    let perturbation =
+        ["Occlusion", "FeatureAblation", "FeaturePermutation", "ShapleyValues", "mask", "shared ids"];
+    let relevance = ["LRP", "eps,eps", "identity,eps", "gamma", "a1b0"];
+    // Layer and neuron attributions by paths, which this project does not offer.
+    let paths = ["Conductance", "InternalInfluence", "same, multiply"];
+    let others = [&perturbation[..], &relevance, &paths].concat();
+    for case in cases.as_array().unwrap() {
+        let (id, call) = (case["id"].as_u64().unwrap(), case["call"].as_str().unwrap());
+        let named = others.iter().any(|part| call.contains(part));
+        assert!(named || source.contains(&format!("check({id}, ")) || [47, 48].contains(&id), "{id}: {call}");
+    }
 }
 
 /// `2 f(x1) + 2 f(x2 - 1.5)`.

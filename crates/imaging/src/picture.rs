@@ -52,6 +52,7 @@ pub fn read_png(bytes: &[u8]) -> Result<Tensor<f32>> {
             "a PNG of {width} x {height} pixels; at most {LONGEST} a side are read, make it smaller"
         )));
     }
+    check_palette(reader.info())?;
     // Bits as stored, before anything is expanded: more pixels than the file can hold are a lie.
     let stored = reader.info().raw_bytes().saturating_sub(h);
     if stored > bytes.len().saturating_mul(MOST_PER_BYTE) {
@@ -69,6 +70,19 @@ pub fn read_png(bytes: &[u8]) -> Result<Tensor<f32>> {
         ));
     }
     planes(&buffer, [h, w], info.color_type.samples(), info.bit_depth == png::BitDepth::Sixteen)
+}
+
+/// The library reads palettes three bytes at a time and trusts that there are one to 256 whole colours.
+fn check_palette(info: &png::Info<'_>) -> Result<()> {
+    let fits = |bytes: usize| bytes % 3 == 0 && (3..=3 * 256).contains(&bytes);
+    let wrong = match &info.palette {
+        Some(palette) => !fits(palette.len()),
+        None => info.color_type == png::ColorType::Indexed,
+    };
+    if wrong {
+        return Err(Error::invalid("not a usable PNG: its palette does not hold 1 to 256 whole colours"));
+    }
+    Ok(())
 }
 
 /// Pixels of `stored` samples as one plane per colour.

@@ -1,0 +1,188 @@
+//! How far rounding alone can move a completeness residual, from the numbers of the run itself.
+//!
+//! Completeness telescopes: the residual is the sum over nodes of `<m_out, delta_out> - <m_in, delta_in>`, which is 0 in
+//! exact arithmetic **for the values that were computed**. A node whose results are sums of `h` products can be off by
+//! `h u` of the sum of their magnitudes, forward and backward, so the bound is
+//! `2 u sum_nodes (h + c) <|m_out|, |W| (|x| + |r|)>`, one pass with magnitudes of the actual multipliers, weights and
+//! values. It is no multiple of the map and does not grow with the product of the layers, so it neither forgives a wrong
+//! rule nor fails where attributions cancel.
+
+use voxplain::attribution::rules::DeepLiftRescale;
+use voxplain::attribution::{Engine, Fill, Network, PassSpec, Rules};
+use voxplain::autodiff::{Composite, Device};
+use voxplain::graph::ops::{Binary, Reduction};
+use voxplain::graph::{Graph, GraphBuilder, Node, Op, Origin};
+use voxplain::tensor::{Error, Result, Scalar, Tensor};
+use voxplain_oracle::Oracle;
+
+/// Roundings of one result that come on top of its terms: evaluating a function and its divided difference, summing
+/// over consumers, the final products.
+const OWN: f64 = 16.0;
+
+/// The unit roundoff of a device's numbers.
+fn unit<S>() -> f64 {
+    if size_of::<S>() == 8 { f64::EPSILON / 2.0 } else { f64::from(f32::EPSILON) / 2.0 }
+}
+
+/// The most that rounding can add to `sum(map) - (F(x) - F(r))` of DeepLift on this device, F being output `class` of a
+/// network with one input.
+///
+/// # Errors
+/// As a run of the network.
+pub fn bound<D: Device>(
+    graph: &Graph,
+    device: &D,
+    (x, r): (&Tensor<f64>, &Tensor<f64>),
+    class: usize,
+) -> Result<f64> {
+    let run = Run::of(graph, device, (x, r), class)?;
+    let nodes = graph.nodes().iter().enumerate().map(|(i, node)| run.node(i, node));
+    let mass = nodes.sum::<Result<f64>>()?;
+    let ends: f64 = run.input.iter().map(|(m, v)| m.abs() * v).sum::<f64>() * (OWN + run.input.len() as f64);
+    Ok(2.0 * unit::<D::Scalar>() * (mass + ends))
+}
+
+/// One DeepLift pass with everything that the bound looks at.
+struct Run<'g> {
+    graph: &'g Graph,
+    /// Multipliers at the output of every node.
+    multipliers: Vec<Vec<f64>>,
+    /// `|value| + |reference value|` of every value of the graph.
+    sizes: Vec<Vec<f64>>,
+    /// Multipliers at the input with the sizes there.
+    input: Vec<(f64, f64)>,
+}
+
+impl<'g> Run<'g> {
+    fn of<D: Device>(
+        graph: &'g Graph,
+        device: &D,
+        (x, r): (&Tensor<f64>, &Tensor<f64>),
+        class: usize,
+    ) -> Result<Self> {
+        let outputs: Vec<_> = graph.nodes().iter().map(|n| n.output).collect();
+        let (last, input) = (graph.outputs()[0], graph.inputs()[0]);
+        let mut wanted: Vec<_> = outputs.iter().copied().filter(|&v| v != last).collect();
+        wanted.push(input);
+        let table = Rules { name: String::from("bound"), composite: Composite::everywhere(DeepLiftRescale) };
+        let spec =
+            PassSpec { table: Some(&table), from: last, wanted: wanted.clone(), captures: outputs.clone() };
+        let convert = |t: &Tensor<f64>, into: &mut [D::Scalar]| {
+            into.iter_mut().zip(t.data()).for_each(|(to, &v)| *to = D::Scalar::from_f64(v));
+        };
+        let mut fill = |_: usize, what: Fill, into: &mut [D::Scalar]| match what {
+            Fill::Input(_) => convert(x, into),
+            Fill::Reference(_) => convert(r, into),
+            Fill::Seed => into[class] = D::Scalar::from_f64(1.0),
+        };
+        let (mut multipliers, mut sizes) =
+            (vec![Vec::new(); outputs.len()], vec![Vec::new(); graph.values().len()]);
+        let mut ends = Vec::new();
+        let wide = |row: &[D::Scalar]| row.iter().map(|v| v.to_f64()).collect::<Vec<f64>>();
+        sizes[input.index()] = x.data().iter().zip(r.data()).map(|(a, b)| a.abs() + b.abs()).collect();
+        Engine::new(graph, device, None).run(&spec, 1, &mut fill, &mut |_, row| {
+            for (i, &v) in outputs.iter().enumerate() {
+                let pairs = row.captures[i].iter().zip(row.reference_captures[i]);
+                sizes[v.index()] = pairs.map(|(a, b)| a.to_f64().abs() + b.to_f64().abs()).collect();
+                multipliers[i] = match wanted.iter().position(|&w| w == v) {
+                    Some(at) => wide(row.results[at]),
+                    None => (0..graph.shape(v).elements()).map(|k| f64::from(u8::from(k == class))).collect(),
+                };
+            }
+            let signal = row.results.last().map_or_else(Vec::new, |row| wide(row));
+            ends = signal.into_iter().zip(sizes[input.index()].iter().copied()).collect();
+        })?;
+        Ok(Self { graph, multipliers, sizes, input: ends })
+    }
+
+    /// `(h + c) <|m_out|, terms>` of one node.
+    fn node(&self, i: usize, node: &Node) -> Result<f64> {
+        let (h, terms) = self.terms(node)?;
+        Ok((h + OWN) * self.multipliers[i].iter().zip(terms).map(|(m, t)| m.abs() * t).sum::<f64>())
+    }
+
+    fn size(&self, node: &Node, operand: usize) -> &[f64] {
+        &self.sizes[node.inputs[operand].index()]
+    }
+
+    /// How many terms a result has, and the sum of their magnitudes for each result.
+    fn terms(&self, node: &Node) -> Result<(f64, Vec<f64>)> {
+        let y = &self.sizes[node.output.index()];
+        let largest = |values: &[f64]| values.iter().fold(0.0f64, |m, &v| m.max(v));
+        Ok(match &node.op {
+            Op::Pointwise(_) => (1.0, y.iter().zip(self.size(node, 0)).map(|(y, x)| y + x).collect()),
+            // exp has the relative error u |x|; the sum has as many terms as classes.
+            Op::Softmax { axis } => {
+                let classes = self.graph.shape(node.output)[*axis] as f64;
+                let condition = 1.0 + largest(self.size(node, 0));
+                (classes, y.iter().map(|y| y * condition).collect())
+            }
+            // Quotients of the test networks are by numbers above 1.
+            Op::Binary(Binary::Div) => {
+                let condition = 1.0 + largest(self.size(node, 1));
+                (
+                    2.0,
+                    y.iter().zip(self.size(node, 0)).map(|(y, a)| (y + a) * condition * condition).collect(),
+                )
+            }
+            Op::GroupNormalization { epsilon, .. } => {
+                (self.size(node, 0).len() as f64, self.normalised(node, *epsilon))
+            }
+            _ => (self.fan_in(node), self.absolute(node)?),
+        })
+    }
+
+    /// `|scale| A / sigma (1 + A^2 / sigma^2)` with the largest magnitude A: the mean cancels to `u A`, the variance to
+    /// `u A^2`, and the divided difference of the root amplifies both by the variance's reciprocal.
+    fn normalised(&self, node: &Node, epsilon: f64) -> Vec<f64> {
+        let largest = self.size(node, 0).iter().fold(0.0f64, |m, &v| m.max(v));
+        // Below the true deviation, so above the true condition.
+        let ratio = largest / epsilon.sqrt();
+        let y = &self.sizes[node.output.index()];
+        let scale = self.parameter(node, 1).iter().fold(0.0f64, |m, &s| m.max(f64::from(s).abs()));
+        y.iter().map(|y| y + scale * ratio * (1.0 + ratio * ratio)).collect()
+    }
+
+    fn parameter(&self, node: &Node, operand: usize) -> &[f32] {
+        match self.graph.value(node.inputs[operand]).origin {
+            Origin::Parameter(p) => &self.graph.parameters()[p].data,
+            _ => &[],
+        }
+    }
+
+    /// Products or entries that one result is the sum of.
+    fn fan_in(&self, node: &Node) -> f64 {
+        let shape = |operand: usize| self.graph.shape(node.inputs[operand]);
+        (match &node.op {
+            Op::Conv(_) | Op::Gemm(_) => shape(1).elements() / shape(1)[0],
+            Op::MaxPool(pool) | Op::AveragePool(pool) => pool.kernel.iter().product(),
+            Op::Reduce { reduction: Reduction::Mean | Reduction::Sum, .. } => {
+                shape(0).elements() / self.graph.shape(node.output).elements()
+            }
+            _ => 2,
+        }) as f64
+    }
+
+    /// The node itself on magnitudes, of operands and of parameters: linear and multilinear operators, and selections.
+    fn absolute(&self, node: &Node) -> Result<Vec<f64>> {
+        let mut b = GraphBuilder::new();
+        let (mut operands, mut inputs) = (Vec::new(), Vec::new());
+        for (i, &v) in node.inputs.iter().enumerate() {
+            let (name, shape) = (format!("operand{i}"), self.graph.shape(v));
+            operands.push(match self.graph.value(v).origin {
+                Origin::Parameter(p) => {
+                    let data: Vec<f32> = self.graph.parameters()[p].data.iter().map(|w| w.abs()).collect();
+                    b.parameter(&name, &shape, data)?
+                }
+                _ => {
+                    inputs.push(Tensor::new(&shape, self.sizes[v.index()].clone())?);
+                    b.input(&name, &shape)?
+                }
+            });
+        }
+        let y = b.node("node", node.op.clone(), &operands)?;
+        let graph = b.finish(&[y])?;
+        let values = Engine::new(&graph, &Oracle, None).values(&inputs, y)?;
+        values.into_iter().next().ok_or_else(|| Error::internal("a node without values"))
+    }
+}
