@@ -1,4 +1,8 @@
-//! A session runs one plan again and again on a device, without allocating tensors.
+//! A session runs one plan again and again on a device.
+//!
+//! Everything of a tensor's size is allocated when the session is made; [`Session::forward`], [`Session::reverse`],
+//! [`Session::capture_into`] and [`Session::result_into`] allocate none. A device may use small buffers of a size that
+//! does not depend on the data.
 
 use crate::device::Device;
 use crate::plan::{Plan, Slot};
@@ -79,6 +83,14 @@ impl<'d, D: Device> Session<'d, D> {
         self.read(self.plan.captures.get(index))
     }
 
+    /// As [`Session::capture`], into a buffer that the caller keeps.
+    ///
+    /// # Errors
+    /// There is no such value, the length differs, or the device failed.
+    pub fn capture_into(&self, index: usize, data: &mut [D::Scalar]) -> Result<()> {
+        self.read_into(self.plan.captures.get(index), data)
+    }
+
     /// Copies captured forward value `index` of the reference run out.
     ///
     /// # Errors
@@ -100,12 +112,7 @@ impl<'d, D: Device> Session<'d, D> {
     /// # Errors
     /// There is no such value, the length differs, or the device failed.
     pub fn result_into(&self, index: usize, result: usize, data: &mut [D::Scalar]) -> Result<()> {
-        let slot = self.plan.reverses.get(index).and_then(|r| r.results.get(result)).copied();
-        let slot = slot.ok_or_else(|| Error::internal("no such result"))?;
-        if self.plan.slot(slot).shape.elements() != data.len() {
-            return Err(Error::internal("the buffer has another length than the result"));
-        }
-        self.device.read(&self.memory, slot, data)
+        self.read_into(self.plan.reverses.get(index).and_then(|r| r.results.get(result)), data)
     }
 
     /// Replaces the values of parameter `index` (in the graph's order) for the runs of this session: training, and
@@ -133,6 +140,15 @@ impl<'d, D: Device> Session<'d, D> {
         let mut tensor = Tensor::full(self.plan.slot(slot).shape, D::Scalar::ZERO);
         self.device.read(&self.memory, slot, tensor.data_mut())?;
         Ok(tensor)
+    }
+
+    fn read_into(&self, slot: Option<&Slot>, data: &mut [D::Scalar]) -> Result<()> {
+        let slot = *slot.ok_or_else(|| Error::internal("no such value"))?;
+        let elements = self.plan.slot(slot).shape.elements();
+        if elements != data.len() {
+            return Err(Error::invalid(format!("a buffer of {} for {elements} values", data.len())));
+        }
+        self.device.read(&self.memory, slot, data)
     }
 
     fn write(&mut self, slot: Slot, data: &[D::Scalar]) -> Result<()> {

@@ -3,6 +3,7 @@
 use crate::arena::{Arena, Plain, View, place};
 use crate::isa::Isa;
 use crate::kernels as k;
+use crate::kernels::conv::ConvOperands;
 use crate::parallel::Pool;
 use std::sync::Arc;
 use voxplain_autodiff::{DType, Device, Kernel, Plan, Slot, Step, Storage};
@@ -67,6 +68,18 @@ pub struct CpuMemory {
     plan: Arc<Plan>,
     parameters: Vec<Arc<[f32]>>,
     arena: Arena,
+    /// Room for the packed weights of the largest convolution, so that runs allocate nothing.
+    scratch: Vec<f32>,
+}
+
+/// The room that the largest convolution of a plan needs for packed weights.
+fn scratch(plan: &Plan) -> usize {
+    let one = |step: &Step| match &step.kernel {
+        Kernel::Conv(g) => k::conv::scratch(g, false),
+        Kernel::ConvAdjoint(g) => k::conv::scratch(g, true),
+        _ => 0,
+    };
+    plan.steps.iter().map(one).max().unwrap_or(0)
 }
 
 /// Whether two values share bytes of the arena.
@@ -158,7 +171,8 @@ impl Device for Cpu {
     fn prepare(&self, plan: Arc<Plan>) -> Result<CpuMemory> {
         let arena = Arena::new(plan.arena_bytes)?;
         let parameters = plan.parameters.iter().map(|p| p.data.clone()).collect();
-        Ok(CpuMemory { plan, parameters, arena })
+        let scratch = vec![0.0; scratch(&plan)];
+        Ok(CpuMemory { plan, parameters, arena, scratch })
     }
 
     fn write(&self, memory: &mut CpuMemory, slot: Slot, data: &[f32]) -> Result<()> {
@@ -195,13 +209,17 @@ impl Device for Cpu {
     fn run(&self, memory: &mut CpuMemory, step: &Step) -> Result<()> {
         let view = memory.arena.view();
         let o = Operands::new(&memory.plan, &memory.parameters, view, step)?;
-        let (pool, isa) = (&self.pool, self.isa);
+        let (pool, isa, scratch) = (&self.pool, self.isa, &mut memory.scratch);
         match &step.kernel {
             Kernel::Conv(g) => {
                 let bias = if step.reads.len() > 2 { Some(o.real(2)?) } else { None };
-                k::conv::forward(pool, isa, g, o.real(0)?, o.real(1)?, bias, o.out()?);
+                let operands = ConvOperands { source: o.real(0)?, weights: o.real(1)?, bias, scratch };
+                k::conv::forward(pool, isa, g, operands, o.out()?);
             }
-            Kernel::ConvAdjoint(g) => k::conv::adjoint(pool, isa, g, o.real(0)?, o.real(1)?, o.out()?),
+            Kernel::ConvAdjoint(g) => {
+                let operands = ConvOperands { source: o.real(0)?, weights: o.real(1)?, bias: None, scratch };
+                k::conv::adjoint(pool, isa, g, operands, o.out()?);
+            }
             Kernel::ConvWeightAdjoint(g) => {
                 k::conv_weight::adjoint(pool, isa, g, o.real(0)?, o.real(1)?, o.out()?)
             }

@@ -7,6 +7,7 @@
 
 use crate::isa::{Isa, madd, vectorized};
 use crate::parallel::{Pool, Shared};
+use std::cell::RefCell;
 use voxplain_autodiff::ConvGeometry;
 
 /// Outputs of a row that are accumulated together, and channels beside them.
@@ -87,6 +88,7 @@ impl<'a> Problem<'a> {
 }
 
 /// What one thread needs to compute rows.
+#[derive(Default)]
 struct Panel {
     data: Vec<f32>,
     /// For every tap that reads data: its offset in the panel, and its number among packed weights.
@@ -95,10 +97,14 @@ struct Panel {
     row: usize,
 }
 
+std::thread_local! {
+    /// A thread's panel, kept so that only the first run of a network makes it grow.
+    static PANEL: RefCell<Panel> = RefCell::new(Panel::default());
+}
+
 impl Panel {
-    fn new(p: &Problem<'_>, tile: usize) -> Self {
-        let (before, row) = p.row_layout(tile);
-        Self { data: Vec::new(), taps: Vec::new(), before, row }
+    fn lay_out(&mut self, p: &Problem<'_>, tile: usize) {
+        (self.before, self.row) = p.row_layout(tile);
     }
 
     /// Fills the panel for target row (`z`, `y`) from the channels of one group.
@@ -162,12 +168,24 @@ impl Panel {
     }
 }
 
+impl Problem<'_> {
+    /// The tile depends on the row's length alone, so batch and threads cannot change it; and both add in tap order.
+    fn is_wide(&self) -> bool {
+        self.target[2] > NARROW
+    }
+
+    /// Channels of a block, and packed weights of a group.
+    fn blocks(&self) -> (usize, usize) {
+        let block = if self.is_wide() { WIDE_CHANNELS } else { NARROW_CHANNELS };
+        (block, self.target_channels.next_multiple_of(block) * self.source_channels * self.taps())
+    }
+}
+
 /// Weights of one group as `[block of channels][tap][channel in block]`, zeros behind the last channel.
-fn pack(p: &Problem<'_>, weights: &[f32], group: usize, block: usize) -> Vec<f32> {
+fn pack(p: &Problem<'_>, weights: &[f32], group: usize, block: usize, packed: &mut [f32]) {
     let taps = p.taps();
     let all = p.source_channels * taps;
-    let blocks = p.target_channels.div_ceil(block);
-    let mut packed = vec![0.0; blocks * all * block];
+    packed.fill(0.0);
     let g = p.geometry;
     let (ci, co) = (g.in_channels / g.groups, g.out_channels / g.groups);
     for t in 0..p.target_channels {
@@ -179,7 +197,11 @@ fn pack(p: &Problem<'_>, weights: &[f32], group: usize, block: usize) -> Vec<f32
             }
         }
     }
-    packed
+}
+
+/// How many numbers the packed weights of a convolution or of its adjoint are.
+pub fn scratch(g: &ConvGeometry, adjoint: bool) -> usize {
+    Problem::new(g, adjoint).blocks().1 * g.groups
 }
 
 vectorized! {
@@ -223,8 +245,10 @@ struct Job<'a> {
     problem: Problem<'a>,
     isa: Isa,
     source: &'a [f32],
-    /// Per group.
-    packed: Vec<Vec<f32>>,
+    /// Group behind group.
+    packed: &'a [f32],
+    /// Packed weights of a group.
+    packed_group: usize,
     bias: Option<&'a [f32]>,
     out: Shared<'a, f32>,
     wide: bool,
@@ -267,7 +291,7 @@ impl Job<'_> {
         let p = &self.problem;
         let stride = p.source_channels * p.taps() * WIDE_CHANNELS;
         for block in 0..p.target_channels.div_ceil(WIDE_CHANNELS) {
-            let weights = &self.packed[group][block * stride..(block + 1) * stride];
+            let weights = &self.packed[group * self.packed_group + block * stride..][..stride];
             for x in (0..p.target[2]).step_by(WIDE) {
                 let mut sums = [[0.0; WIDE]; WIDE_CHANNELS];
                 (0..WIDE_CHANNELS)
@@ -284,7 +308,7 @@ impl Job<'_> {
         let p = &self.problem;
         let stride = p.source_channels * p.taps() * NARROW_CHANNELS;
         for block in 0..p.target_channels.div_ceil(NARROW_CHANNELS) {
-            let weights = &self.packed[group][block * stride..(block + 1) * stride];
+            let weights = &self.packed[group * self.packed_group + block * stride..][..stride];
             for x in (0..p.target[2]).step_by(NARROW) {
                 let mut sums = [[0.0; NARROW]; NARROW_CHANNELS];
                 (0..NARROW_CHANNELS)
@@ -304,49 +328,55 @@ fn strip(planes: usize, height: usize) -> usize {
     height.div_ceil(ITEMS.div_ceil(planes.max(1))).max(1)
 }
 
-fn run(
-    pool: &Pool,
-    isa: Isa,
-    problem: Problem<'_>,
-    source: &[f32],
-    weights: &[f32],
-    bias: Option<&[f32]>,
-    out: &mut [f32],
-) {
-    // The tile depends on the row's length alone, so batch and threads cannot change it; and both add in tap order.
-    let wide = problem.target[2] > NARROW;
-    let (tile, block) = if wide { (WIDE, WIDE_CHANNELS) } else { (NARROW, NARROW_CHANNELS) };
-    let packed = (0..problem.groups).map(|g| pack(&problem, weights, g, block)).collect();
+/// The operands of a call: data, weights, bias, and room for packed weights ([`scratch`]).
+pub struct ConvOperands<'a> {
+    /// What is convolved.
+    pub source: &'a [f32],
+    /// In the layout of the graph.
+    pub weights: &'a [f32],
+    /// One per channel of the result.
+    pub bias: Option<&'a [f32]>,
+    /// Contents do not matter; grows where it is too short.
+    pub scratch: &'a mut Vec<f32>,
+}
+
+fn run(pool: &Pool, isa: Isa, problem: Problem<'_>, operands: ConvOperands<'_>, out: &mut [f32]) {
+    let wide = problem.is_wide();
+    let tile = if wide { WIDE } else { NARROW };
+    let (block, packed_group) = problem.blocks();
+    let room = packed_group * problem.groups;
+    if operands.scratch.len() < room {
+        operands.scratch.resize(room, 0.0);
+    }
+    let packed = &mut operands.scratch[..room];
+    for (group, part) in packed.chunks_exact_mut(packed_group.max(1)).enumerate() {
+        pack(&problem, operands.weights, group, block, part);
+    }
     let elements = out.len() * problem.source_channels * problem.taps();
     let (groups, [depth, height, _]) = (problem.groups, problem.target);
     let batch = problem.geometry.batch;
-    let job = Job { problem, isa, source, packed, bias, out: Shared::new(out), wide };
+    let (source, bias, out) = (operands.source, operands.bias, Shared::new(out));
+    let job = Job { problem, isa, source, packed, packed_group, bias, out, wide };
     let strip = strip(batch * groups * depth, height);
     let strips = height.div_ceil(strip);
     pool.each(batch * groups * depth * strips, elements, |i| {
         let (i, first) = (i / strips, i % strips * strip);
         let (z, group, example) = (i % depth, (i / depth) % groups, i / depth / groups);
-        let mut panel = Panel::new(&job.problem, tile);
-        for y in first..height.min(first + strip) {
-            job.row(&mut panel, example, group, z, y);
-        }
+        PANEL.with_borrow_mut(|panel| {
+            panel.lay_out(&job.problem, tile);
+            for y in first..height.min(first + strip) {
+                job.row(panel, example, group, z, y);
+            }
+        });
     });
 }
 
 /// `y = w * x + bias`.
-pub fn forward(
-    pool: &Pool,
-    isa: Isa,
-    g: &ConvGeometry,
-    x: &[f32],
-    w: &[f32],
-    bias: Option<&[f32]>,
-    y: &mut [f32],
-) {
-    run(pool, isa, Problem::new(g, false), x, w, bias, y);
+pub fn forward(pool: &Pool, isa: Isa, g: &ConvGeometry, operands: ConvOperands<'_>, y: &mut [f32]) {
+    run(pool, isa, Problem::new(g, false), operands, y);
 }
 
 /// The adjoint in x: every entry of `dx` gathers what the outputs that read it send back.
-pub fn adjoint(pool: &Pool, isa: Isa, g: &ConvGeometry, upper: &[f32], w: &[f32], dx: &mut [f32]) {
-    run(pool, isa, Problem::new(g, true), upper, w, None, dx);
+pub fn adjoint(pool: &Pool, isa: Isa, g: &ConvGeometry, operands: ConvOperands<'_>, dx: &mut [f32]) {
+    run(pool, isa, Problem::new(g, true), operands, dx);
 }
