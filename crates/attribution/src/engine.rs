@@ -144,7 +144,8 @@ pub trait Network<S: Scalar> {
         let classes = shape.get(1).copied().unwrap_or(1);
         if shape.elements() != classes * shape[0] || shape[0] != 1 {
             return Err(Error::invalid(format!(
-                "the output of shape {shape} has no single predicted class; name a target"
+                "the output of shape {shape} has no single predicted class; name a target, as CLASS, or CLASS@pred for the \
+                 voxels that a segmentation gives the class"
             )));
         }
         Ok(Target::Class(self.values(inputs, output)?.iter().map(|row| largest(row)).collect()))

@@ -12,10 +12,13 @@ pub enum Target {
     Predicted,
     /// Output `a` minus output `b`: why a rather than b.
     Difference(usize, usize),
-    /// Class `class` of an output map, weighted by a region that broadcasts over it and summed: `sum(output[class] * region)`.
+    /// Class `class` of an output map (minus class `against` if there is one), weighted by a region that broadcasts over
+    /// it and summed: `sum(output[class] * region)`.
     Region {
         /// The class, one or one per example.
         class: Vec<usize>,
+        /// Why `class` rather than this class.
+        against: Option<usize>,
         /// Weights of shape `[1 or N, 1, spatial]`.
         region: Tensor<f64>,
     },
@@ -73,10 +76,16 @@ impl Target {
                 let row: Vec<S> = plus.iter().zip(&minus).map(|(&p, &m)| p - m).collect();
                 Ok(Seeds { from: output, rows: vec![row; examples] })
             }
-            Self::Region { class, region } => {
+            Self::Region { class, against, region } => {
                 check(class)?;
-                let row = |n: usize| {
-                    class_seed(graph, output, one(class, n), Some(region_row(region, n, examples)?))
+                let row = |n: usize| -> Result<Vec<S>> {
+                    let region = Some(region_row(region, n, examples)?);
+                    let mut row = class_seed(graph, output, one(class, n), region)?;
+                    if let Some(against) = against {
+                        let other: Vec<S> = class_seed(graph, output, *against, region)?;
+                        row.iter_mut().zip(other).for_each(|(a, b)| *a = *a - b);
+                    }
+                    Ok(row)
                 };
                 Ok(Seeds { from: output, rows: (0..examples).map(row).collect::<Result<_>>()? })
             }

@@ -1,12 +1,14 @@
 //! A patient: the network's inputs, and the images they came from.
 
 use crate::manifest::sha256;
+use crate::windows::Windows;
 use std::path::{Path, PathBuf};
+use voxplain_graph::ValueId;
 use voxplain_imaging::{
     Channel, Pipeline, Prepared, Step, Volume, find_case, read_nifti, read_npy, read_png,
 };
 use voxplain_models::{Card, CardInput, Constant, Model, read_tensors};
-use voxplain_tensor::{Error, Result, Tensor};
+use voxplain_tensor::{Error, Result, Shape, Tensor};
 
 /// The images of one network input.
 #[derive(Clone, Debug)]
@@ -20,12 +22,15 @@ pub struct Images {
 }
 
 /// The inputs of a network for one patient.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Case {
     /// A name for files: the folder's, or `case`.
     pub id: String,
-    /// One tensor per graph input, with one example (arrays may hold more).
+    /// One tensor per graph input, with one example (arrays may hold more). With [`Case::windows`] the only input is
+    /// larger than the network's.
     pub inputs: Vec<Tensor<f32>>,
+    /// How a network for patches sees the input.
+    pub windows: Option<Windows>,
     /// Per graph input, the images it was made of; `None` for inputs given as arrays.
     pub images: Vec<Option<Images>>,
     /// A segmentation on the images' grid: figures go through it and outline it. Never seen by the network.
@@ -85,7 +90,7 @@ impl Case {
             .as_ref()
             .and_then(|f| f.file_name())
             .map_or_else(|| "case".into(), |n| n.to_string_lossy().into());
-        let mut case = Self { id, inputs: Vec::new(), images: Vec::new(), mask: None, files: Vec::new() };
+        let mut case = Self { id, ..Self::default() };
         for &value in model.graph.inputs() {
             let info = model.graph.value(value);
             let card = model.card.inputs.iter().find(|c| c.name == info.name);
@@ -93,7 +98,8 @@ impl Case {
                 case.inputs.push(array(&file, &info.shape, &mut case.files)?);
                 case.images.push(None);
             } else {
-                let images = images(&info.name, (&model.card, card), &mut words, &mut case.files)?;
+                let (images, windows) = images((model, value), card, &mut words, &mut case.files)?;
+                case.windows = windows;
                 case.inputs.push(images.prepared.tensor.clone());
                 case.images.push(Some(images));
             }
@@ -125,7 +131,7 @@ impl Case {
     /// A case from arrays, one per graph input, as requests bring them.
     pub fn from_arrays(inputs: Vec<Tensor<f32>>) -> Self {
         let images = inputs.iter().map(|_| None).collect();
-        Self { id: String::from("case"), inputs, images, mask: None, files: Vec::new() }
+        Self { id: String::from("case"), inputs, images, ..Self::default() }
     }
 }
 
@@ -196,11 +202,12 @@ fn numbered(path: PathBuf) -> Result<(PathBuf, Option<usize>)> {
 }
 
 fn images(
-    input: &str,
-    (whole, card): (&Card, Option<&CardInput>),
+    (model, value): (&Model, ValueId),
+    card: Option<&CardInput>,
     words: &mut Words,
     files: &mut Vec<(String, String)>,
-) -> Result<Images> {
+) -> Result<(Images, Option<Windows>)> {
+    let input = &model.graph.value(value).name;
     let card = card.filter(|c| !c.channels.is_empty()).ok_or_else(|| {
         Error::invalid(format!(
             "input {input:?} was not given and the model card names no modalities for it; pass {input}=FILE.npy or import \
@@ -238,7 +245,42 @@ fn images(
         read(&path, files)?;
         volumes.push(read_nifti(&path, volume).map_err(|e| e.within(&channel.name))?);
     }
-    let prepared =
-        preparation(whole, card)?.apply(&volumes).map_err(|e| e.within(format!("input {input:?}")))?;
-    Ok(Images { names: card.channels.clone(), volumes, prepared })
+    let place = |e: Error| e.within(format!("input {input:?}"));
+    let chain = preparation(&model.card, card)?;
+    let (prepared, windows) = prepare(model, value, chain, &volumes).map_err(place)?;
+    Ok((Images { names: card.channels.clone(), volumes, prepared }, windows))
+}
+
+/// Runs the chain; for a network that sees patches, on an image at least as large as one, and with its windows.
+fn prepare(
+    model: &Model,
+    value: ValueId,
+    mut chain: Pipeline,
+    volumes: &[Volume],
+) -> Result<(Prepared, Option<Windows>)> {
+    let prepared = chain.apply(volumes)?;
+    let (have, want) = (spatial(prepared.tensor.shape()), spatial(model.graph.shape(value)));
+    let (Some(how), Some(have), Some(want)) = (&model.card.sliding_window, have, want) else {
+        return Ok((prepared, None));
+    };
+    if have == want {
+        return Ok((prepared, None));
+    }
+    if model.graph.inputs().len() > 1 {
+        return Err(Error::unsupported(
+            "sliding windows over networks with several inputs; resize the images instead",
+        ));
+    }
+    let larger = [0, 1, 2].map(|a| have[a].max(want[a]));
+    let windows = Windows::over(larger, want, how)?;
+    if larger == have {
+        return Ok((prepared, Some(windows)));
+    }
+    chain.steps.push(Step::PadOrCrop(larger));
+    Ok((chain.apply(volumes)?, Some(windows)))
+}
+
+/// The three spatial sizes of `[1, C, x, y, z]`.
+fn spatial(shape: Shape) -> Option<[usize; 3]> {
+    shape.get(2..)?.try_into().ok()
 }

@@ -1,9 +1,13 @@
 //! Running requests on a case.
 
+use crate::aim::Aim;
 use crate::case::Case;
 use crate::manifest;
+use crate::prediction::Prediction;
 use crate::request::{Context, Request, Tensors};
+use crate::windows::Windows;
 use serde_json::{Map, Value};
+use std::cell::OnceCell;
 use std::path::Path;
 use std::time::Instant;
 use voxplain_attribution::rules::{Deconvolution, DeepLiftRescale, GuidedBackProp};
@@ -11,7 +15,7 @@ use voxplain_attribution::{Attribution, Engine, Method, Network, PassSpec, Rules
 use voxplain_autodiff::{Composite, Cotangent, Device, Gradient, Plan};
 use voxplain_cpu::Cpu;
 use voxplain_models::Model;
-use voxplain_tensor::{Error, Result, Scalar};
+use voxplain_tensor::{Error, Result};
 
 /// How to run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,15 +26,6 @@ pub struct Settings {
     pub memory: Option<usize>,
     /// Threads, 0 for all cores.
     pub threads: usize,
-}
-
-/// What the network says about a case.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prediction {
-    /// The first output of each example.
-    pub logits: Vec<Vec<f32>>,
-    /// Class probabilities of each example by the card's output kind; empty where the output is no class vector.
-    pub probabilities: Vec<Vec<f64>>,
 }
 
 /// A network, a case and a device.
@@ -44,6 +39,7 @@ pub struct Explainer<'m> {
     pub(crate) reduction: bool,
     names: Vec<String>,
     cpu: Cpu,
+    pub(crate) prediction: OnceCell<Prediction>,
 }
 
 /// The result of one request.
@@ -91,6 +87,7 @@ impl<'m> Explainer<'m> {
             reduction: false,
             names,
             cpu: Cpu::best(),
+            prediction: OnceCell::new(),
         }
     }
 
@@ -120,7 +117,7 @@ impl<'m> Explainer<'m> {
         self.cpu.isa().name()
     }
 
-    fn context(&self) -> Context<'_> {
+    pub(crate) fn context(&self) -> Context<'_> {
         Context {
             inputs: &self.names,
             tensors: &self.tensors,
@@ -130,23 +127,8 @@ impl<'m> Explainer<'m> {
         }
     }
 
-    fn engine(&self) -> Engine<'_, Cpu> {
+    pub(crate) fn engine(&self) -> Engine<'_, Cpu> {
         Engine::new(&self.model.graph, &self.cpu, self.settings.memory)
-    }
-
-    /// What the network says about the case.
-    ///
-    /// # Errors
-    /// The inputs do not fit the network.
-    pub fn predict(&self) -> Result<Prediction> {
-        let output = self.model.graph.outputs()[0];
-        let logits = self.engine().values(&self.case.inputs, output)?;
-        let shape = self.model.graph.shape(output);
-        let vector = shape.rank() == 2 && shape[0] == 1;
-        let kind = self.model.card.output.as_deref().unwrap_or("logits");
-        let probabilities =
-            if vector { logits.iter().map(|row| probabilities(row, kind)).collect() } else { Vec::new() };
-        Ok(Prediction { logits, probabilities })
     }
 
     /// Explains by method name with default parameters; `target` is `pred`, a class name or number, or `A-B`.
@@ -164,22 +146,6 @@ impl<'m> Explainer<'m> {
         self.run(&request)
     }
 
-    /// The target of a request, with class names of the card understood.
-    fn target(&self, request: &Request) -> Result<Target> {
-        let value = match &request.target {
-            Value::String(s) if s != "pred" => {
-                match s.split_once('-').filter(|_| !self.model.card.classes.contains(s)) {
-                    Some((a, b)) => {
-                        return Ok(Target::Difference(self.model.card.class(a)?, self.model.card.class(b)?));
-                    }
-                    None => Value::from(self.model.card.class(s)?),
-                }
-            }
-            other => other.clone(),
-        };
-        self.context().target(&value, self.reduction)
-    }
-
     /// Runs one request.
     ///
     /// # Errors
@@ -195,12 +161,16 @@ impl<'m> Explainer<'m> {
     pub fn run_observed(&self, request: &Request, observer: &dyn Fn(usize)) -> Result<Explained<'_>> {
         let place = |e: Error| e.within(format!("request {:?}", request.id));
         let method = self.context().method::<f32>(request)?;
-        let target = self.target(request).map_err(place)?;
-        let mut engine = self.engine().observed(observer);
         let prediction = self.predict()?;
-        let target = engine.settle(&target, &self.case.inputs).map_err(place)?;
+        let Aim { target, windows } = self.aim(request).map_err(place)?;
+        let inputs = self.rows(&windows)?;
+        let mut engine = self.engine().observed(observer);
+        let target = engine.settle(&target, &inputs).map_err(place)?;
         let start = Instant::now();
-        let attribution = method.attribute(&mut engine, &self.case.inputs, &target).map_err(place)?;
+        let mut attribution = method.attribute(&mut engine, &inputs, &target).map_err(place)?;
+        if let Some(all) = &self.case.windows {
+            join(all, &windows, &mut attribution).map_err(place)?;
+        }
         let seconds = start.elapsed().as_secs_f64();
         let target_words = self.words(&target);
         let key = manifest::key(self, request);
@@ -227,12 +197,13 @@ impl<'m> Explainer<'m> {
     pub fn calibrate(&self) -> Result<f64> {
         let target = Target::Unit { layer: self.output_name(), index: 0 };
         let gradient = voxplain_attribution::methods::Backward::saliency(false);
-        let examples = self.engine().examples(&self.case.inputs)? as f64;
+        let inputs = self.rows(&[0])?;
+        let examples = self.engine().examples(&inputs)? as f64;
         let mut engine = self.engine();
         let mut best = f64::INFINITY;
         for _ in 0..2 {
             let start = Instant::now();
-            gradient.attribute(&mut engine, &self.case.inputs, &target)?;
+            gradient.attribute(&mut engine, &inputs, &target)?;
             best = best.min(start.elapsed().as_secs_f64());
         }
         let plan = self.plan("gradient")?;
@@ -264,7 +235,10 @@ impl<'m> Explainer<'m> {
     pub fn cost(&self, request: &Request, speed: f64) -> Result<Cost> {
         let method = self.context().method::<f32>(request)?;
         let plan = self.plan(&request.method)?;
-        let examples = self.engine().examples(&self.case.inputs)? as u64;
+        let examples = match &self.case.windows {
+            Some(windows) => windows.count(),
+            None => self.engine().examples(&self.case.inputs)?,
+        } as u64;
         let passes = method.passes();
         let passes = (passes.0 * examples, passes.1 * examples);
         let (forward, backward) = (plan.forward_flops() / references(&plan), plan.reverse_flops(0));
@@ -285,8 +259,10 @@ impl<'m> Explainer<'m> {
         match target {
             Target::Class(list) => list.iter().map(|&i| name(i)).collect::<Vec<_>>().join(", "),
             Target::Difference(a, b) => format!("{} rather than {}", name(*a), name(*b)),
-            Target::Region { class, .. } => {
-                format!("{} in a region", class.iter().map(|&i| name(i)).collect::<Vec<_>>().join(", "))
+            Target::Region { class, against, .. } => {
+                let classes = class.iter().map(|&i| name(i)).collect::<Vec<_>>().join(", ");
+                let against = against.map_or_else(String::new, |b| format!(" rather than {}", name(b)));
+                format!("{classes}{against} in a region")
             }
             Target::Unit { layer, index } => format!("unit {index} of {layer}"),
             Target::Predicted => String::from("predicted class"),
@@ -310,19 +286,17 @@ fn table(method: &str) -> Rules<Cotangent> {
     Rules { name: String::from(method), composite }
 }
 
-fn probabilities(row: &[f32], kind: &str) -> Vec<f64> {
-    let values: Vec<f64> = row.iter().map(|v| v.to_f64()).collect();
-    match kind {
-        "probabilities" => values,
-        _ if values.len() == 1 || kind == "sigmoid-logit" => {
-            values.iter().map(|v| 1.0 / (1.0 + (-v).exp())).collect()
-        }
-        _ => {
-            let most = values.iter().fold(f64::NEG_INFINITY, |m, &v| m.max(v));
-            let sum: f64 = values.iter().map(|v| (v - most).exp()).sum();
-            values.iter().map(|v| (v - most).exp() / sum).collect()
-        }
+/// The maps, values and residuals of windows as those of the image that they lie in.
+fn join(all: &Windows, rows: &[usize], attribution: &mut Attribution<f32>) -> Result<()> {
+    for map in &mut attribution.maps {
+        map.values = all.stitch(&map.values, rows)?;
     }
+    let sum = |values: &mut Vec<f64>| *values = vec![values.iter().sum()];
+    sum(&mut attribution.values);
+    attribution.residuals.iter_mut().for_each(sum);
+    attribution.differences.iter_mut().for_each(sum);
+    attribution.notes.push(format!("the sum of the maps of {} of {} windows", rows.len(), all.count()));
+    Ok(())
 }
 
 impl Explained<'_> {

@@ -13,6 +13,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod aim;
 #[cfg(feature = "ndarray")]
 pub mod arrays;
 mod case;
@@ -21,13 +22,18 @@ mod explain;
 mod figures;
 mod manifest;
 mod output;
+mod prediction;
+mod region;
 pub mod request;
+mod windows;
 
 pub use case::{Case, Images, preparation};
 pub use check::{Comparison, check};
-pub use explain::{Explained, Explainer, Prediction, Settings};
+pub use explain::{Explained, Explainer, Settings};
 pub use manifest::sha256;
 pub use output::Format;
+pub use prediction::Prediction;
+pub use windows::Windows;
 
 pub use voxplain_attribution as attribution;
 pub use voxplain_autodiff as autodiff;

@@ -2,6 +2,7 @@
 
 use crate::explain::{Explained, Explainer};
 use crate::request::Request;
+use crate::windows::Windows;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -38,6 +39,14 @@ pub(crate) fn key(explainer: &Explainer<'_>, request: &Request) -> String {
     sha256(all.to_string().as_bytes())
 }
 
+/// The values of an output that is small enough to read, else its shape.
+fn outputs_of_network(explained: &Explained<'_>) -> Value {
+    const READABLE: usize = 4096;
+    let prediction = &explained.prediction;
+    let count: usize = prediction.logits.iter().map(Vec::len).sum();
+    if count <= READABLE { json!(prediction.logits) } else { json!({"shape": prediction.shape}) }
+}
+
 /// The manifest of one result; `outputs` are names and hashes of the files written.
 pub(crate) fn manifest(
     explainer: &Explainer<'_>,
@@ -66,7 +75,8 @@ pub(crate) fn manifest(
         "request": {"id": explained.request.id, "method": explained.request.method, "params": explained.request.params,
                     "target": explained.request.target},
         "target": {"resolved": explained.target_words, "values": a.values},
-        "outputs_of_network": explained.prediction.logits,
+        "outputs_of_network": outputs_of_network(explained),
+        "windows": explainer.case.windows.as_ref().map(Windows::count),
         "seed": explainer.settings.seed,
         "completeness": {"residuals": a.residuals, "differences": a.differences},
         "passes": {"forward": a.forward_passes, "backward": a.backward_passes},

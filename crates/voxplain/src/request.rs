@@ -191,7 +191,7 @@ impl Context<'_> {
             other => vec![index(other)?],
         };
         if reduction {
-            return Ok(Target::Region { class, region: self.tensor("region")? });
+            return Ok(Target::Region { class, against: None, region: self.tensor("region")? });
         }
         Ok(Target::Class(class))
     }

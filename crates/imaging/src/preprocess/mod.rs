@@ -66,7 +66,8 @@ impl Pipeline {
             let before = (current[0].dims, current.iter().map(|c| c.geometry).collect());
             let way = if i < stacked { alone(step, &mut current) } else { run(step, &mut current) };
             let way = way.map_err(place)?;
-            moves.extend(way.map(|way| Move { way, dims: before.0, geometries: before.1 }));
+            let after = current[0].dims;
+            moves.extend(way.map(|way| Move { way, dims: before.0, after, geometries: before.1 }));
             if let Step::Repeat(n) = step {
                 copies *= n;
             }
@@ -153,6 +154,23 @@ impl Prepared {
     /// The number of image channels, without repeated copies.
     pub fn channels(&self) -> usize {
         self.tensor.shape()[1] / self.copies
+    }
+
+    /// A volume on the images' grid (a segmentation, a region) on the network's grid, by the steps that moved the images'
+    /// voxels.
+    ///
+    /// # Errors
+    /// The volume has other voxels than the images.
+    pub fn carry(&self, volume: &Volume, mode: Mode) -> Result<Volume> {
+        let shape = self.tensor.shape();
+        let dims = self.moves.first().map_or([shape[2], shape[3], shape[4]], |m| m.dims);
+        if volume.dims != dims {
+            return Err(Error::invalid(format!(
+                "a volume of {:?} voxels does not lie on the images' grid of {dims:?}; resample it first",
+                volume.dims
+            )));
+        }
+        self.moves.iter().try_fold(volume.clone(), |volume, step| step.follow(&volume, mode))
     }
 
     /// A map `[1, C, x, y, z]` on the network's grid as one volume per image channel on the image's grid, C being the

@@ -11,6 +11,8 @@ pub(super) struct Move {
     pub(super) way: Way,
     /// Voxels before the step.
     pub(super) dims: [usize; 3],
+    /// Voxels behind the step.
+    pub(super) after: [usize; 3],
     /// The geometry of each channel before the step; channels share voxels, but their headers may differ in codes.
     pub(super) geometries: Vec<Geometry>,
 }
@@ -27,6 +29,15 @@ pub(super) enum Way {
 }
 
 impl Move {
+    /// Takes the step for another volume on the images' grid.
+    pub(super) fn follow(&self, volume: &Volume, mode: Mode) -> Result<Volume> {
+        match self.way {
+            Way::Resized => resize_volume(volume, self.after, mode),
+            Way::Windowed(offset) => window(volume, offset, self.after),
+            Way::Arranged(source, flip) => volume.arranged(source, flip),
+        }
+    }
+
     /// Takes the step back for map `c` of `count`.
     pub(super) fn undo(&self, volume: &Volume, (c, count): (usize, usize), mode: Mode) -> Result<Volume> {
         // Copies of a channel lie side by side, so that the first copy's header is that of the image.

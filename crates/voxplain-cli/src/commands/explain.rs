@@ -26,7 +26,8 @@ pub struct Explain {
     /// Methods with commas, or `all`.
     #[arg(short, long, alias = "methods", default_value = "integrated_gradients")]
     method: String,
-    /// What is explained: pred, a class name or number, or A-B for why A rather than B.
+    /// What is explained: pred, a class name or number, or A-B for why A rather than B. Of a segmentation network, summed
+    /// over a region: CLASS@pred, CLASS@mask, CLASS@mask:LABEL, CLASS@box:X0:X1,Y0:Y1,Z0:Z1 (voxels of the image).
     #[arg(short, long, default_value = "pred")]
     target: String,
     /// A parameter as key=value (value as JSON or text), for all methods that have it; repeat for more.
@@ -41,7 +42,7 @@ pub struct Explain {
     /// npy, nifti, png, several with commas; by default nifti,png for images and npy for arrays.
     #[arg(short, long)]
     format: Option<String>,
-    /// A segmentation (NIfTI on the images' grid): figures go through it and outline it.
+    /// A segmentation (NIfTI on the images' grid): figures go through it and outline it, targets may name it.
     #[arg(long)]
     mask: Option<PathBuf>,
     /// The seed of all draws.

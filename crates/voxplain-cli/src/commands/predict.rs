@@ -5,8 +5,8 @@ use super::source::Source;
 use crate::Outcome;
 use clap::Args;
 use serde_json::{Value, json};
-use std::path::PathBuf;
-use voxplain::imaging::write_npy;
+use std::path::{Path, PathBuf};
+use voxplain::imaging::{WriteOptions, write_nifti, write_npy};
 use voxplain::{Case, Explainer, Model, Prediction, Result, Tensor};
 
 /// Says what the network says about a case, before any map is believed: compare it with the network's origin.
@@ -16,7 +16,8 @@ pub struct Predict {
     source: Source,
     /// The case: a folder searched by the model card's modality names, or name=FILE per modality or input.
     case: Vec<String>,
-    /// Write the first output to this .npy file, examples in front.
+    /// Write the first output here as .npy (examples in front), or a segmentation's labels in the images' own grid as
+    /// .nii or .nii.gz.
     #[arg(short, long)]
     out: Option<PathBuf>,
     /// JSON for machines, with every output value.
@@ -29,9 +30,10 @@ impl Predict {
     pub fn run(&self) -> Result<Outcome> {
         let model = self.source.open()?;
         let case = Case::open(&model, &self.case)?;
-        let prediction = Explainer::new(&model, &case).predict()?;
+        let explainer = Explainer::new(&model, &case);
+        let prediction = explainer.predict()?;
         if let Some(path) = &self.out {
-            write_npy(path, &output(&model, &prediction)?)?;
+            write(path, &explainer, &prediction)?;
         }
         if self.json {
             say(&describe(&model, &case, &prediction).to_string());
@@ -42,7 +44,10 @@ impl Predict {
             say(&format!("{}{example}", case.id));
             match prediction.probabilities.get(n) {
                 Some(probabilities) => classes(&model, row, probabilities),
-                None => say(&format!("  a map of {} values; --out writes it", row.len())),
+                None => {
+                    say(&format!("  an output of shape {:?}; --out writes it", prediction.shape));
+                    volumes(&model, &prediction)?;
+                }
             }
         }
         Ok(Outcome::Done)
@@ -64,10 +69,35 @@ fn classes(model: &Model, row: &[f32], probabilities: &[f64]) {
     }
 }
 
-/// The first output with its shape.
-fn output(model: &Model, prediction: &Prediction) -> Result<Tensor<f32>> {
-    let shape = model.graph.shape(model.graph.outputs()[0]);
-    Tensor::new(&shape.with(0, shape[0] * prediction.logits.len())?, prediction.logits.concat())
+/// How many voxels a segmentation network gives each class.
+fn volumes(model: &Model, prediction: &Prediction) -> Result<()> {
+    if model.card.task.as_deref() != Some("segmentation") || prediction.logits.len() != 1 {
+        return Ok(());
+    }
+    for class in 0..prediction.shape.get(1).copied().unwrap_or(0) {
+        let voxels = prediction.voxels(class, &model.card)?;
+        say(&format!("  {:24} {voxels:>10} voxels of the network", model.card.class_name(class)));
+    }
+    Ok(())
+}
+
+fn write(path: &Path, explainer: &Explainer<'_>, prediction: &Prediction) -> Result<()> {
+    let name = path.to_string_lossy();
+    if name.ends_with(".nii") || name.ends_with(".nii.gz") {
+        let description = String::from("voxplain predict");
+        let labels = explainer.labels()?;
+        let most = labels.data.iter().fold(0.0f32, |m, &v| m.max(v));
+        return write_nifti(
+            path,
+            &labels,
+            &WriteOptions { display: (0.0, most), description, estimate_of: None },
+        );
+    }
+    let mut shape = prediction.shape.clone();
+    if let Some(leading) = shape.first_mut() {
+        *leading *= prediction.logits.len();
+    }
+    write_npy(path, &Tensor::new(&shape, prediction.logits.concat())?)
 }
 
 fn describe(model: &Model, case: &Case, prediction: &Prediction) -> Value {
@@ -77,6 +107,7 @@ fn describe(model: &Model, case: &Case, prediction: &Prediction) -> Value {
         "case": case.id,
         "classes": classes,
         "output": model.card.output.as_deref().unwrap_or("logits"),
+        "shape": prediction.shape,
         "values": prediction.logits,
         "probabilities": prediction.probabilities,
     })
