@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
+use voxplain::autodiff::Kernel;
 use voxplain::cpu::{Cpu, Isa};
+use voxplain::graph::ops::Pointwise;
 use voxplain_oracle::suite::{PAIRS, adjoint_defect, adjoint_pair, case, disagreement, kinds};
 
 fn cpus() -> Vec<Cpu> {
@@ -15,6 +17,21 @@ fn cpus() -> Vec<Cpu> {
 fn there_is_a_device() {
     let names: Vec<&str> = cpus().iter().map(|cpu| cpu.isa().name()).collect();
     assert!(names.contains(&"scalar"), "{names:?}");
+}
+
+/// The slope of the error function needs its complement in both tails, and random kernels meet it once in a thousand.
+#[test]
+fn slopes_of_the_error_function_agree_in_the_tails() {
+    let slopes = kinds().position(|kind| kind == "map_slope").unwrap();
+    let cases = (0..20_000).map(|seed| case(slopes, 40, seed));
+    let (cpus, mut compared) = (cpus(), 0);
+    for case in cases.filter(|c| c.kernel == Kernel::MapSlope(Pointwise::Erf)) {
+        for cpu in &cpus {
+            assert_eq!(disagreement(cpu, &case).unwrap(), None);
+        }
+        compared += 1;
+    }
+    assert!(compared > 400, "{compared}");
 }
 
 proptest! {

@@ -2,9 +2,11 @@
 //! and b are close compared with f: at a = 1e-17, b = 2e-17 it makes the slope of softplus 0 instead of 1/2.
 //!
 //! Piecewise linear functions weigh the slope of each piece with the share of the interval that lies in it; what is
-//! built from the exponential uses `expm1` and products; the rest averages the derivative over short intervals.
+//! built from the exponential uses `expm1` and products; the error function takes differences of its complement in the
+//! tails, where its own values are all 1; the rest averages the derivative over short intervals.
 
 use super::pointwise::{derivative, sigmoid, softplus, value};
+use super::special::{erf, erfc};
 use std::f64::consts::LN_2;
 use voxplain_graph::ops::Pointwise;
 
@@ -65,9 +67,8 @@ pub fn divided_difference(f: Pointwise, a: f64, b: f64) -> f64 {
         Pointwise::Log => logarithm(i),
         Pointwise::Sqrt => 1.0 / (a.sqrt() + b.sqrt()),
         Pointwise::Reciprocal => -1.0 / (a * b),
-        Pointwise::Gelu | Pointwise::GeluTanh | Pointwise::Silu | Pointwise::Mish | Pointwise::Erf => {
-            averaged(f, i)
-        }
+        Pointwise::Erf => error_function(i),
+        Pointwise::Gelu | Pointwise::GeluTanh | Pointwise::Silu | Pointwise::Mish => averaged(f, i),
     }
 }
 
@@ -118,6 +119,22 @@ fn logarithm(i: Interval) -> f64 {
         return f64::NAN;
     }
     (i.length() / i.low).ln_1p() / i.length()
+}
+
+/// Where the derivative changes by less than a few powers of e it is averaged: there the difference of two values would
+/// cancel. Beyond, the complement of the nearer tail keeps its digits where erf itself has rounded to 1.
+fn error_function(i: Interval) -> f64 {
+    if i.length() < 0.5 && i.length() * i.high.abs().max(i.low.abs()) < 1.0 {
+        return averaged(Pointwise::Erf, i);
+    }
+    let rise = if i.low > 0.0 {
+        erfc(i.low) - erfc(i.high)
+    } else if i.high < 0.0 {
+        erfc(-i.high) - erfc(-i.low)
+    } else {
+        erf(i.high) - erf(i.low)
+    };
+    rise / i.length()
 }
 
 /// Nodes and weights of the 8-point Gauss-Legendre rule on [-1, 1], for the positive half.

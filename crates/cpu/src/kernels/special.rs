@@ -32,7 +32,7 @@ pub fn erf(x: f64) -> f64 {
 }
 
 /// `1 - erf x` without cancellation for large x.
-fn erfc(x: f64) -> f64 {
+pub fn erfc(x: f64) -> f64 {
     if x >= TAIL { tail(x) } else { 1.0 - erf(x) }
 }
 

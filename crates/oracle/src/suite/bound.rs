@@ -187,11 +187,6 @@ fn slope_terms(f: Pointwise, x: f64, r: f64, epsilon: f64) -> f64 {
             size + alpha.abs() * (ends / (x - r).abs()).min(1.0 / epsilon)
         }
         Pointwise::Clip { low, high } => size + ((low.abs() + high.abs()) / (x - r).abs()).min(1.0 / epsilon),
-        // No closed form: a device may take the quotient of values rounded in double precision.
-        Pointwise::Erf => {
-            let values = value(f, x).abs() + value(f, r).abs();
-            size + f64::EPSILON / epsilon * values / (x - r).abs()
-        }
         _ => size,
     }
 }
