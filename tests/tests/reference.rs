@@ -73,13 +73,10 @@ impl Reference {
 
     fn rows<S: Scalar + 'static>(&self) -> Vec<(&'static str, Box<dyn Method<S>>)> {
         let base = || Baseline::Given(vec![self.tensor("baseline")]);
-        let ig = |q| {
-            Box::new(IntegratedGradients {
-                baseline: base(),
-                steps: Steps::Fixed(q, 20),
-                multiply_by_inputs: true,
-            })
+        let integrated = |q, multiply_by_inputs| {
+            Box::new(IntegratedGradients { baseline: base(), steps: Steps::Fixed(q, 20), multiply_by_inputs })
         };
+        let ig = |q| integrated(q, true);
         let lift = |baseline, multiply_by_inputs| Box::new(DeepLift { baseline, multiply_by_inputs });
         let noise = || {
             // Captum repeats each example for its draws; our draws come first.
@@ -91,7 +88,8 @@ impl Reference {
             Box::new(Smooth { base: Box::new(Backward::saliency(false)), draws: noise(), statistic })
         };
         let cam = |layer: &str, relu| Box::new(Cam { relu, ..Cam::grad_cam(layer) });
-        let guided = |interpolation| Box::new(GuidedGradCam { layer: "conv2".into(), interpolation });
+        let nearest = |layer: &str| guided(layer, Interpolation::Nearest);
+        let linear = |layer: &str| guided(layer, Interpolation::Linear);
         let shap = Box::new(DeepLiftShap {
             baselines: vec![self.tensor("baseline_dist")],
             multiply_by_inputs: true,
@@ -115,11 +113,23 @@ impl Reference {
             ("nt.smoothgrad", smooth(Statistic::Mean)),
             ("nt.smoothgrad_sq", smooth(Statistic::MeanOfSquares)),
             ("nt.vargrad", smooth(Statistic::Variance)),
+            // Captum's batches of 7 are not visible here: the engine splits rows as it likes.
+            ("ig.ibs7", ig(Quadrature::GaussLegendre)),
+            ("ig.nomul", integrated(Quadrature::GaussLegendre, false)),
             ("gradcam.conv1", cam("conv1", false)),
-            ("gradcam_relu.conv2", cam("conv2", true)),
+            ("gradcam.conv2", cam("conv2", false)),
             ("gradcam.relu2", cam("relu2", false)),
-            ("guided_gradcam.conv2", guided(Interpolation::Nearest)),
-            ("guided_gradcam_trilinear.conv2", guided(Interpolation::Linear)),
+            ("gradcam_relu.conv1", cam("conv1", true)),
+            ("gradcam_relu.conv2", cam("conv2", true)),
+            ("gradcam_relu.relu2", cam("relu2", true)),
+            ("guided_gradcam.conv1", nearest("conv1")),
+            ("guided_gradcam.conv2", nearest("conv2")),
+            ("guided_gradcam.relu2", nearest("relu2")),
+            ("guided_gradcam_trilinear.conv1", linear("conv1")),
+            ("guided_gradcam_trilinear.conv2", linear("conv2")),
+            ("guided_gradcam_trilinear.relu2", linear("relu2")),
+            ("neuron_gradient.fc1_3", Box::new(Backward::saliency(false))),
+            ("neuron_ig.fc1_3", ig(Quadrature::GaussLegendre)),
             ("gradient_shap", Box::new(self.gradient_shap())),
         ]
     }
@@ -143,9 +153,14 @@ impl Reference {
     /// The reference was computed in single precision; what it was also computed for in double precision is in `f64.*`.
     fn compare<D: Device>(&self, device: &D, limit: f64) {
         let graph = self.graph();
-        let (x, target) = (self.tensor("x"), Target::Class(vec![1, 2]));
+        let x = self.tensor("x");
         for (name, method) in self.rows::<D::Scalar>() {
             let mut engine = Engine::new(&graph, device, None);
+            let target = if name.starts_with("neuron") {
+                Target::Unit { layer: "fc1".into(), index: 3 }
+            } else {
+                Target::Class(vec![1, 2])
+            };
             let result = method.attribute(&mut engine, std::slice::from_ref(&x), &target).unwrap();
             let got: Vec<f64> = result.maps[0].values.data().iter().map(|v| v.to_f64()).collect();
             let error = relative_error(&got, &self.exact[name]);
@@ -161,11 +176,57 @@ impl Reference {
     }
 }
 
+fn guided<S: Scalar>(layer: &str, interpolation: Interpolation) -> Box<dyn Method<S>> {
+    Box::new(GuidedGradCam { layer: layer.into(), interpolation })
+}
+
 #[test]
 fn captum_on_a_two_modality_network() {
     let Some(reference) = Reference::open() else { return };
     reference.compare(&Cpu::best(), 1e-4);
     reference.compare(&Oracle, 1e-4);
+}
+
+/// Why a setting of the file is not compared here: Captum's own DeepLift as shipped, which is wrong (it reads the
+/// unmodified gradient between adjacent modules, loses part of overlapping windows, and falls back to the first example's
+/// gradient: `*_fixed` is what it should give), and families that are not here yet.
+const ELSEWHERE: [(&str, &str); 16] = [
+    ("deeplift_v080", "wrong in Captum"),
+    ("deepliftshap_v080", "wrong in Captum"),
+    ("gradcam_channels", "no map: a part of GradCAM, tested in known_answers"),
+    ("layer_act", "no map: a forward value"),
+    ("layer_gxa", "layer attribution"),
+    ("layer_conductance", "layer attribution"),
+    ("layer_ig", "layer attribution"),
+    ("internal_influence", "layer attribution"),
+    ("neuron_conductance", "layer attribution"),
+    ("feature_ablation", "perturbation"),
+    ("feature_permutation", "perturbation"),
+    ("occlusion", "perturbation"),
+    ("shapley_sampling", "perturbation"),
+    ("shapley_exact", "perturbation"),
+    ("kernel_shap", "perturbation"),
+    ("lime", "perturbation"),
+];
+
+/// No setting of the file is passed over in silence.
+#[test]
+fn every_setting_is_compared_or_listed() {
+    let Some(reference) = Reference::open() else { return };
+    let text = std::fs::read_to_string(shared("reference").unwrap().join("captum_3dcnn.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let compared: Vec<&str> = reference.rows::<f64>().iter().map(|r| r.0).collect();
+    let settings = json["methods"].as_object().unwrap().keys();
+    let mut listed = 0;
+    for name in settings.map(|n| n.strip_prefix("f64.").unwrap_or(n)) {
+        let reason = ELSEWHERE.iter().find(|(stem, _)| name.starts_with(stem));
+        assert!(compared.contains(&name) || reason.is_some(), "{name} is neither compared nor listed");
+        if let Some((_, reason)) = reason {
+            listed += 1;
+            println!("{name}: {reason}");
+        }
+    }
+    println!("{} settings compared, {listed} listed", compared.len());
 }
 
 fn deeplift(graph: &Graph, x: &[f64], r: &[f64], multiply_by_inputs: bool) -> Vec<f64> {
