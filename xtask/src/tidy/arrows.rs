@@ -13,7 +13,7 @@ const ARROWS: [Row; 15] = [
     ("cpu", CORE, &["matrixmultiply", "rayon", "half"]),
     ("cuda", CORE, &["cudarc", "half"]),
     ("oracle", CORE, &[]),
-    ("models", &["tensor", "graph"], &["safetensors", "half", "serde_json"]),
+    ("models", &["tensor", "graph"], &["safetensors", "half", "serde_json", "toml"]),
     ("attribution", CORE, &[]),
     ("perturbation", CORE, &["ndarray"]),
     ("metrics", CORE, &["ndarray"]),
