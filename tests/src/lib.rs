@@ -62,8 +62,14 @@ pub fn run_case<D: Device>(case: &Path, onnx: bool, device: &D) -> Result<Vec<Co
     let expected = read_f64(&bytes("expected.safetensors")?);
     let names: Vec<String> =
         model.graph.inputs().iter().map(|&v| model.graph.value(v).name.clone()).collect();
-    let context =
-        Context { inputs: &names, tensors: &tensors, seed: 0, cam_layer: None, network_inputs: &[] };
+    let context = Context {
+        graph: &model.graph,
+        inputs: &names,
+        tensors: &tensors,
+        seed: 0,
+        cam_layer: None,
+        network_inputs: &[],
+    };
     let inputs = context.stored_inputs::<D::Scalar>()?;
     let mut network = Engine::new(&model.graph, device, None);
     let batch = request::parse(&text)?;

@@ -29,7 +29,7 @@ pub struct Attribution<S> {
     pub maps: Vec<Map<S>>,
     /// The explained value F of each example.
     pub values: Vec<f64>,
-    /// Sum of the maps minus `F(x) - F(baseline)`: one number per example (per example and baseline, example by
+    /// Sum of the maps (of the scores, where there are any) minus `F(x) - F(baseline)`: one number per example (per example and baseline, example by
     /// example, for the SHAP forms). `None` for methods that promise nothing of the kind.
     pub residuals: Option<Vec<f64>>,
     /// The difference `F(x) - F(baseline)` that each residual is measured against.
@@ -40,6 +40,17 @@ pub struct Attribution<S> {
     pub backward_passes: u64,
     /// What a reader of the map has to know.
     pub notes: Vec<String>,
+    /// One score per feature, for methods that score features and paint their maps with them.
+    pub scores: Option<Scores>,
+}
+
+/// Scores of features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    /// `values[example][feature]`.
+    pub values: Vec<Vec<f64>>,
+    /// Standard errors of the same shape, from the estimator's own draws; infinite where they do not determine one.
+    pub errors: Option<Vec<Vec<f64>>>,
 }
 
 impl<S: Scalar> Attribution<S> {

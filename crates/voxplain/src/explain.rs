@@ -119,6 +119,7 @@ impl<'m> Explainer<'m> {
 
     pub(crate) fn context(&self) -> Context<'_> {
         Context {
+            graph: &self.model.graph,
             inputs: &self.names,
             tensors: &self.tensors,
             seed: self.settings.seed,
@@ -239,7 +240,7 @@ impl<'m> Explainer<'m> {
             Some(windows) => windows.count(),
             None => self.engine().examples(&self.case.inputs)?,
         } as u64;
-        let passes = method.passes();
+        let passes = method.passes_on(&self.model.graph);
         let passes = (passes.0 * examples, passes.1 * examples);
         let (forward, backward) = (plan.forward_flops() / references(&plan), plan.reverse_flops(0));
         let flops = passes.0 * forward + passes.1 * backward;
@@ -251,7 +252,7 @@ impl<'m> Explainer<'m> {
     /// # Errors
     /// The method or a parameter does not fit.
     pub fn passes(&self, request: &Request) -> Result<(u64, u64)> {
-        Ok(self.context().method::<f32>(request)?.passes())
+        Ok(self.context().method::<f32>(request)?.passes_on(&self.model.graph))
     }
 
     fn words(&self, target: &Target) -> String {

@@ -41,6 +41,7 @@ pub use voxplain_cpu as cpu;
 pub use voxplain_graph as graph;
 pub use voxplain_imaging as imaging;
 pub use voxplain_models as models;
+pub use voxplain_perturbation as perturbation;
 pub use voxplain_report as report;
 pub use voxplain_tensor as tensor;
 

@@ -15,7 +15,7 @@ const ARROWS: [Row; 15] = [
     ("oracle", CORE, &[]),
     ("models", &["tensor", "graph"], &["safetensors", "half", "serde_json", "toml"]),
     ("attribution", CORE, &[]),
-    ("perturbation", CORE, &["ndarray"]),
+    ("perturbation", &["tensor", "graph", "attribution"], &[]),
     ("metrics", CORE, &["ndarray"]),
     ("axioms", CORE, &["proptest"]),
     ("imaging", &["tensor"], &["flate2", "png"]),

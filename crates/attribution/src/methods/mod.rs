@@ -31,6 +31,11 @@ pub trait Method<S: Scalar>: Send + Sync {
     /// forward pass. Adaptive methods give their upper bound.
     fn passes(&self) -> (u64, u64);
 
+    /// As [`Method::passes`] on a network, for methods whose number of passes depends on its inputs.
+    fn passes_on(&self, _graph: &Graph) -> (u64, u64) {
+        self.passes()
+    }
+
     /// Explains `target` for every example of `inputs` (one tensor per graph input, examples in front).
     ///
     /// # Errors

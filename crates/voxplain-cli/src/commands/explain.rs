@@ -119,8 +119,14 @@ impl Explain {
             let (map, _) = read_tensors(&data).map_err(|e| e.within(tensors.display()))?;
             let names: Vec<String> =
                 model.graph.inputs().iter().map(|&v| model.graph.value(v).name.clone()).collect();
-            let context =
-                Context { inputs: &names, tensors: &map, seed: 0, cam_layer: None, network_inputs: &[] };
+            let context = Context {
+                graph: &model.graph,
+                inputs: &names,
+                tensors: &map,
+                seed: 0,
+                cam_layer: None,
+                network_inputs: &[],
+            };
             let case = Case::from_arrays(context.stored_inputs().map_err(|e| e.within(tensors.display()))?);
             let explainer = Explainer::new(&model, &case).with_settings(settings)?.with_tensors(
                 map,

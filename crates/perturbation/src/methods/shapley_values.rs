@@ -1,0 +1,72 @@
+//! Shapley values, exactly, from every coalition.
+
+use crate::coalition::Coalition;
+use crate::features::Features;
+use crate::game::Game;
+use crate::paint::{Found, finish};
+use voxplain_attribution::methods::Baseline;
+use voxplain_attribution::{Attribution, Method, Network, Target};
+use voxplain_tensor::{Error, Result, Scalar, Tensor};
+
+/// The most features: 2^20 coalitions.
+pub(super) const MOST: usize = 20;
+
+/// Shapley, "A value for n-person games" (1953): the mean over all orders of what a feature adds when it comes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShapleyValues<S> {
+    /// What takes the place of absent features.
+    pub baseline: Baseline<S>,
+    /// At most 20 features.
+    pub features: Features,
+}
+
+/// All coalitions of `n` features, numbered by their bits.
+pub(super) fn all(n: usize) -> Result<Vec<Coalition>> {
+    if n > MOST {
+        return Err(Error::invalid(format!(
+            "{n} features have too many coalitions for exact values (at most {MOST} features); use shapley_sampling or \
+             kernel_shap"
+        )));
+    }
+    Ok((0..1u64 << n).map(|bits| Coalition::numbered(n, bits)).collect())
+}
+
+/// `sum over S without i of s! (n - s - 1)! / n! (v(S + i) - v(S))`.
+fn values(v: &[f64], n: usize) -> Vec<f64> {
+    // 1 / (n C(n - 1, s)), from one size to the next.
+    let mut weight = vec![1.0 / n as f64; n];
+    for s in 1..n {
+        weight[s] = weight[s - 1] * s as f64 / (n - s) as f64;
+    }
+    let one = |i: usize| {
+        let without = (0..v.len()).filter(|bits| bits >> i & 1 == 0);
+        without.map(|bits| weight[bits.count_ones() as usize] * (v[bits | 1 << i] - v[bits])).sum()
+    };
+    (0..n).map(one).collect()
+}
+
+impl<S: Scalar> Method<S> for ShapleyValues<S> {
+    fn name(&self) -> &'static str {
+        "shapley_values"
+    }
+
+    fn passes(&self) -> (u64, u64) {
+        (1 << self.features.count().min(MOST), 0)
+    }
+
+    fn attribute(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+    ) -> Result<Attribution<S>> {
+        let coalitions = all(self.features.count())?;
+        let mut game = Game::new(network, inputs, &self.baseline, &self.features, target)?;
+        let mut found = Found::default();
+        for n in 0..game.examples() {
+            let v = game.values(n, &coalitions)?;
+            found.scores.push(values(&v, self.features.count()));
+        }
+        finish(&mut game, found, true)
+    }
+}

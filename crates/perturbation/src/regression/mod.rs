@@ -1,0 +1,47 @@
+//! Weighted linear regressions of values on coalitions, a few hundred unknowns at most, in double precision.
+//!
+//! Normal equations are solved through their eigenvalues, so that a direction that the samples do not determine gets
+//! nothing (the shortest solution) instead of anything.
+
+mod eigen;
+mod lasso;
+mod least_squares;
+
+pub use lasso::lasso;
+pub use least_squares::{Fit, constrained, least_squares, ridge};
+
+use voxplain_tensor::{Error, Result};
+
+/// Rows of 0 and 1, their values and weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Samples<'a> {
+    /// Rows of the same length.
+    pub rows: &'a [Vec<f64>],
+    /// One value per row.
+    pub values: &'a [f64],
+    /// One weight per row, not negative.
+    pub weights: &'a [f64],
+}
+
+impl Samples<'_> {
+    fn check(&self) -> Result<usize> {
+        let n = self.rows.first().map_or(0, Vec::len);
+        let fits = self.values.len() == self.rows.len()
+            && self.weights.len() == self.rows.len()
+            && self.rows.iter().all(|r| r.len() == n)
+            && n > 0;
+        if !fits {
+            return Err(Error::invalid(format!(
+                "{} rows, {} values and {} weights; as many of each, and rows of one length expected",
+                self.rows.len(),
+                self.values.len(),
+                self.weights.len()
+            )));
+        }
+        if self.weights.iter().any(|w| !w.is_finite() || *w < 0.0) || self.weights.iter().sum::<f64>() <= 0.0
+        {
+            return Err(Error::invalid("weights must be finite, not negative and not all 0"));
+        }
+        Ok(n)
+    }
+}

@@ -1,0 +1,162 @@
+//! Where a request's words are looked up: tensors by key, inputs by name, methods by theirs.
+
+use super::parameters::Parameters;
+use super::{METHODS, Request, Tensors};
+use serde_json::{Map, Value};
+use voxplain_attribution::methods::Baseline;
+use voxplain_attribution::{Method, Target};
+use voxplain_graph::Graph;
+use voxplain_models::Constant;
+use voxplain_perturbation::Fill;
+use voxplain_tensor::{Error, Result, Scalar, Tensor};
+
+/// Where parameters are looked up.
+pub struct Context<'a> {
+    /// The network.
+    pub graph: &'a Graph,
+    /// Names of the graph inputs, in order.
+    pub inputs: &'a [String],
+    /// The tensors file.
+    pub tensors: &'a Tensors,
+    /// The seed of draws that are not injected.
+    pub seed: u64,
+    /// The layer of class activation maps that do not name one.
+    pub cam_layer: Option<&'a str>,
+    /// The network's inputs, for parameters that default to their shape.
+    pub network_inputs: &'a [Tensor<f32>],
+}
+
+impl Context<'_> {
+    /// A tensor by key.
+    ///
+    /// # Errors
+    /// There is no such tensor of numbers.
+    pub fn tensor<S: Scalar>(&self, key: &str) -> Result<Tensor<S>> {
+        match self.tensors.get(key) {
+            Some(Constant::Float { shape, data }) => {
+                Tensor::new(shape, data.iter().map(|&v| S::from_f64(f64::from(v))).collect())
+            }
+            Some(Constant::Int { shape, data }) => {
+                Tensor::new(shape, data.iter().map(|&v| S::from_f64(v as f64)).collect())
+            }
+            None => Err(Error::invalid(format!("the tensors file has no tensor {key:?}"))),
+        }
+    }
+
+    /// The network's inputs: the keys `input/<name>`.
+    ///
+    /// # Errors
+    /// One is missing.
+    pub fn stored_inputs<S: Scalar>(&self) -> Result<Vec<Tensor<S>>> {
+        self.inputs.iter().map(|name| self.tensor(&format!("input/{name}"))).collect()
+    }
+
+    /// One tensor per input, from `{input: key}`.
+    pub(super) fn per_input<S: Scalar>(&self, value: &Value, name: &str) -> Result<Vec<Tensor<S>>> {
+        let map = value.as_object().ok_or_else(|| {
+            Error::invalid(format!(
+                "{name} must map every input to a key of the tensors file, as {{\"x\": \"{name}/x\"}}"
+            ))
+        })?;
+        if let Some(unknown) = map.keys().find(|k| !self.inputs.contains(k)) {
+            return Err(Error::invalid(format!(
+                "{name}: no input {unknown:?}; the network has {}",
+                self.inputs.join(", ")
+            )));
+        }
+        let one = |input: &String| {
+            let key = map.get(input).and_then(Value::as_str);
+            self.tensor(key.ok_or_else(|| Error::invalid(format!("{name}: input {input:?} is missing")))?)
+        };
+        self.inputs.iter().map(one).collect()
+    }
+
+    /// The target of a request for these inputs; `reduction` says that the output is a map to be weighted by the tensor
+    /// `region`.
+    ///
+    /// # Errors
+    /// The target is not an index, a list of indices, `pred`, or a text `a-b`.
+    pub fn target(&self, value: &Value, reduction: bool) -> Result<Target> {
+        let bad = || {
+            Error::invalid(format!("target {value}: a class index, a list of indices or \"pred\" expected"))
+        };
+        let index = |v: &Value| v.as_u64().map(|v| v as usize).ok_or_else(bad);
+        let class = match value {
+            Value::Null => return Ok(Target::Predicted),
+            Value::String(s) if s == "pred" => return Ok(Target::Predicted),
+            Value::String(s) => match s.split_once('-') {
+                Some((a, b)) => {
+                    return Ok(Target::Difference(
+                        a.parse().map_err(|_| bad())?,
+                        b.parse().map_err(|_| bad())?,
+                    ));
+                }
+                None => vec![s.parse().map_err(|_| bad())?],
+            },
+            Value::Array(list) => list.iter().map(index).collect::<Result<_>>()?,
+            other => vec![index(other)?],
+        };
+        if reduction {
+            return Ok(Target::Region { class, against: None, region: self.tensor("region")? });
+        }
+        Ok(Target::Class(class))
+    }
+
+    /// The method of a request.
+    ///
+    /// # Errors
+    /// The method or a parameter is unknown or does not fit; the message names it.
+    pub fn method<S: Scalar>(&self, request: &Request) -> Result<Box<dyn Method<S>>> {
+        self.named(&request.method, &request.params)
+            .map_err(|e| e.within(format!("request {:?}", request.id)))
+    }
+
+    /// The method of that name with these parameters.
+    pub(super) fn named<S: Scalar>(
+        &self,
+        method: &str,
+        params: &Map<String, Value>,
+    ) -> Result<Box<dyn Method<S>>> {
+        let p = Parameters { map: params };
+        if let Some(method) = self.gradient_method(method, &p)? {
+            return Ok(method);
+        }
+        if let Some(method) = self.perturbation_method(method, &p)? {
+            return Ok(method);
+        }
+        Err(Error::unsupported(format!("no method {method:?}; there are {}", METHODS.join(", "))))
+    }
+
+    pub(super) fn baseline<S: Scalar>(&self, p: &Parameters<'_>) -> Result<Baseline<S>> {
+        match p.map.get("baseline") {
+            None | Some(Value::Null) => Ok(Baseline::Constant(0.0)),
+            Some(Value::Number(n)) => Ok(Baseline::Constant(n.as_f64().unwrap_or(0.0))),
+            Some(Value::String(words)) => {
+                let inputs: Vec<Tensor<S>> = self.network_inputs.iter().map(Tensor::convert).collect();
+                match fill(words, self.seed)? {
+                    Fill::Constant(value) => Ok(Baseline::Constant(value)),
+                    fill => Ok(Baseline::Given(fill.make(&inputs)?)),
+                }
+            }
+            Some(map) => Ok(Baseline::Given(self.per_input(map, "baseline")?)),
+        }
+    }
+}
+
+/// `zero`, `mean`, `noise`, `blur 2.5` or `mirror 0`.
+fn fill(words: &str, seed: u64) -> Result<Fill> {
+    let bad = || {
+        Error::invalid(format!(
+            "no baseline {words:?}; zero, a number, mean, noise, blur SIGMA, mirror AXIS or a tensor per input expected"
+        ))
+    };
+    let (name, number) = words.split_once(' ').map_or((words, None), |(n, v)| (n, Some(v)));
+    Ok(match (name, number) {
+        ("zero", None) => Fill::Constant(0.0),
+        ("mean", None) => Fill::Mean,
+        ("noise", None) => Fill::Noise { seed },
+        ("blur", Some(sigma)) => Fill::Blur(sigma.parse().map_err(|_| bad())?),
+        ("mirror", Some(axis)) => Fill::Mirror(axis.parse().map_err(|_| bad())?),
+        _ => return Err(bad()),
+    })
+}
