@@ -11,7 +11,7 @@ use std::cell::OnceCell;
 use std::path::Path;
 use std::time::Instant;
 use voxplain_attribution::rules::{Deconvolution, DeepLiftRescale, GuidedBackProp};
-use voxplain_attribution::{Attribution, Engine, Method, Network, PassSpec, Rules, Target};
+use voxplain_attribution::{Attribution, Engine, Method, Network, PassSpec, Rules, Table, Target};
 use voxplain_autodiff::{Composite, Cotangent, Device, Gradient, Plan};
 use voxplain_cpu::Cpu;
 use voxplain_models::Model;
@@ -207,7 +207,7 @@ impl<'m> Explainer<'m> {
             gradient.attribute(&mut engine, &inputs, &target)?;
             best = best.min(start.elapsed().as_secs_f64());
         }
-        let plan = self.plan("gradient")?;
+        let plan = self.plan(Some("gradient"))?;
         Ok(examples * (plan.forward_flops() + plan.reverse_flops(0)).max(1) as f64 / best)
     }
 
@@ -216,12 +216,12 @@ impl<'m> Explainer<'m> {
         graph.value(graph.outputs()[0]).name.clone()
     }
 
-    /// The plan of a method's rule table for one example at a time.
-    fn plan(&self, method: &str) -> Result<Plan> {
+    /// The plan of a method's rule table for one example at a time; of a forward pass alone without a method.
+    fn plan(&self, method: Option<&str>) -> Result<Plan> {
         let graph = &self.model.graph;
-        let table = table(method);
+        let table = method.map(table);
         let spec = PassSpec {
-            table: Some(&table),
+            table: table.as_ref().map(|t| t as &dyn Table),
             from: graph.outputs()[0],
             wanted: graph.inputs().to_vec(),
             captures: vec![graph.outputs()[0]],
@@ -235,14 +235,15 @@ impl<'m> Explainer<'m> {
     /// As [`Explainer::run`] as far as that shows without running.
     pub fn cost(&self, request: &Request, speed: f64) -> Result<Cost> {
         let method = self.context().method::<f32>(request)?;
-        let plan = self.plan(&request.method)?;
+        let plan = self.plan(Some(request.method.as_str()).filter(|_| method.passes().1 > 0))?;
         let examples = match &self.case.windows {
             Some(windows) => windows.count(),
             None => self.engine().examples(&self.case.inputs)?,
         } as u64;
         let passes = method.passes_on(&self.model.graph);
         let passes = (passes.0 * examples, passes.1 * examples);
-        let (forward, backward) = (plan.forward_flops() / references(&plan), plan.reverse_flops(0));
+        let backward = if plan.reverses.is_empty() { 0 } else { plan.reverse_flops(0) };
+        let forward = plan.forward_flops() / references(&plan);
         let flops = passes.0 * forward + passes.1 * backward;
         Ok(Cost { passes, flops, bytes: plan.arena_bytes, seconds: flops as f64 / speed })
     }

@@ -79,6 +79,7 @@ pub(crate) fn manifest(
         "windows": explainer.case.windows.as_ref().map(Windows::count),
         "seed": explainer.settings.seed,
         "completeness": {"residuals": a.residuals, "differences": a.differences},
+        "scores": a.scores.as_ref().map(|s| json!({"values": s.values, "errors": s.errors})),
         "passes": {"forward": a.forward_passes, "backward": a.backward_passes},
         "seconds": explained.seconds,
         "notes": a.notes,

@@ -1,0 +1,307 @@
+//! Perturbation methods: Captum's known answers, the axioms on random games, and what is said to bad input.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use serde_json::Value;
+use voxplain::attribution::methods::Baseline;
+use voxplain::attribution::{Attribution, Engine, Method, Target};
+use voxplain::graph::ops::Binary;
+use voxplain::graph::{Graph, GraphBuilder, Op, ValueId};
+use voxplain::perturbation::methods::*;
+use voxplain::perturbation::{Coalition, Features};
+use voxplain::tensor::Tensor;
+use voxplain_oracle::Oracle;
+use voxplain_tests::networks::{Case, case};
+use voxplain_tests::{relative_error, shared};
+
+fn tensor(sizes: &[usize], data: &[f64]) -> Tensor<f64> {
+    Tensor::new(sizes, data.to_vec()).unwrap()
+}
+
+fn dense(b: &mut GraphBuilder, name: &str, x: ValueId, sizes: &[usize], w: &[f32], c: &[f32]) -> ValueId {
+    let w = b.parameter(&format!("{name}.weight"), sizes, w.to_vec()).unwrap();
+    let c = b.parameter(&format!("{name}.bias"), &[sizes[0]], c.to_vec()).unwrap();
+    b.linear(name, x, w, Some(c)).unwrap()
+}
+
+/// `MultiLayer` of the sum of its inputs: ones with biases (-10, 1, 1, 1), ReLU, ones with biases (-1, 1).
+fn multi_layer(inputs: usize) -> Graph {
+    let mut b = GraphBuilder::new();
+    let mut x = b.input("x0", &[1, 3]).unwrap();
+    for i in 1..inputs {
+        let next = b.input(&format!("x{i}"), &[1, 3]).unwrap();
+        x = b.node(&format!("sum{i}"), Op::Binary(Binary::Add), &[x, next]).unwrap();
+    }
+    let y = dense(&mut b, "linear1", x, &[4, 3], &[1.0; 12], &[-10.0, 1.0, 1.0, 1.0]);
+    let y = b.relu("relu", y).unwrap();
+    let y = dense(&mut b, "linear2", y, &[2, 4], &[1.0; 8], &[-1.0, 1.0]);
+    b.finish(&[y]).unwrap()
+}
+
+fn run(graph: &Graph, method: &dyn Method<f64>, inputs: &[Tensor<f64>]) -> Attribution<f64> {
+    method.attribute(&mut Engine::new(graph, &Oracle, None), inputs, &Target::Class(vec![0])).unwrap()
+}
+
+fn maps(result: &Attribution<f64>) -> Vec<f64> {
+    result.maps.iter().flat_map(|m| m.values.data().to_vec()).collect()
+}
+
+/// What Captum gave for a case.
+fn captum(id: u64) -> Option<Vec<f64>> {
+    fn numbers(value: &Value) -> Vec<f64> {
+        match value {
+            Value::Array(items) => items.iter().flat_map(numbers).collect(),
+            other => vec![other.as_f64().unwrap()],
+        }
+    }
+    let text = std::fs::read_to_string(shared("reference")?.join("captum_cases.json")).unwrap();
+    let cases: Vec<Value> = serde_json::from_str(&text).unwrap();
+    Some(numbers(&cases.iter().find(|c| c["id"] == id).unwrap()["captum"]))
+}
+
+fn check(id: u64, result: &Attribution<f64>) {
+    let Some(expected) = captum(id) else { return };
+    let error = relative_error(&maps(result), &expected);
+    assert!(error < 1e-6, "case {id}: {error:e}: {:?} {expected:?}", maps(result));
+}
+
+fn zero() -> Baseline<f64> {
+    Baseline::Constant(0.0)
+}
+
+#[test]
+fn one_input_as_in_captum() {
+    let (graph, x) = (multi_layer(1), [tensor(&[1, 3], &[20.0, 50.0, 30.0])]);
+    let window = |size: usize, stride: usize, b: f64| {
+        let (window, strides) = (vec![vec![size]], vec![vec![stride]]);
+        run(&graph, &Occlusion { baseline: Baseline::Constant(b), window, strides }, &x)
+    };
+    check(17, &window(1, 1, 0.0));
+    check(18, &window(2, 1, 10.0));
+    check(19, &window(2, 2, 0.0));
+    let mask = |rows: &[f64]| Features::from_masks(&graph, &[tensor(&[rows.len() / 3, 3], rows)]).unwrap();
+    let pair = || mask(&[0.0, 0.0, 1.0]);
+    let ablate = |b: f64, features: Features, x: &[Tensor<f64>]| {
+        run(&graph, &FeatureAblation { baseline: Baseline::Constant(b), features }, x)
+    };
+    check(23, &ablate(0.0, pair(), &x));
+    check(24, &ablate(4.0, pair(), &x));
+    let two = [tensor(&[2, 3], &[2.0, 10.0, 3.0, 20.0, 50.0, 30.0])];
+    check(25, &ablate(0.0, mask(&[0.0, 0.0, 1.0, 1.0, 1.0, 0.0]), &two));
+    let shapley = |b: f64, features: Features| {
+        run(&graph, &ShapleyValues { baseline: Baseline::Constant(b), features }, &x)
+    };
+    check(30, &shapley(0.0, Features::each(&graph)));
+    check(31, &shapley(0.0, pair()));
+    check(32, &shapley(4.0, pair()));
+}
+
+#[test]
+fn three_inputs_as_in_captum() {
+    let graph = multi_layer(3);
+    let x = [
+        tensor(&[2, 3], &[23.0, 100.0, 0.0, 20.0, 50.0, 30.0]),
+        tensor(&[2, 3], &[20.0, 50.0, 30.0, 0.0, 100.0, 0.0]),
+        tensor(&[2, 3], &[0.0, 100.0, 10.0, 2.0, 10.0, 3.0]),
+    ];
+    let window = vec![vec![3], vec![1], vec![2]];
+    let occlude = |baseline, strides: [usize; 3]| {
+        let strides = strides.map(|s| vec![s]).to_vec();
+        run(&graph, &Occlusion { baseline, window: window.clone(), strides }, &x)
+    };
+    check(20, &occlude(zero(), [1, 1, 1]));
+    let given = Baseline::Given(vec![
+        tensor(&[2, 3], &[1.0, 4.0, 7.0, 3.0, 6.0, 9.0]),
+        tensor(&[2, 3], &[3.0; 6]),
+        tensor(&[2, 3], &[4.0, 4.0, 4.0, 6.0, 6.0, 6.0]),
+    ]);
+    check(21, &occlude(given, [2, 1, 2]));
+    let masks = |m2: &[f64], m3: &[f64]| {
+        let rows = |m: &[f64]| tensor(&[m.len() / 3, 3], m);
+        Features::from_masks(&graph, &[rows(&[1.0, 1.0, 1.0, 0.0, 1.0, 0.0]), rows(m2), rows(m3)]).unwrap()
+    };
+    let own = || masks(&[3.0, 4.0, 2.0], &[5.0, 6.0, 7.0, 5.0, 5.0, 5.0]);
+    let shared = || masks(&[0.0, 1.0, 2.0], &[0.0, 1.0, 2.0, 0.0, 0.0, 0.0]);
+    let ablate = |baseline, features| run(&graph, &FeatureAblation { baseline, features }, &x);
+    check(26, &ablate(zero(), own()));
+    let levels = Baseline::Given([2.0, 3.0, 4.0].map(|v| tensor(&[2, 3], &[v; 6])).to_vec());
+    check(27, &ablate(levels, own()));
+    check(28, &ablate(zero(), shared()));
+    check(33, &run(&graph, &ShapleyValues { baseline: zero(), features: shared() }, &x));
+}
+
+#[test]
+fn windows_end_at_the_border_and_overlap_averages() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 5]).unwrap();
+    let y = dense(&mut b, "f", x, &[1, 5], &[1.0, 2.0, 4.0, 8.0, 16.0], &[0.0]);
+    let graph = b.finish(&[y]).unwrap();
+    let ones = [tensor(&[1, 5], &[1.0; 5])];
+    let occlude = |size: usize, stride: usize| {
+        run(
+            &graph,
+            &Occlusion { baseline: zero(), window: vec![vec![size]], strides: vec![vec![stride]] },
+            &ones,
+        )
+    };
+    check(51, &occlude(3, 3));
+    check(52, &occlude(3, 2));
+    assert_eq!(maps(&occlude(4, 3)), [15.0, 15.0, 15.0, 19.5, 24.0]);
+}
+
+/// Captum's case 53: a batch of one has nobody to take values from. Captum gives zeros; here it is an error.
+#[test]
+fn a_permutation_needs_others() {
+    let graph = multi_layer(1);
+    let method = FeaturePermutation { features: Features::each(&graph), seed: 1 };
+    let mut engine = Engine::new(&graph, &Oracle, None);
+    let one = [tensor(&[1, 3], &[1.0, 2.0, 3.0])];
+    let error = Method::<f64>::attribute(&method, &mut engine, &one, &Target::Class(vec![0])).unwrap_err();
+    assert!(error.message().contains("only one"), "{error}");
+    // Of two examples each takes the other's.
+    let two = [tensor(&[2, 3], &[1.0, 2.0, 3.0, 11.0, 12.0, 13.0])];
+    let result = run(&graph, &method, &two);
+    let first = maps(&result);
+    assert!(first[..3].iter().all(|v| *v < 0.0) && first[3..].iter().all(|v| *v > 0.0), "{first:?}");
+}
+
+/// Blocks of the 6 x 5 pictures of random networks: 2 channels times 4 blocks.
+fn blocks(graph: &Graph) -> Features {
+    Features::grid(graph, 3)
+}
+
+fn scores(result: &Attribution<f64>) -> Vec<f64> {
+    result.scores.as_ref().unwrap().values[0].clone()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Every way to Shapley values that sees all coalitions gives the same, and every way, however few it sees, adds up.
+    #[test]
+    fn shapley_values_by_all_ways(case in case(), seed in any::<u64>()) {
+        let graph = case.graph().unwrap();
+        let (x, r) = ([Case::tensor(&case.x).unwrap()], Case::tensor(&case.r).unwrap());
+        let baseline = || Baseline::Given(vec![r.clone()]);
+        let exact = run(&graph, &ShapleyValues { baseline: baseline(), features: blocks(&graph) }, &x);
+        let scale = scores(&exact).iter().fold(1e-9f64, |m, v| m.max(v.abs()));
+        let kernel = |rows| run(&graph, &KernelShap { baseline: baseline(), features: blocks(&graph), rows }, &x);
+        for rows in [KernelRows::Exact, KernelRows::Leverage { seed, draws: 1000 }] {
+            let fit = kernel(rows);
+            for (a, b) in scores(&fit).iter().zip(scores(&exact)) {
+                prop_assert!((a - b).abs() <= 1e-9 * scale, "{a} {b}");
+            }
+        }
+        let sampled = |draws| {
+            let permutations = Permutations::Seeded { seed, draws, antithetic: draws % 2 == 0 };
+            run(&graph, &ShapleySampling { baseline: baseline(), features: blocks(&graph), permutations }, &x)
+        };
+        let few = [kernel(KernelRows::Leverage { seed, draws: 40 }), kernel(KernelRows::Captum { seed, draws: 60 }),
+                   sampled(3), sampled(4)];
+        for result in few.iter().chain([&exact]) {
+            let (residual, whole) = (result.residuals.as_ref().unwrap()[0], result.differences.as_ref().unwrap()[0]);
+            let mass: f64 = scores(result).iter().map(|v| v.abs()).sum();
+            prop_assert!(residual.abs() <= 1e-10 * (mass + whole.abs() + 1e-6), "{residual:e} of {mass}");
+        }
+    }
+
+    /// The same bits for any batch, and the mean over many orders lies within its own error of the exact values.
+    #[test]
+    fn sampling_is_repeatable_and_honest_about_its_error(case in case(), seed in any::<u64>()) {
+        let graph = case.graph().unwrap();
+        let (x, r) = ([Case::tensor(&case.x).unwrap()], Case::tensor(&case.r).unwrap());
+        let baseline = Baseline::Given(vec![r]);
+        let permutations = Permutations::Seeded { seed, draws: 60, antithetic: true };
+        let method = ShapleySampling { baseline: baseline.clone(), features: blocks(&graph), permutations };
+        let whole = run(&graph, &method, &x);
+        let mut engine = Engine::new(&graph, &Oracle, None).with_rows(1);
+        let single = method.attribute(&mut engine, &x, &Target::Class(vec![0])).unwrap();
+        prop_assert_eq!(maps(&whole), maps(&single));
+        let exact = run(&graph, &ShapleyValues { baseline, features: blocks(&graph) }, &x);
+        let errors = whole.scores.as_ref().unwrap().errors.as_ref().unwrap()[0].clone();
+        for ((a, b), error) in scores(&whole).iter().zip(scores(&exact)).zip(errors) {
+            // 30 pairs: eight standard errors, and rounding.
+            prop_assert!((a - b).abs() <= 8.0 * error + 1e-9, "{a} {b} +- {error}");
+        }
+    }
+}
+
+/// On a linear model every estimator gives `w (x - b)` summed over the feature; a modality that is not looked at gets 0,
+/// and two that are alike get the same.
+#[test]
+fn closed_form_on_a_linear_model() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 4, 2]).unwrap();
+    let flat = b.node("flat", Op::Reshape { sizes: vec![1, 8] }, &[x]).unwrap();
+    let y = dense(&mut b, "f", flat, &[1, 8], &[1.0, 2.0, 0.0, 0.0, -1.5, 3.0, 2.0, 1.0], &[0.7]);
+    let graph = b.finish(&[y]).unwrap();
+    let input = [tensor(&[1, 4, 2], &[1.0, 2.0, 5.0, 7.0, -1.0, 0.5, 2.0, 1.0])];
+    let expected = [5.0, 0.0, 3.0, 5.0];
+    let features = || Features::modalities(&graph);
+    let ols = |surrogate, draws| Lime {
+        baseline: zero(),
+        features: features(),
+        rows: LimeRows::Seeded { seed: 3, draws },
+        distance: Distance::Cosine,
+        kernel_width: 1.0,
+        surrogate,
+    };
+    let leverage = KernelRows::Leverage { seed: 1, draws: 12 };
+    let captum = KernelRows::Captum { seed: 1, draws: 40 };
+    let permutations = Permutations::Seeded { seed: 9, draws: 2, antithetic: false };
+    let methods: [Box<dyn Method<f64>>; 7] = [
+        Box::new(FeatureAblation { baseline: zero(), features: features() }),
+        Box::new(ShapleyValues { baseline: zero(), features: features() }),
+        Box::new(ShapleySampling { baseline: zero(), features: features(), permutations }),
+        Box::new(KernelShap { baseline: zero(), features: features(), rows: leverage }),
+        Box::new(KernelShap { baseline: zero(), features: features(), rows: captum }),
+        Box::new(ols(Surrogate::LeastSquares, 60)),
+        Box::new(ols(Surrogate::Lasso(0.0), 60)),
+    ];
+    for method in methods {
+        let found = scores(&run(&graph, &*method, &input));
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() < 1e-9, "{}: {found:?}", method.name());
+        }
+    }
+    let surrogate = run(&graph, &ols(Surrogate::LeastSquares, 60), &input);
+    assert!(surrogate.notes[0].contains("R^2 = 1.0000"), "{:?}", surrogate.notes);
+    // Fewer rows than unknowns: said, not hidden.
+    let few = run(&graph, &ols(Surrogate::LeastSquares, 3), &input);
+    assert!(few.notes.iter().any(|n| n.contains("use more draws or ridge")), "{:?}", few.notes);
+}
+
+#[test]
+fn bad_input_is_one_sentence() {
+    let graph = multi_layer(1);
+    let refuse = |masks: &[Tensor<f64>], part: &str| {
+        let error = Features::from_masks(&graph, masks).unwrap_err();
+        assert!(error.message().contains(part), "{error}");
+    };
+    refuse(&[], "0 masks for 1 inputs");
+    refuse(&[tensor(&[1, 4], &[0.0; 4])], "the mask of input \"x0\" has shape");
+    refuse(&[tensor(&[1, 3], &[0.0, 0.5, 1.0])], "holds 0.5");
+    refuse(&[tensor(&[1, 3], &[0.0, -1.0, 1.0])], "holds -1");
+    let x = [tensor(&[1, 3], &[1.0, 2.0, 3.0])];
+    let fail = |method: &dyn Method<f64>, x: &[Tensor<f64>], part: &str| {
+        let mut engine = Engine::new(&graph, &Oracle, None);
+        let error = method.attribute(&mut engine, x, &Target::Class(vec![0])).unwrap_err();
+        assert!(error.message().contains(part), "{error}");
+    };
+    let many = Features::from_masks(&graph, &[tensor(&[1, 3], &[0.0, 1.0, 30.0])]).unwrap();
+    fail(&ShapleyValues { baseline: zero(), features: many }, &x, "at most 20 features");
+    let single = Features::from_masks(&graph, &[tensor(&[1, 3], &[0.0; 3])]).unwrap();
+    let rows = KernelRows::Exact;
+    fail(&KernelShap { baseline: zero(), features: single, rows }, &x, "at least two features");
+    let rows = KernelRows::Given(vec![Coalition::empty(2)], vec![1.0]);
+    fail(
+        &KernelShap { baseline: zero(), features: Features::each(&graph), rows },
+        &x,
+        "a coalition of 2 features",
+    );
+    let permutations = Permutations::Given(vec![vec![0, 1, 1]]);
+    let features = Features::each(&graph);
+    fail(&ShapleySampling { baseline: zero(), features, permutations }, &x, "row 0 is no order");
+    let strides = vec![vec![3]];
+    fail(&Occlusion { baseline: zero(), window: vec![vec![1]], strides }, &x, "leave entries uncovered");
+}
