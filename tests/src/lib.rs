@@ -71,13 +71,15 @@ pub fn run_case<D: Device>(case: &Path, onnx: bool, device: &D) -> Result<Vec<Co
         network_inputs: &[],
     };
     let inputs = context.stored_inputs::<D::Scalar>()?;
-    let mut network = Engine::new(&model.graph, device, None);
+    let folded = voxplain::graph::rewrite::fold_batch_normalization(&model.graph)?;
     let batch = request::parse(&text)?;
     let mut out = Vec::new();
     for (row, request) in batch.requests.into_iter().enumerate() {
         if !METHODS.contains(&request.method.as_str()) {
             continue;
         }
+        let graph = if request.merges_normalization() { &folded } else { &model.graph };
+        let mut network = Engine::new(graph, device, None);
         let target = context.target(&request.target, batch.reduction)?;
         let method = context.method::<D::Scalar>(&request)?;
         let place = |e: voxplain::Error| e.within(format!("{} {}", case.display(), request.id));

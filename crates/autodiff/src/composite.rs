@@ -22,6 +22,8 @@ pub enum Matcher {
     Kind(String),
     /// The first weighted layer (convolution, linear) on every path from a graph input.
     FirstWeighted,
+    /// As [`Matcher::FirstWeighted`], of an ONNX operator type.
+    FirstOfKind(String),
     /// Nodes whose name fits a pattern in which `*` stands for any text.
     Glob(String),
     /// The node of that name.
@@ -35,8 +37,9 @@ impl Matcher {
             Self::Class(_) => 1,
             Self::Kind(_) => 2,
             Self::FirstWeighted => 3,
-            Self::Glob(_) => 4,
-            Self::Name(_) => 5,
+            Self::FirstOfKind(_) => 4,
+            Self::Glob(_) => 5,
+            Self::Name(_) => 6,
         }
     }
 
@@ -46,6 +49,7 @@ impl Matcher {
             Self::Class(wanted) => *wanted == class,
             Self::Kind(kind) => node.op.kind() == kind,
             Self::FirstWeighted => first,
+            Self::FirstOfKind(kind) => first && node.op.kind() == kind,
             Self::Glob(pattern) => glob(pattern, &node.name),
             Self::Name(name) => node.name == *name,
         }

@@ -375,6 +375,14 @@ impl Site<'_> {
         self.emitter.emit(kernel, reads, shape)
     }
 
+    /// The node's value at other operands than it had: `operands` stand in for the inputs.
+    ///
+    /// # Errors
+    /// The operands do not fit the node.
+    pub fn forward_at(&mut self, operands: &[Slot]) -> Result<Slot> {
+        Ok(operators::forward(&self.context, self.emitter, operands)?.output)
+    }
+
     /// The gradient of this node taken at other operands than it had: `operands` stand in for the inputs.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod gradient;
 mod gradient_shap;
 mod guided_grad_cam;
 mod integrated_gradients;
+mod lrp;
 mod smooth;
 
 pub use baseline::Baseline;
@@ -16,6 +17,7 @@ pub use gradient::{Backward, Scaling};
 pub use gradient_shap::{GradientShap, ShapDraws};
 pub use guided_grad_cam::GuidedGradCam;
 pub use integrated_gradients::{IntegratedGradients, Steps};
+pub use lrp::{FirstRule, LayerRule, Lrp, Start};
 pub use smooth::{Smooth, Statistic};
 
 use crate::{Attribution, Grid, Map, Network, Target};

@@ -3,6 +3,7 @@
 mod deconvolution;
 mod deeplift;
 mod guided_backprop;
+pub mod lrp;
 
 pub use deconvolution::Deconvolution;
 pub use deeplift::DeepLiftRescale;

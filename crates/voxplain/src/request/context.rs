@@ -124,6 +124,9 @@ impl Context<'_> {
         if let Some(method) = self.perturbation_method(method, &p)? {
             return Ok(method);
         }
+        if let Some(method) = self.relevance_method(method, &p)? {
+            return Ok(method);
+        }
         Err(Error::unsupported(format!("no method {method:?}; there are {}", METHODS.join(", "))))
     }
 

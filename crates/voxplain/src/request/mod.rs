@@ -7,6 +7,7 @@ mod context;
 mod gradients;
 mod parameters;
 mod perturbations;
+mod relevances;
 
 pub use context::Context;
 
@@ -16,7 +17,7 @@ use voxplain_models::Constant;
 use voxplain_tensor::{Error, Result};
 
 /// The methods that requests can name.
-pub const METHODS: [&str; 25] = [
+pub const METHODS: [&str; 33] = [
     "saliency",
     "input_x_gradient",
     "guided_backprop",
@@ -42,6 +43,14 @@ pub const METHODS: [&str; 25] = [
     "shapley_sampling",
     "kernel_shap",
     "lime",
+    "lrp_epsilon",
+    "lrp_zplus",
+    "lrp_gamma",
+    "lrp_epsilon_plus",
+    "lrp_epsilon_plus_flat",
+    "lrp_alpha2_beta1",
+    "lrp_alpha2_beta1_flat",
+    "lrp_epsilon_gamma_box",
 ];
 
 /// The tensors of a request file, by key.
@@ -60,6 +69,15 @@ pub struct Request {
     pub target: Value,
     /// Output file stems by input name (or `cam`); empty for the default.
     pub expected: BTreeMap<String, String>,
+}
+
+impl Request {
+    /// Whether the request is about the network with stored normalisation merged into the layers before it: relevance
+    /// methods are, unless they say `"batchnorm": "pass"` or `"keep"`.
+    pub fn merges_normalization(&self) -> bool {
+        let stated = self.params.get("batchnorm").and_then(Value::as_str).unwrap_or("merged");
+        self.method.starts_with("lrp_") && stated == "merged"
+    }
 }
 
 /// The requests of a file, and whether the output is a map that the tensor `region` weighs.

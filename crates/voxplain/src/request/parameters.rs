@@ -61,4 +61,13 @@ impl Parameters<'_> {
             }
         }
     }
+
+    /// The position of a text among those that are known; the first one where there is none.
+    pub(super) fn choice(&self, key: &str, known: &[&str]) -> Result<usize> {
+        let Some(text) = self.text(key)? else { return Ok(0) };
+        known
+            .iter()
+            .position(|k| *k == text)
+            .ok_or_else(|| Error::invalid(format!("{key} {text:?}; {} expected", known.join(" or "))))
+    }
 }

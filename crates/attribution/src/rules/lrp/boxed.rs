@@ -1,0 +1,50 @@
+//! LRP-zB.
+
+use super::weighted::{Weighted, parts, quotient, to_data};
+use voxplain_autodiff::{Relevance, Rule, Site};
+use voxplain_tensor::Result;
+
+/// `R_i = sum_j q_ij R_j / st(sum_i q_ij)` with `q = w x - w+ low - w- high`, for first layers whose inputs lie in
+/// `[low, high]` (Montavon et al., Pattern Recognition 65, 2017, section 4.2). The bias takes no share.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ZBox {
+    /// The smallest input.
+    pub low: f64,
+    /// The largest input.
+    pub high: f64,
+    /// The stabiliser.
+    pub stabilizer: f64,
+}
+
+impl Rule for ZBox {
+    type Signal = Relevance;
+
+    fn name(&self) -> String {
+        format!("lrp_z_box({}, {}, {})", self.low, self.high, self.stabilizer)
+    }
+
+    fn affine(&self, site: &mut Site<'_>, upper: &Relevance) -> Result<Vec<Option<Relevance>>> {
+        let layer = Weighted::of(site)?;
+        let (positive, negative) = parts(site, layer.w);
+        let shape = site.shape(layer.x);
+        let low = site.emitter().fill(self.low, shape);
+        let high = site.emitter().fill(self.high, shape);
+        let terms = [(layer.x, layer.w), (low, positive), (high, negative)];
+        let mut sums = Vec::new();
+        for (x, w) in terms {
+            sums.push(layer.forward(site, x, w, None)?);
+        }
+        let e = site.emitter();
+        let z = e.sub(sums[0], sums[1]);
+        let z = e.sub(z, sums[2]);
+        let s = quotient(site, upper, z, self.stabilizer);
+        let mut shares = Vec::new();
+        for (x, w) in terms {
+            shares.push(layer.contribution(site, x, w, s)?);
+        }
+        let e = site.emitter();
+        let lower = e.sub(shares[0], shares[1]);
+        let lower = e.sub(lower, shares[2]);
+        Ok(to_data(site, lower))
+    }
+}
