@@ -33,7 +33,7 @@ pub(super) fn module_of_scopes(scopes: &str) -> Option<String> {
 
 /// Gives every node a name of its own. Of several nodes of one module the last has the module's name, and the others
 /// have their operator behind it: `embed.matmul`, `embed`.
-pub(super) fn make_unique(graph: &mut RawGraph) {
+pub(crate) fn make_unique(graph: &mut RawGraph) {
     let mut left: HashMap<String, usize> = HashMap::new();
     graph.nodes.iter().for_each(|n| *left.entry(n.name.clone()).or_default() += 1);
     let values = graph.inputs.iter().map(|(name, _)| name).chain(graph.constants.keys());
