@@ -2,8 +2,9 @@
 
 For every network: `NAME.pt2` (torch.export.save) and `NAME.check.safetensors` with, for two random inputs that are not
 the tracing input, the inputs (`0/input/x`), the first output (`0/output`), the weights of a random linear functional of
-it (`0/cotangent`) and the functional's gradient (`0/gradient/x`). Weights are random but repeatable, the statistics of
-batch normalisation too: with the defaults (mean 0, variance 1) a reader that mixed them up would not be noticed.
+it (`0/cotangent`) and the functional's gradient (`0/gradient/x`), computed in double precision, and how far PyTorch in
+single precision is from them (`0/peer`: output, gradient). Weights are random but repeatable, the statistics of batch
+normalisation too: with the defaults (mean 0, variance 1) a reader that mixed them up would not be noticed.
 
     python bench/models.py --out FOLDER                 all networks
     python bench/models.py --out FOLDER resnet18 unet3d  some of them
@@ -111,7 +112,7 @@ def unet3d():
     return UNet(3, 2, 3, channels=(4, 8, 16), strides=(2, 2), num_res_units=2)
 
 
-@network((1, 2, 16, 16, 16))
+@network((1, 2, 32, 32, 32))
 def basic_unet3d():
     from monai.networks.nets import BasicUNet
 
@@ -364,15 +365,32 @@ def check(model, shapes, names, seed):
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
     for row in range(2):
-        inputs = [torch.randn(shape, generator=generator).requires_grad_() for shape in shapes]
-        output = model(*inputs)
-        output = output[0] if isinstance(output, tuple | list) else output
-        cotangent = torch.randn(output.shape, generator=generator)
-        gradients = torch.autograd.grad((output * cotangent).sum(), inputs)
-        tensors |= {f"{row}/output": output, f"{row}/cotangent": cotangent}
+        inputs = [torch.randn(shape, generator=generator) for shape in shapes]
+        shape = first(model.float()(*inputs)).shape
+        cotangent = torch.randn(shape, generator=generator)
+        single, peers = run(model.float(), inputs, cotangent)
+        output, gradients = run(model.double(), [value.double() for value in inputs], cotangent)
+        peer = [error(single, output), max(map(error, peers, gradients))]
+        tensors |= {f"{row}/output": output, f"{row}/cotangent": cotangent, f"{row}/peer": torch.tensor(peer)}
         tensors |= {f"{row}/input/{name}": value for name, value in zip(names, inputs, strict=True)}
         tensors |= {f"{row}/gradient/{name}": value for name, value in zip(names, gradients, strict=True)}
     return {name: value.detach().contiguous() for name, value in tensors.items()}
+
+
+def first(output):
+    return output[0] if isinstance(output, tuple | list) else output
+
+
+def run(model, inputs, cotangent):
+    """The first output, and the gradients of its product with the cotangent."""
+    inputs = [value.clone().requires_grad_() for value in inputs]
+    output = first(model(*inputs))
+    return output.detach(), torch.autograd.grad((output * cotangent.to(output.dtype)).sum(), inputs)
+
+
+def error(got, expected):
+    """max |got - expected| / max |expected|."""
+    return ((got.double() - expected).abs().max() / expected.abs().max()).item()
 
 
 def export(name, folder, dynamic):

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod networks;
+pub mod parity;
 
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -5,8 +5,9 @@ use serde_json::Value;
 use std::collections::HashMap;
 use voxplain_tensor::{Error, Result};
 
-/// Longer expressions are not about a batch.
-const MOST_BYTES: usize = 256;
+/// Longer and deeper expressions are not about a batch.
+const MOST_BYTES: usize = 1024;
+const MOST_DEPTH: usize = 16;
 
 /// The whole numbers that nodes of the graph compute from sizes, by name.
 pub(super) fn read(graph: &Value) -> HashMap<String, i64> {
@@ -79,18 +80,47 @@ impl<'a> Parser<'a> {
     }
 
     fn factor(&mut self, depth: usize) -> Option<i64> {
+        if depth > MOST_DEPTH {
+            return None;
+        }
         if self.take("(") {
-            let value = if depth < 16 { self.sum(depth + 1)? } else { return None };
+            let value = self.sum(depth + 1)?;
             return self.take(")").then_some(value);
         }
         let end = self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest.trim_start();
-        // A call such as Max(1, s0) is no symbol.
-        if word.is_empty() || self.rest.starts_with('(') {
-            return None;
+        if self.take("(") {
+            return self.call(word, depth + 1);
         }
-        if word.starts_with(|c: char| c.is_ascii_digit()) { word.parse().ok() } else { Some(1) }
+        match word.starts_with(|c: char| c.is_ascii_digit()) {
+            true => word.parse().ok(),
+            false => (!word.is_empty()).then_some(1),
+        }
+    }
+
+    /// `Symbol('s0', integer=True)`, `Mul(Integer(4), ..)`: expressions as SymPy writes them for programs.
+    fn call(&mut self, word: &str, depth: usize) -> Option<i64> {
+        if word == "Symbol" {
+            let end = self.rest.find(')')?;
+            self.rest = self.rest[end + 1..].trim_start();
+            return Some(1);
+        }
+        let mut value = self.signed(depth)?;
+        while self.take(",") {
+            let next = self.signed(depth)?;
+            value = match word {
+                "Add" => value.checked_add(next)?,
+                "Mul" => value.checked_mul(next)?,
+                "FloorDiv" => value.checked_div_euclid(next)?,
+                _ => return None,
+            };
+        }
+        (["Add", "Mul", "FloorDiv", "Integer"].contains(&word) && self.take(")")).then_some(value)
+    }
+
+    fn signed(&mut self, depth: usize) -> Option<i64> {
+        if self.take("-") { self.factor(depth)?.checked_neg() } else { self.sum(depth) }
     }
 }
 
@@ -110,10 +140,16 @@ mod tests {
             ("9223372036854775807*2", None),
             ("", None),
             ("2*", None),
+            ("Symbol('s77', positive=True, integer=True)", Some(1)),
+            ("Mul(Integer(4), Symbol('s77', positive=True, integer=True))", Some(4)),
+            ("Add(FloorDiv(Integer(9), Integer(2)), Integer(-1))", Some(3)),
+            ("Pow(Integer(4), Integer(2))", None),
+            ("Symbol('s77'", None),
+            ("Mul(Integer(4), Integer(4)", None),
         ] {
             assert_eq!(of_one_example(text), expected, "{text}");
         }
         assert_eq!(of_one_example(&"(".repeat(200)), None);
-        assert_eq!(of_one_example(&"1+".repeat(200)), None);
+        assert_eq!(of_one_example(&"1+".repeat(600)), None);
     }
 }

@@ -14,7 +14,8 @@ pub(super) fn translate(call: &mut Call<'_>) -> Result<bool> {
                 ));
             }
             let _ = call.has("p");
-            "input"
+            // The in-place variant has another name for it.
+            if call.has("input") { "input" } else { "self" }
         }
         "contiguous" | "clone" | "alias" | "lift_fresh_copy" | "lift_fresh" => "self",
         "detach" => {
