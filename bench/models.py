@@ -393,7 +393,14 @@ def error(got, expected):
     return ((got.double() - expected).abs().max() / expected.abs().max()).item()
 
 
-def export(name, folder, dynamic):
+def without_paths(program):
+    """Every node of the graph says where in whose files it was made; committed files must not."""
+    for node in program.graph.nodes:
+        if "stack_trace" in node.meta:
+            node.meta["stack_trace"] = 'File "network.py", line 1, in forward'
+
+
+def export(name, folder, dynamic, neutral):
     from safetensors.torch import save_file
 
     make, shapes = NETWORKS[name]
@@ -408,6 +415,8 @@ def export(name, folder, dynamic):
         options["dynamic_shapes"] = tuple({0: torch.export.Dim.DYNAMIC} for _ in shapes)
     examples = tuple(torch.zeros((2 if dynamic else 1, *shape[1:])) for shape in shapes)
     program = torch.export.export(model, examples, **options)
+    if neutral:
+        without_paths(program)
     torch.export.save(program, folder / f"{name}.pt2")
     took = time.time() - start
     names = program.graph_signature.user_inputs
@@ -421,6 +430,7 @@ def main():
     parser.add_argument("names", nargs="*", help="the networks; all without names")
     parser.add_argument("--out", type=Path, help="the folder for the files")
     parser.add_argument("--dynamic", action="store_true", help="export with a free batch size")
+    parser.add_argument("--neutral", action="store_true", help="no paths of this machine in the files")
     parser.add_argument("--list", action="store_true", help="print the names and stop")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in NETWORKS]
@@ -435,7 +445,7 @@ def main():
     failed = 0
     for name in arguments.names or NETWORKS:
         try:
-            export(name, arguments.out, arguments.dynamic)
+            export(name, arguments.out, arguments.dynamic, arguments.neutral)
         except Exception:
             failed += 1
             print(f"{name}: FAILED\n{traceback.format_exc(limit=3)}", flush=True)

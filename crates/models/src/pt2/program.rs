@@ -4,7 +4,7 @@
 use super::symbols;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
-use voxplain_tensor::{Error, Result};
+use voxplain_tensor::{Error, Result, Shape};
 
 /// An argument of a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,7 +135,7 @@ impl Program {
         Ok(program)
     }
 
-    /// The sizes of one example of a tensor.
+    /// The sizes of one example of a tensor; any product of some of them is a number.
     pub fn sizes(&self, name: &str) -> Result<&[i64]> {
         let meta = self.values.get(name).ok_or_else(|| {
             Error::invalid(format!("the file does not say how large tensor {name:?} is; export again"))
@@ -145,7 +145,11 @@ impl Program {
                 "tensor {name:?} has a free size on axis {axis}; only the first axis, the batch, may be free: export \
                  with fixed spatial sizes"
             ))),
-            None => Ok(&meta.sizes),
+            None => {
+                let sizes = meta.sizes.iter().map(|&s| usize::try_from(s).unwrap_or(usize::MAX).max(1));
+                Shape::new(&sizes.collect::<Vec<_>>()).map_err(|e| e.within(format!("tensor {name:?}")))?;
+                Ok(&meta.sizes)
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use voxplain::{Case, Error, Explainer, Format, Model, Result, Settings, sha256};
 /// modality (.nii, .nii.gz, #N for volume N of a 4D file) or input (.npy, .png, .safetensors#KEY).
 #[derive(Args)]
 pub struct Explain {
-    /// The model: our own file, ONNX, or a state dict with --arch.
+    /// The model: our own file, .pt2, ONNX, or a state dict with --arch.
     model: PathBuf,
     /// The case; not needed with --request, whose tensors hold the inputs.
     case: Vec<String>,

@@ -11,7 +11,8 @@ use voxplain::{Error, Model, Result};
 /// Reads a network and writes one file with weights, graph and card.
 #[derive(Args)]
 pub struct Import {
-    /// An ONNX model, a PyTorch state dict in safetensors (with --arch), or a model file.
+    /// A PyTorch program (.pt2, from torch.export.save), an ONNX model (.onnx), a PyTorch state dict in safetensors (with
+    /// --arch), or a model file.
     model: PathBuf,
     /// The model file to write.
     #[arg(short, long)]
@@ -54,6 +55,7 @@ impl Import {
     /// Reads, rewrites if asked to, writes, and reads the written file again.
     pub fn run(&self) -> Result<Outcome> {
         let mut model = open(&self.model, self.arch.as_deref(), self.input.as_deref())?;
+        model.notes.iter().for_each(|note| say(&format!("note: {note}")));
         if let Some(path) = &self.card {
             let text = std::fs::read_to_string(path)
                 .map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;

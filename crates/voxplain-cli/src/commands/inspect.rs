@@ -12,7 +12,7 @@ use voxplain::{Model, Result};
 /// Shows layers with shapes, parameters, operations and the exact memory of a gradient.
 #[derive(Args)]
 pub struct Inspect {
-    /// The model: our own file, ONNX, or a state dict with --arch.
+    /// The model: our own file, .pt2, ONNX, or a state dict with --arch.
     model: PathBuf,
     /// The architecture of a plain state dict.
     #[arg(long)]
