@@ -1,6 +1,6 @@
 """Writes the small files of crates/models/tests/data: every trap of the format in a few kilobytes.
 
-    python bench/tiny.py --neutral --out crates/models/tests/data conv gates norms pools two_inputs
+    python bench/tiny.py --neutral --out crates/models/tests/data conv gates norms pools two_inputs in_place in_place_view
     python bench/tiny.py --neutral --dynamic --out crates/models/tests/data free_batch
 """
 
@@ -130,6 +130,40 @@ def pools():
             d = d.repeat(1, 1, 1, 2)[..., :5].flip(3)
             x = torch.stack([a, b, c, d.clamp(min=0.1)], dim=1)
             return x.amin(dim=(3, 4)).sum(dim=2) + x[:, :, 0, 1, -1].pow(2)
+
+    return Net()
+
+
+@network((1, 2, 5, 5))
+def in_place():
+    class Net(nn.Module):
+        """A value whose name means something else once an operator has changed it."""
+
+        def __init__(self):
+            super().__init__()
+            self.norm, self.relu = nn.BatchNorm2d(2), nn.ReLU(inplace=True)
+            self.main, self.shortcut = nn.Conv2d(2, 3, 3), nn.Conv2d(2, 3, 3)
+
+        def forward(self, x):
+            x = self.norm(x)
+            y = self.main(self.relu(x))
+            z = self.shortcut(x)
+            nn.functional.leaky_relu(z, 0.3, inplace=True)
+            y += z
+            return (y * z).flatten(1)
+
+    return Net()
+
+
+@network((1, 2, 5))
+def in_place_view():
+    class Net(nn.Module):
+        """A change that reaches a value through another one."""
+
+        def forward(self, x):
+            x = x * 2
+            x.transpose(1, 2).relu_()
+            return x.sum(2)
 
     return Net()
 

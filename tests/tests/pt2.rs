@@ -12,7 +12,7 @@ use voxplain_tests::parity::compare;
 
 fn agree<D: Device>(device: &D, limit: f64) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/models/tests/data");
-    for name in ["conv", "free_batch", "gates", "norms", "pools", "two_inputs"] {
+    for name in ["conv", "free_batch", "gates", "in_place", "norms", "pools", "two_inputs"] {
         let model = Model::open(&folder.join(format!("{name}.pt2"))).unwrap();
         let check = std::fs::read(folder.join(format!("{name}.check.safetensors"))).unwrap();
         let saved = Model::from_bytes(&model.to_bytes().unwrap()).unwrap();

@@ -7,6 +7,7 @@ mod activation;
 mod adaptive;
 mod arithmetic;
 mod call;
+mod in_place;
 mod layers;
 mod normalization;
 mod passing;
@@ -47,13 +48,15 @@ pub(super) fn translate(
     graph: &mut RawGraph,
     notes: &mut Vec<String>,
 ) -> Result<()> {
-    for node in &program.nodes {
+    let mut memory = in_place::Memory::new(program);
+    for (at, node) in program.nodes.iter().enumerate() {
+        let place =
+            |e: Error| e.within(format!("node {:?} ({})", label(&node.module, &node.outputs), node.target));
+        memory.pass(at, node).map_err(place)?;
         // Sizes that nodes compute were read with the program.
         if !node.outputs.iter().any(|o| needed.contains(o.as_str())) {
             continue;
         }
-        let place =
-            |e: Error| e.within(format!("node {:?} ({})", label(&node.module, &node.outputs), node.target));
         let mut call = Call::new(program, node, &mut names, graph, notes);
         let mut known = false;
         for family in FAMILIES {
