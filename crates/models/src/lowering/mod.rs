@@ -36,7 +36,12 @@ pub(crate) struct Lowering {
     parameters: HashMap<String, ValueId>,
     /// What the file says about results.
     stated: BTreeMap<String, Vec<i64>>,
+    /// How many numbers may still be computed at import.
+    left: usize,
 }
+
+/// Numbers that all nodes together may make at import, unless the file has weights enough to speak of.
+const MOST_COMPUTED: usize = 1 << 26;
 
 /// Builds the graph.
 ///
@@ -48,6 +53,7 @@ pub(crate) fn lower(raw: RawGraph) -> Result<Graph> {
         values: HashMap::new(),
         parameters: HashMap::new(),
         stated: raw.shapes,
+        left: MOST_COMPUTED.max(raw.constants.values().map(Constant::len).sum::<usize>().saturating_mul(4)),
     };
     for (name, sizes) in raw.inputs.iter().filter(|(name, _)| !raw.constants.contains_key(name)) {
         let id = state.builder.input(name, &example_sizes(name, sizes)?)?;
@@ -215,6 +221,9 @@ impl Lowering {
     fn node(&mut self, name: &str, node: &RawNode) -> Result<Value> {
         attributes::check(node)?;
         if let Some(value) = self.fold(node)? {
+            if let Value::Known(constant) = &value {
+                self.spend(constant.len())?;
+            }
             return Ok(value);
         }
         self.no_empty_operand(node)?;
@@ -241,6 +250,16 @@ impl Lowering {
                 None => self.other(name, node),
             },
         }
+    }
+
+    /// Many small nodes must not fill the memory where one large one may not.
+    fn spend(&mut self, numbers: usize) -> Result<()> {
+        self.left = self.left.checked_sub(numbers).ok_or_else(|| {
+            Error::limit(
+                "the constants computed up to here are too many; at most 67 million numbers are computed",
+            )
+        })?;
+        Ok(())
     }
 
     /// Weights without elements have no meaning to any operator; absent options are allowed to be empty.

@@ -30,6 +30,8 @@ pub(super) struct Call<'a> {
     graph: &'a mut RawGraph,
     /// What the user should know.
     pub notes: &'a mut Vec<String>,
+    /// What may still be made.
+    left: &'a mut usize,
     read: RefCell<BTreeSet<&'a str>>,
 }
 
@@ -40,8 +42,9 @@ impl<'a> Call<'a> {
         names: &'a mut HashMap<String, String>,
         graph: &'a mut RawGraph,
         notes: &'a mut Vec<String>,
+        left: &'a mut usize,
     ) -> Self {
-        Self { program, node, names, graph, notes, read: RefCell::default() }
+        Self { program, node, names, graph, notes, left, read: RefCell::default() }
     }
 
     /// `conv3d` of `conv3d.padding`, and of `relu_.default` `relu`: in-place variants are the same operator.
@@ -55,8 +58,11 @@ impl<'a> Call<'a> {
         self.node.target.split_once('.').map_or("", |(_, overload)| overload)
     }
 
-    /// Refuses what nobody asked for.
+    /// Refuses what nobody asked for, and files of many small nodes that become many more.
     pub fn finish(&self) -> Result<()> {
+        if *self.left == 0 {
+            return Err(Error::limit("the nodes up to here become too many; a network has some thousand"));
+        }
         let read = self.read.borrow();
         let all = self.node.arguments.keys().map(String::as_str);
         match all.filter(|key| !HARMLESS.contains(key)).find(|key| !read.contains(key)) {
@@ -267,6 +273,7 @@ impl<'a> Call<'a> {
     /// Adds numbers as a constant; its name.
     pub fn constant(&mut self, suffix: &str, constant: Constant) -> String {
         let name = self.inner(suffix);
+        self.spend(constant.len());
         self.graph.constants.insert(name.clone(), constant);
         name
     }
@@ -279,6 +286,11 @@ impl<'a> Call<'a> {
     /// A list of whole numbers as a constant; its name.
     pub fn whole(&mut self, suffix: &str, values: &[i64]) -> String {
         self.constant(suffix, Constant::whole(values.to_vec()))
+    }
+
+    /// A node or constant counts as much as 64 numbers, which is about its memory.
+    fn spend(&mut self, numbers: usize) {
+        *self.left = self.left.saturating_sub(numbers.saturating_add(64));
     }
 
     /// The name of a value inside this node. Identifiers of Python and paths of modules hold no slash.
@@ -295,6 +307,7 @@ impl<'a> Call<'a> {
         output: String,
         attributes: Vec<(&str, Attribute)>,
     ) {
+        self.spend(inputs.len() * 16);
         let attributes = attributes.into_iter().map(|(key, value)| (String::from(key), value)).collect();
         let (op, outputs) = (String::from(op), vec![output]);
         self.graph.nodes.push(RawNode { op, name, inputs, outputs, attributes });

@@ -40,6 +40,9 @@ const FAMILIES: [Family; 10] = [
     passing::translate,
 ];
 
+/// Numbers that nodes may make up together, nodes counted as 64: some 200 000 nodes.
+const MOST_NUMBERS: usize = 1 << 24;
+
 /// Adds the nodes that an output needs. `names` are the names of weights in the graph by those in the program.
 pub(super) fn translate(
     program: &Program,
@@ -48,6 +51,7 @@ pub(super) fn translate(
     graph: &mut RawGraph,
     notes: &mut Vec<String>,
 ) -> Result<()> {
+    let mut left = MOST_NUMBERS;
     let mut memory = in_place::Memory::new(program);
     for (at, node) in program.nodes.iter().enumerate() {
         let place =
@@ -57,7 +61,7 @@ pub(super) fn translate(
         if !node.outputs.iter().any(|o| needed.contains(o.as_str())) {
             continue;
         }
-        let mut call = Call::new(program, node, &mut names, graph, notes);
+        let mut call = Call::new(program, node, &mut names, graph, notes, &mut left);
         let mut known = false;
         for family in FAMILIES {
             known = family(&mut call).map_err(place)?;
