@@ -400,7 +400,7 @@ def without_paths(program):
             node.meta["stack_trace"] = 'File "network.py", line 1, in forward'
 
 
-def export(name, folder, dynamic, neutral):
+def export(name, folder, arguments):
     from safetensors.torch import save_file
 
     make, shapes = NETWORKS[name]
@@ -409,13 +409,13 @@ def export(name, folder, dynamic, neutral):
     model = make().eval()
     randomise(model, seed)
     start = time.time()
-    options = {}
-    if dynamic:
+    options = {"strict": arguments.strict}
+    if arguments.dynamic:
         # Two examples, because a size of 1 is never taken as free.
         options["dynamic_shapes"] = tuple({0: torch.export.Dim.DYNAMIC} for _ in shapes)
-    examples = tuple(torch.zeros((2 if dynamic else 1, *shape[1:])) for shape in shapes)
+    examples = tuple(torch.zeros((2 if arguments.dynamic else 1, *shape[1:])) for shape in shapes)
     program = torch.export.export(model, examples, **options)
-    if neutral:
+    if arguments.neutral:
         without_paths(program)
     torch.export.save(program, folder / f"{name}.pt2")
     took = time.time() - start
@@ -430,6 +430,7 @@ def main():
     parser.add_argument("names", nargs="*", help="the networks; all without names")
     parser.add_argument("--out", type=Path, help="the folder for the files")
     parser.add_argument("--dynamic", action="store_true", help="export with a free batch size")
+    parser.add_argument("--strict", action="store_true", help="export by way of Dynamo")
     parser.add_argument("--neutral", action="store_true", help="no paths of this machine in the files")
     parser.add_argument("--list", action="store_true", help="print the names and stop")
     arguments = parser.parse_args()
@@ -445,7 +446,7 @@ def main():
     failed = 0
     for name in arguments.names or NETWORKS:
         try:
-            export(name, arguments.out, arguments.dynamic, arguments.neutral)
+            export(name, arguments.out, arguments)
         except Exception:
             failed += 1
             print(f"{name}: FAILED\n{traceback.format_exc(limit=3)}", flush=True)

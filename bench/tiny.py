@@ -2,6 +2,7 @@
 
     python bench/tiny.py --neutral --out crates/models/tests/data conv gates norms pools two_inputs in_place in_place_view
     python bench/tiny.py --neutral --dynamic --out crates/models/tests/data free_batch
+    python bench/tiny.py --neutral --strict --out crates/models/tests/data baked
 """
 
 import torch
@@ -164,6 +165,18 @@ def in_place_view():
             x = x * 2
             x.transpose(1, 2).relu_()
             return x.sum(2)
+
+    return Net()
+
+
+@network((1, 2, 6))
+def baked():
+    class Net(nn.Module):
+        """As MONAI's shortcut of type A: what the export stores is the value for the example input."""
+
+        def forward(self, x):
+            y = nn.functional.avg_pool1d(x, 2)
+            return (torch.cat([y.data, torch.zeros(1, 1, 3)], dim=1) * x[:, :1, :3]).sum(2)
 
     return Net()
 

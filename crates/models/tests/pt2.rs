@@ -66,6 +66,11 @@ fn a_view_changed_in_place_is_refused() {
 }
 
 #[test]
+fn a_value_baked_into_the_file_is_refused() {
+    refused(&bytes("baked"), ".data");
+}
+
+#[test]
 fn the_user_hears_what_stays_behind() {
     let notes = Model::from_pt2(&bytes("conv")).unwrap().notes;
     assert_eq!(notes.len(), 3, "{notes:?}");
@@ -257,6 +262,51 @@ fn weights_that_lie() {
 fn graph_text(name: &str) -> String {
     let (_, data) = entries(name).into_iter().find(|(name, _)| name.ends_with("models/model.json")).unwrap();
     String::from_utf8(data).unwrap()
+}
+
+/// A program of `count` nodes one after the other, each with these arguments beside its operand, all of shape `sizes`.
+fn chain(count: usize, target: &str, arguments: &str, from: &str, to: &str) -> Vec<u8> {
+    let (mut nodes, mut values) = (Vec::new(), vec![format!(r#""v0":{{"dtype":7,"sizes":{from}}}"#)]);
+    for i in 0..count {
+        let operand = r#"{"name":"self","arg":{"as_tensor":{"name":"v0"}}}"#;
+        let output = format!(r#"[{{"as_tensor":{{"name":"v{}"}}}}]"#, i + 1);
+        nodes.push(format!(
+            r#"{{"target":"torch.ops.aten.{target}","inputs":[{operand},{arguments}],"outputs":{output},"metadata":{{}}}}"#
+        ));
+        values.push(format!(r#""v{}":{{"dtype":7,"sizes":{to}}}"#, i + 1));
+    }
+    let all: Vec<String> = (1..=count).map(|i| format!(r#"{{"name":"v{i}"}}"#)).collect();
+    nodes.push(format!(
+        r#"{{"target":"torch.ops.aten.cat.default","inputs":[{{"name":"tensors","arg":{{"as_tensors":[{}]}}}}],"outputs":[{{"as_tensor":{{"name":"y"}}}}],"metadata":{{}}}}"#,
+        all.join(",")
+    ));
+    values.push(format!(r#""y":{{"dtype":7,"sizes":{to}}}"#));
+    let json = format!(
+        r#"{{"schema_version":{{"major":8,"minor":20}},"graph_module":{{"graph":{{"nodes":[{}],"tensor_values":{{{}}}}},"signature":{{"input_specs":[{{"user_input":{{"arg":{{"as_tensor":{{"name":"v0"}}}}}}}}],"output_specs":[{{"user_output":{{"arg":{{"as_tensor":{{"name":"y"}}}}}}}}]}}}}}}"#,
+        nodes.join(","),
+        values.join(",")
+    );
+    zip(&[("m/models/model.json", json.as_bytes())])
+}
+
+#[test]
+fn small_files_cannot_fill_the_memory() {
+    let sizes = |n: i64| {
+        format!(r#"[{{"as_int":1}},{{"as_int":1}},{{"as_int":{n}}},{{"as_int":{n}}},{{"as_int":{n}}}]"#)
+    };
+    let pool = r#"{"name":"output_size","arg":{"as_ints":[63,63,63]}}"#;
+    refused(&chain(900, "adaptive_avg_pool3d.default", pool, &sizes(100), &sizes(63)), "too many");
+    let large = r#"[{"as_int":1},{"as_int":16777216}]"#;
+    let size = r#"{"name":"size","arg":{"as_ints":[1,16777216]}}"#;
+    refused(&chain(900, "zeros.default", size, r#"[{"as_int":1}]"#, large), "too many");
+    let huge = r#"[{"as_int":1},{"as_int":1099511627776}]"#;
+    refused(&chain(3, "zeros.default", size, r#"[{"as_int":1}]"#, huge), "at most");
+    let copies = r#"{"name":"repeats","arg":{"as_ints":[1,1,1000,1000,1000]}}"#;
+    refused(&chain(900, "repeat.default", copies, &sizes(100), &sizes(100_000)), "too many");
+    let scale = r#"{"name":"normalized_shape","arg":{"as_ints":[16777216]}}"#;
+    let input = r#"{"name":"input","arg":{"as_tensor":{"name":"v0"}}}"#;
+    let norm = format!("{scale},{input}");
+    refused(&chain(900, "layer_norm.default", &norm, large, large), "too many");
 }
 
 /// The file without checksums, so that changes reach the readers behind them.

@@ -6,6 +6,7 @@
 //! both doors. Example inputs and stack traces stay behind.
 
 mod aten;
+mod baked;
 mod program;
 mod symbols;
 mod weights;
@@ -41,6 +42,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(RawGraph, Vec<String>)> {
     let program = Program::parse(archive.text(&format!("{root}models/{model}.json"), MOST_GRAPH)?)?;
     let tables = Weights::find(&archive, &root, &model)?;
     let needed = needed(&program);
+    baked::refuse(&program, &needed)?;
     let mut notes = notes(&archive, &program, &root);
     notes.extend(dead(&program, &needed, &tables));
     let graph = assemble(&archive, &program, &needed, &tables, &mut notes)?;
