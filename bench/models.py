@@ -155,6 +155,64 @@ def vnet3d():
     return VNet(spatial_dims=3, in_channels=1, out_channels=2)
 
 
+@network((1, 1, 32, 32, 32))
+def basic_unet_plus_plus3d():
+    from monai.networks.nets import BasicUNetPlusPlus
+
+    return BasicUNetPlusPlus(3, 1, 2, features=(4, 4, 8, 8, 16, 4))
+
+
+@network((1, 3, 64, 64))
+def flexible_unet():
+    from monai.networks.nets import FlexibleUNet
+
+    return FlexibleUNet(in_channels=3, out_channels=2, backbone="efficientnet-b0", spatial_dims=2)
+
+
+@network((1, 1, 32, 32, 32))
+def segresnet_ds3d():
+    from monai.networks.nets import SegResNetDS
+
+    return SegResNetDS(spatial_dims=3, init_filters=8, in_channels=1, out_channels=2, blocks_down=(1, 1, 2))
+
+
+@network((1, 1, 32, 32, 32))
+def mednext3d():
+    from monai.networks.nets import MedNeXt
+
+    return MedNeXt(spatial_dims=3, init_filters=4, in_channels=1, out_channels=2, encoder_expansion_ratio=2)
+
+
+@network((1, 1, 32, 32, 32))
+def senet154_3d():
+    from monai.networks.nets import SENet154
+
+    return SENet154(spatial_dims=3, in_channels=1, num_classes=2)
+
+
+class Segmentation(nn.Module):
+    """torchvision's segmentation networks give a dictionary."""
+
+    def __init__(self, name):
+        super().__init__()
+        import torchvision.models.segmentation as models
+
+        self.net = getattr(models, name)(weights=None, weights_backbone=None, num_classes=3)
+
+    def forward(self, x):
+        return self.net(x)["out"]
+
+
+@network((1, 3, 64, 64))
+def deeplabv3_mobilenet():
+    return Segmentation("deeplabv3_mobilenet_v3_large")
+
+
+@network((1, 3, 64, 64))
+def lraspp_mobilenet():
+    return Segmentation("lraspp_mobilenet_v3_large")
+
+
 @network((1, 1, 16, 16, 16))
 def highresnet3d():
     from monai.networks.nets import HighResNet

@@ -7,6 +7,7 @@ mod activation;
 mod adaptive;
 mod arithmetic;
 mod call;
+mod hints;
 mod in_place;
 mod layers;
 mod normalization;
@@ -21,7 +22,6 @@ use super::program::Program;
 use crate::raw::{Attribute, RawGraph};
 use call::Call;
 use std::collections::{HashMap, HashSet};
-use voxplain_graph::ops::SUPPORTED;
 use voxplain_tensor::{Error, Result};
 
 /// Says whether the operator is one of its family, and translates it.
@@ -70,7 +70,7 @@ pub(super) fn translate(
             }
         }
         if !known {
-            return Err(place(unsupported("this ATen operator is not supported")));
+            return Err(place(hints::unknown(&node.target)));
         }
         call.finish().map_err(place)?;
         let stated = node.outputs.iter().filter(|o| !o.is_empty());
@@ -88,9 +88,9 @@ fn label<'a>(module: &'a str, outputs: &'a [String]) -> &'a str {
     if module.is_empty() { outputs.first().map_or("", String::as_str) } else { module }
 }
 
-/// The error for what this program does not do.
+/// The error for a form of an operator that this program does not do; `what` says which form it does.
 fn unsupported(what: &str) -> Error {
-    Error::unsupported(format!("{what}; supported is what becomes one of {SUPPORTED}"))
+    Error::unsupported(what)
 }
 
 /// Whole numbers as an attribute.
