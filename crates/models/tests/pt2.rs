@@ -47,7 +47,17 @@ fn nodes_have_the_paths_of_their_modules() {
         weights.contains(&"conv6.op.0.weight") && weights.contains(&"conv6.op.1.running_var"),
         "{weights:?}"
     );
-    model.graph.find("conv6.op.2").unwrap();
+    let last = model.graph.find("conv6.op.2").unwrap();
+    assert_eq!(model.graph.find("conv6").unwrap(), last, "the output of a module is that of its last node");
+}
+
+#[test]
+fn the_path_of_a_block_is_its_output_not_its_sum() {
+    let graph = Model::from_pt2(&bytes("in_place")).unwrap().graph;
+    let expected =
+        ["norm", "relu.relu", "main", "shortcut", "leakyrelu", "add", "relu"].map(|n| format!("block.{n}"));
+    assert_eq!(names(&graph)[..7], expected);
+    assert_eq!(graph.find("block").unwrap(), graph.nodes()[6].output);
 }
 
 #[test]

@@ -183,8 +183,29 @@ fn assemble(
         ));
     }
     aten::translate(program, needed, names, &mut graph, notes)?;
+    give_way(&mut graph);
     crate::onnx::make_unique(&mut graph);
     Ok(graph)
+}
+
+/// The output of a module is that of its last node. Where a node of the module's own `forward` comes before nodes of its
+/// children (the sum of a residual block before its activation), the path alone would name the wrong one.
+fn give_way(graph: &mut RawGraph) {
+    let mut later: HashSet<&str> = HashSet::new();
+    let mut early = Vec::new();
+    for (at, node) in graph.nodes.iter().enumerate().rev() {
+        if later.contains(node.name.as_str()) {
+            early.push(at);
+        }
+        let parents = node.name.match_indices('.').map(|(dot, _)| &node.name[..dot]);
+        // The parents of a parent that is known are known.
+        let new: Vec<&str> = parents.rev().take_while(|p| !later.contains(p)).collect();
+        later.extend(new);
+    }
+    for node in early {
+        let node = &mut graph.nodes[node];
+        node.name = format!("{}.{}", node.name, node.op.to_lowercase());
+    }
 }
 
 /// Name and sizes of an input; a batch of 1 is free.

@@ -226,7 +226,8 @@ fn read_node(value: &Value, symbols: &HashMap<String, i64>) -> Result<Node> {
 /// `L__self__,,Net;L__self__conv6,conv6,Sequential;L__self__conv6.0,conv6.0,Conv3d` is module `conv6.0`.
 fn module_path(stack: &str) -> Option<String> {
     let path = stack.rsplit(';').next()?.split(',').nth(1)?;
-    Some(String::from(path))
+    // A path that nobody can type is none.
+    (path.len() <= 500).then(|| String::from(path))
 }
 
 /// The value of a tagged union such as `{"as_int": 3}`; `None` where it says that there is none.
