@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;
+use serde_json::{Map, Value, json};
 use std::path::Path;
 use voxplain_graph::Graph;
 use voxplain_models::Model;
@@ -274,49 +275,46 @@ fn graph_text(name: &str) -> String {
     String::from_utf8(data).unwrap()
 }
 
-/// A program of `count` nodes one after the other, each with these arguments beside its operand, all of shape `sizes`.
-fn chain(count: usize, target: &str, arguments: &str, from: &str, to: &str) -> Vec<u8> {
-    let (mut nodes, mut values) = (Vec::new(), vec![format!(r#""v0":{{"dtype":7,"sizes":{from}}}"#)]);
-    for i in 0..count {
-        let operand = r#"{"name":"self","arg":{"as_tensor":{"name":"v0"}}}"#;
-        let output = format!(r#"[{{"as_tensor":{{"name":"v{}"}}}}]"#, i + 1);
-        nodes.push(format!(
-            r#"{{"target":"torch.ops.aten.{target}","inputs":[{operand},{arguments}],"outputs":{output},"metadata":{{}}}}"#
-        ));
-        values.push(format!(r#""v{}":{{"dtype":7,"sizes":{to}}}"#, i + 1));
+/// A program of `count` nodes on one input, joined; each has these arguments beside its operand.
+fn chain(count: usize, target: &str, arguments: &[Value], from: &[i64], to: &[i64]) -> Vec<u8> {
+    let meta = |sizes: &[i64]| json!({"dtype": 7, "sizes": sizes.iter().map(|s| json!({"as_int": s})).collect::<Vec<_>>()});
+    let tensor = |name: &str| json!({"as_tensor": {"name": name}});
+    let (mut nodes, mut values) = (Vec::new(), Map::new());
+    values.insert("v0".into(), meta(from));
+    let names: Vec<String> = (1..=count).map(|i| format!("v{i}")).collect();
+    for name in &names {
+        let inputs = [&[json!({"name": "self", "arg": tensor("v0")})], arguments].concat();
+        let target = format!("torch.ops.aten.{target}");
+        nodes.push(json!({"target": target, "inputs": inputs, "outputs": [tensor(name)], "metadata": {}}));
+        values.insert(name.clone(), meta(to));
     }
-    let all: Vec<String> = (1..=count).map(|i| format!(r#"{{"name":"v{i}"}}"#)).collect();
-    nodes.push(format!(
-        r#"{{"target":"torch.ops.aten.cat.default","inputs":[{{"name":"tensors","arg":{{"as_tensors":[{}]}}}}],"outputs":[{{"as_tensor":{{"name":"y"}}}}],"metadata":{{}}}}"#,
-        all.join(",")
-    ));
-    values.push(format!(r#""y":{{"dtype":7,"sizes":{to}}}"#));
-    let json = format!(
-        r#"{{"schema_version":{{"major":8,"minor":20}},"graph_module":{{"graph":{{"nodes":[{}],"tensor_values":{{{}}}}},"signature":{{"input_specs":[{{"user_input":{{"arg":{{"as_tensor":{{"name":"v0"}}}}}}}}],"output_specs":[{{"user_output":{{"arg":{{"as_tensor":{{"name":"y"}}}}}}}}]}}}}}}"#,
-        nodes.join(","),
-        values.join(",")
-    );
-    zip(&[("m/models/model.json", json.as_bytes())])
+    let parts: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
+    let inputs = [json!({"name": "tensors", "arg": {"as_tensors": parts}})];
+    nodes.push(json!({"target": "torch.ops.aten.cat.default", "inputs": inputs, "outputs": [tensor("y")]}));
+    values.insert("y".into(), meta(to));
+    let signature = json!({
+        "input_specs": [{"user_input": {"arg": tensor("v0")}}],
+        "output_specs": [{"user_output": {"arg": tensor("y")}}],
+    });
+    let module = json!({"graph": {"nodes": nodes, "tensor_values": values}, "signature": signature});
+    let program = json!({"schema_version": {"major": 8, "minor": 20}, "graph_module": module});
+    zip(&[("m/models/model.json", program.to_string().as_bytes())])
 }
 
 #[test]
 fn small_files_cannot_fill_the_memory() {
-    let sizes = |n: i64| {
-        format!(r#"[{{"as_int":1}},{{"as_int":1}},{{"as_int":{n}}},{{"as_int":{n}}},{{"as_int":{n}}}]"#)
-    };
-    let pool = r#"{"name":"output_size","arg":{"as_ints":[63,63,63]}}"#;
-    refused(&chain(900, "adaptive_avg_pool3d.default", pool, &sizes(100), &sizes(63)), "too many");
-    let large = r#"[{"as_int":1},{"as_int":16777216}]"#;
-    let size = r#"{"name":"size","arg":{"as_ints":[1,16777216]}}"#;
-    refused(&chain(900, "zeros.default", size, r#"[{"as_int":1}]"#, large), "too many");
-    let huge = r#"[{"as_int":1},{"as_int":1099511627776}]"#;
-    refused(&chain(3, "zeros.default", size, r#"[{"as_int":1}]"#, huge), "at most");
-    let copies = r#"{"name":"repeats","arg":{"as_ints":[1,1,1000,1000,1000]}}"#;
-    refused(&chain(900, "repeat.default", copies, &sizes(100), &sizes(100_000)), "too many");
-    let scale = r#"{"name":"normalized_shape","arg":{"as_ints":[16777216]}}"#;
-    let input = r#"{"name":"input","arg":{"as_tensor":{"name":"v0"}}}"#;
-    let norm = format!("{scale},{input}");
-    refused(&chain(900, "layer_norm.default", &norm, large, large), "too many");
+    let ints = |name: &str, values: &[i64]| json!({"name": name, "arg": {"as_ints": values}});
+    let cube = |n: i64| [1, 1, n, n, n];
+    let pool = [ints("output_size", &[63, 63, 63])];
+    refused(&chain(900, "adaptive_avg_pool3d.default", &pool, &cube(100), &cube(63)), "too many");
+    let large = [1, 1 << 24];
+    refused(&chain(900, "zeros.default", &[ints("size", &large)], &[1], &large), "too many");
+    refused(&chain(3, "zeros.default", &[ints("size", &large)], &[1], &[1, 1 << 40]), "at most");
+    let copies = [ints("repeats", &[1, 1, 1000, 1000, 1000])];
+    refused(&chain(900, "repeat.default", &copies, &cube(100), &cube(100_000)), "too many");
+    let input = json!({"name": "input", "arg": {"as_tensor": {"name": "v0"}}});
+    let norm = [ints("normalized_shape", &large[1..]), input];
+    refused(&chain(900, "layer_norm.default", &norm, &large, &large), "too many");
 }
 
 /// The file without checksums, so that changes reach the readers behind them.
