@@ -303,6 +303,8 @@ fn chain(count: usize, target: &str, arguments: &[Value], from: &[i64], to: &[i6
 
 #[test]
 fn small_files_cannot_fill_the_memory() {
+    let long = format!("[{}0]", "0,".repeat(1 << 23));
+    refused(&zip(&[("m/models/model.json", long.as_bytes())]), "too large");
     let ints = |name: &str, values: &[i64]| json!({"name": name, "arg": {"as_ints": values}});
     let cube = |n: i64| [1, 1, n, n, n];
     let pool = [ints("output_size", &[63, 63, 63])];

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use voxplain_tensor::{Error, Result, Shape};
 
 /// Tables of more bytes than this are not about weights.
-const MOST_TABLE: usize = 1 << 26;
+const MOST_TABLE: usize = 1 << 24;
 
 /// Where the tensors of an archive are.
 #[derive(Default)]
