@@ -199,7 +199,7 @@ fn main() -> Result<()> {
         TEST_SEEDS.end - TEST_SEEDS.start,
         accuracy(&graph, &cpu, &pipeline)?
     );
-    let bytes = Model { graph, card }.to_bytes()?;
+    let bytes = Model { graph, card, notes: Vec::new() }.to_bytes()?;
     atomic_write(Path::new(&out), |file| Ok(file.write_all(&bytes)?))?;
     println!("{out}: {} bytes", bytes.len());
     Ok(())

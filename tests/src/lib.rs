@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod networks;
+pub mod parity;
 pub mod program;
 pub mod running_error;
 

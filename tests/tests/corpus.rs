@@ -7,9 +7,18 @@ use std::path::{Path, PathBuf};
 use voxplain::{Model, imaging, models, request};
 
 /// Words in the names of seeds that are there to be refused: damaged files, number types that the readers do not take,
-/// a state dict whose input size has to be named.
-const REFUSED: [&str; 7] =
-    ["truncated", "header_cut", "four_dimensions", "rgb.nii", "complex", "f2", "genenet_state"];
+/// a state dict whose input size has to be named, forms of PyTorch's files that need another reader.
+const REFUSED: [&str; 9] = [
+    "truncated",
+    "header_cut",
+    "four_dimensions",
+    "rgb.nii",
+    "complex",
+    "f2",
+    "genenet_state",
+    "compressed",
+    "pickled",
+];
 
 fn files(kind: &str, target: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz").join(kind).join(target);
@@ -64,6 +73,11 @@ fn graphs_and_cards() {
 #[test]
 fn onnx() {
     assert_eq!(refused("onnx", |bytes| sentence(Model::from_onnx(bytes, None))), [""; 0]);
+}
+
+#[test]
+fn pytorch_programs() {
+    assert_eq!(refused("pt2", |bytes| sentence(Model::from_pt2(bytes))), [""; 0]);
 }
 
 #[test]

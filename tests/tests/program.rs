@@ -248,6 +248,23 @@ fn a_unit_is_there_whole_or_not_at_all() {
 }
 
 #[test]
+fn import_of_a_pytorch_program() {
+    let base = folder("pt2");
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/models/tests/data");
+    let (file, out) = (data.join("conv.pt2"), base.join("m.safetensors"));
+    let imported = run(&["import", text(&file), "-o", text(&out)]);
+    let said = String::from_utf8_lossy(&imported.stdout).into_owned();
+    assert!(
+        imported.status.success() && said.contains("note: ") && said.contains("patient's images"),
+        "{said}"
+    );
+    let shown = String::from_utf8_lossy(&run(&["inspect", text(&file)]).stdout).into_owned();
+    assert!(shown.contains("conv6.op.2"), "{shown}");
+    refused(&["import", text(&data.join("in_place_view.pt2")), "-o", text(&out)], 2, "in place");
+    std::fs::remove_dir_all(&base).unwrap();
+}
+
+#[test]
 fn import_and_inspect() {
     let Some(golden) = shared("golden") else { return };
     let base = folder("import");

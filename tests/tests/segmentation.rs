@@ -41,7 +41,7 @@ fn image(channel: usize) -> Vec<f32> {
 /// A model file, two images and a mask with labels 1 and 2 in a new folder.
 fn patient(name: &str) -> (PathBuf, PathBuf, Volume) {
     let out = folder(name);
-    let model = Model { graph: network(), card: Card::parse(CARD).unwrap() };
+    let model = Model { graph: network(), card: Card::parse(CARD).unwrap(), notes: Vec::new() };
     model.save(&out.join("model.safetensors")).unwrap();
     let affine = [[-1.0, 0.0, 0.0, 5.0], [0.0, 2.0, 0.0, -3.0], [0.0, 0.0, 1.5, 2.0]];
     let volume = |data| Volume::new(DIMS, data, Geometry::from_affine(affine)).unwrap();
@@ -197,7 +197,8 @@ fn regions_that_cannot_be_are_refused() {
     }
     // A class nobody has: the values of a constant image.
     let graph = network();
-    let flat = Model { graph, card: Card { sliding_window: None, ..Card::parse(CARD).unwrap() } };
+    let card = Card { sliding_window: None, ..Card::parse(CARD).unwrap() };
+    let flat = Model { graph, card, notes: Vec::new() };
     let case = Case::from_arrays(vec![voxplain::Tensor::new(&[1, 2, 6, 5, 4], vec![0.0; 240]).unwrap()]);
     let explainer = Explainer::new(&flat, &case);
     let message = explainer.explain("saliency", "core@pred").err().unwrap().to_string();

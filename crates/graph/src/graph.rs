@@ -148,14 +148,17 @@ impl Graph {
         info.shape.with(0, leading)
     }
 
-    /// The output of the node named `name`, or the input of that name.
+    /// The output of the node named `name`, the input of that name, or the output of the module of that path: of the last
+    /// node inside it, as a hook on a PyTorch module sees it.
     ///
     /// # Errors
     /// Nothing has that name; the message lists the names that come closest.
     pub fn find(&self, name: &str) -> Result<ValueId> {
         let by_node = self.nodes.iter().find(|n| n.name == name).map(|n| n.output);
         let found = by_node.or_else(|| self.values.iter().position(|v| v.name == name).map(ValueId));
-        found.ok_or_else(|| {
+        let inside = |n: &&Node| n.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        let module = || self.nodes.iter().rev().find(inside).map(|n| n.output);
+        found.or_else(module).ok_or_else(|| {
             let stem = name.split('.').next().unwrap_or(name);
             let mut close: Vec<&str> =
                 self.nodes.iter().map(|n| n.name.as_str()).filter(|n| n.starts_with(stem)).take(12).collect();

@@ -36,7 +36,7 @@ fn words<const N: usize>(data: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
     data.chunks_exact(N).filter_map(|c| c.try_into().ok())
 }
 
-fn convert(dtype: Dtype, shape: &[usize], data: &[u8]) -> Result<Constant> {
+pub(crate) fn convert(dtype: Dtype, shape: &[usize], data: &[u8]) -> Result<Constant> {
     let shape = shape.to_vec();
     let float = |data: Vec<f32>, shape: Vec<usize>| Ok(Constant::Float { shape, data });
     match dtype {

@@ -3,7 +3,7 @@
 use crate::card::Card;
 use crate::container::{read_tensors, write_tensors};
 use crate::raw::RawGraph;
-use crate::{architectures, export, fusion, json, lowering, onnx, pruning};
+use crate::{architectures, export, fusion, json, lowering, onnx, pruning, pt2};
 use std::io::Write;
 use std::path::Path;
 use voxplain_graph::Graph;
@@ -16,6 +16,8 @@ pub struct Model {
     pub graph: Graph,
     /// The card, empty where the file has none.
     pub card: Card,
+    /// What the reader left out or a user should know, one sentence each; not saved.
+    pub notes: Vec<String>,
 }
 
 impl Model {
@@ -34,7 +36,7 @@ impl Model {
         let mut raw = json::parse_graph(text)?;
         raw.constants = tensors;
         let card = metadata.get("card").map_or_else(|| Ok(Card::default()), |c| Card::parse(c))?;
-        Ok(Self { graph: build(raw)?, card })
+        Ok(Self { graph: build(raw)?, card, notes: Vec::new() })
     }
 
     /// Reads an ONNX model (opset 13 to 23). Weights in files of their own are looked up in `folder`.
@@ -42,7 +44,7 @@ impl Model {
     /// # Errors
     /// The bytes are not ONNX, or the network cannot be built; one sentence says why.
     pub fn from_onnx(bytes: &[u8], folder: Option<&Path>) -> Result<Self> {
-        Ok(Self { graph: build(onnx::read(bytes, folder)?)?, card: Card::default() })
+        Ok(Self::plain(build(onnx::read(bytes, folder)?)?))
     }
 
     /// Builds a named architecture from a plain PyTorch state dict in safetensors. `spatial` is the size of the input
@@ -52,13 +54,24 @@ impl Model {
     /// The architecture is unknown, or a tensor is missing, left over or of another shape.
     pub fn from_state_dict(architecture: &str, bytes: &[u8], spatial: Option<[usize; 3]>) -> Result<Self> {
         let (tensors, _) = read_tensors(bytes)?;
-        Ok(Self {
-            graph: build(architectures::build(architecture, tensors, spatial)?)?,
-            card: Card::default(),
-        })
+        Ok(Self::plain(build(architectures::build(architecture, tensors, spatial)?)?))
     }
 
-    /// Reads a file of our own form or, by its ending, an ONNX file.
+    /// Reads a program that `torch.export.save` of torch 2.9 or newer wrote. Pickled members of the file are never read.
+    ///
+    /// # Errors
+    /// The bytes are not such a file, or the network cannot be built; one sentence says why.
+    pub fn from_pt2(bytes: &[u8]) -> Result<Self> {
+        let (raw, notes) = pt2::read(bytes)?;
+        Ok(Self { notes, ..Self::plain(build(raw)?) })
+    }
+
+    /// A network that came without a card.
+    fn plain(graph: Graph) -> Self {
+        Self { graph, card: Card::default(), notes: Vec::new() }
+    }
+
+    /// Reads a file of our own form or, by its ending, an ONNX (`.onnx`) or PyTorch (`.pt2`) file.
     ///
     /// # Errors
     /// The file cannot be read, or as the reader of its form says.
@@ -67,6 +80,9 @@ impl Model {
         let place = |e: Error| e.within(path.display());
         if path.extension().is_some_and(|e| e == "onnx") {
             return Self::from_onnx(&bytes, path.parent()).map_err(place);
+        }
+        if path.extension().is_some_and(|e| e == "pt2") {
+            return Self::from_pt2(&bytes).map_err(place);
         }
         Self::from_bytes(&bytes).map_err(place)
     }

@@ -152,4 +152,6 @@ pub struct RawGraph {
     pub constants: BTreeMap<String, Constant>,
     /// The rewrites that ran before the network was saved; they go with every map.
     pub rewrites: Vec<String>,
+    /// Sizes of one example that the file states for results of nodes; the lowering must find the same.
+    pub shapes: BTreeMap<String, Vec<i64>>,
 }

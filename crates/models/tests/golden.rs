@@ -73,7 +73,7 @@ fn a_folded_graph_keeps_the_record_of_its_rewrites() {
     let Some(case) = case("genenet3d") else { return };
     let model = Model::open(&case.join("model.safetensors")).unwrap();
     let graph = voxplain_graph::rewrite::fold_batch_normalization(&model.graph).unwrap();
-    let folded = Model { graph, card: Card::default() };
+    let folded = Model { graph, card: Card::default(), notes: Vec::new() };
     let again = Model::from_bytes(&folded.to_bytes().unwrap()).unwrap();
     assert_eq!(again.graph.rewrites(), folded.graph.rewrites());
     assert_eq!(again.graph.rewrites().len(), 1);

@@ -21,7 +21,7 @@ enum Command {
     Demo(commands::demo::Demo),
     /// Makes phantom patients: four modalities as NIfTI, segmentation and label.
     Phantom(commands::phantom::PhantomCommand),
-    /// Turns an ONNX model or a PyTorch state dict into a model file.
+    /// Turns a PyTorch program (.pt2), an ONNX model or a PyTorch state dict into a model file.
     Import(commands::import::Import),
     /// Shows a network: layers, shapes, parameters, operations, memory.
     Inspect(commands::inspect::Inspect),

@@ -16,7 +16,7 @@ mod resize;
 mod windows;
 
 use crate::raw::{Attribute, Constant, RawGraph, RawNode};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use voxplain_graph::{Graph, GraphBuilder, Op, ValueId};
 use voxplain_tensor::{Error, Result, Shape};
 
@@ -34,15 +34,27 @@ pub(crate) struct Lowering {
     builder: GraphBuilder,
     values: HashMap<String, Value>,
     parameters: HashMap<String, ValueId>,
+    /// What the file says about results.
+    stated: BTreeMap<String, Vec<i64>>,
+    /// How many numbers may still be computed at import.
+    left: usize,
 }
+
+/// Numbers that all nodes together may make at import, unless the file has weights enough to speak of.
+const MOST_COMPUTED: usize = 1 << 26;
 
 /// Builds the graph.
 ///
 /// # Errors
 /// A node uses an unknown value or operator, or does not fit its operands; the message names the node.
 pub(crate) fn lower(raw: RawGraph) -> Result<Graph> {
-    let mut state =
-        Lowering { builder: GraphBuilder::new(), values: HashMap::new(), parameters: HashMap::new() };
+    let mut state = Lowering {
+        builder: GraphBuilder::new(),
+        values: HashMap::new(),
+        parameters: HashMap::new(),
+        stated: raw.shapes,
+        left: MOST_COMPUTED.max(raw.constants.values().map(Constant::len).sum::<usize>().saturating_mul(4)),
+    };
     for (name, sizes) in raw.inputs.iter().filter(|(name, _)| !raw.constants.contains_key(name)) {
         let id = state.builder.input(name, &example_sizes(name, sizes)?)?;
         state.values.insert(name.clone(), Value::Graph(id));
@@ -91,9 +103,27 @@ impl Lowering {
             }
         })?;
         if !node.output().is_empty() {
+            self.check_stated(&label, node, &value)?;
             self.values.insert(String::from(node.output()), value);
         }
         Ok(())
+    }
+
+    /// A result of another shape than its exporter found means that one of the two is wrong about the operator.
+    fn check_stated(&self, label: &str, node: &RawNode, value: &Value) -> Result<()> {
+        let Some(stated) = self.stated.get(node.output()) else { return Ok(()) };
+        let found: Vec<i64> = match value {
+            Value::Graph(id) => self.builder.shape(*id).iter().map(|&s| s as i64).collect(),
+            Value::Known(constant) => constant.shape().iter().map(|&s| s as i64).collect(),
+        };
+        if found == *stated {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "node {label:?} ({}) gives {found:?} where the file says {stated:?}; the file was changed, or this program \
+             reads the operator wrongly and should be told",
+            node.op
+        )))
     }
 
     /// The name that users give to a node: its own, or that of its result.
@@ -191,6 +221,9 @@ impl Lowering {
     fn node(&mut self, name: &str, node: &RawNode) -> Result<Value> {
         attributes::check(node)?;
         if let Some(value) = self.fold(node)? {
+            if let Value::Known(constant) = &value {
+                self.spend(constant.len())?;
+            }
             return Ok(value);
         }
         self.no_empty_operand(node)?;
@@ -217,6 +250,16 @@ impl Lowering {
                 None => self.other(name, node),
             },
         }
+    }
+
+    /// Many small nodes must not fill the memory where one large one may not.
+    fn spend(&mut self, numbers: usize) -> Result<()> {
+        self.left = self.left.checked_sub(numbers).ok_or_else(|| {
+            Error::limit(
+                "the constants computed up to here are too many; at most 67 million numbers are computed",
+            )
+        })?;
+        Ok(())
     }
 
     /// Weights without elements have no meaning to any operator; absent options are allowed to be empty.

@@ -32,6 +32,7 @@ impl Lowering {
                 "resized to {sizes:?}; at most {MOST_ENTRIES} entries per axis"
             )));
         }
+        self.spend(sizes.iter().sum())?;
         let taps = targets
             .iter()
             .enumerate()

@@ -8,6 +8,7 @@ mod tensor;
 mod wire;
 
 use crate::raw::{Attribute, RawGraph, RawNode};
+pub(crate) use names::make_unique;
 use std::path::Path;
 use voxplain_tensor::{Error, Result};
 use wire::{Field, Reader};
@@ -64,7 +65,7 @@ fn read_graph(bytes: &[u8], folder: Option<&Path>) -> Result<RawGraph> {
             _ => {}
         }
     }
-    names::make_unique(&mut graph);
+    make_unique(&mut graph);
     Ok(graph)
 }
 

@@ -33,19 +33,19 @@ pub(super) fn module_of_scopes(scopes: &str) -> Option<String> {
 
 /// Gives every node a name of its own. Of several nodes of one module the last has the module's name, and the others
 /// have their operator behind it: `embed.matmul`, `embed`.
-pub(super) fn make_unique(graph: &mut RawGraph) {
+pub(crate) fn make_unique(graph: &mut RawGraph) {
     let mut left: HashMap<String, usize> = HashMap::new();
     graph.nodes.iter().for_each(|n| *left.entry(n.name.clone()).or_default() += 1);
     let values = graph.inputs.iter().map(|(name, _)| name).chain(graph.constants.keys());
     let mut taken: HashSet<String> = values.chain(left.keys()).cloned().collect();
     let mut next: HashMap<String, usize> = HashMap::new();
+    let inputs: HashSet<&str> = graph.inputs.iter().map(|(name, _)| name.as_str()).collect();
     for node in graph.nodes.iter_mut().filter(|n| !n.name.is_empty()) {
         let rest = left.get_mut(&node.name).map_or(0, |n| {
             *n = n.saturating_sub(1);
             *n
         });
-        let is_value =
-            graph.constants.contains_key(&node.name) || graph.inputs.iter().any(|(i, _)| *i == node.name);
+        let is_value = graph.constants.contains_key(&node.name) || inputs.contains(node.name.as_str());
         if rest == 0 && !is_value {
             continue;
         }

@@ -33,6 +33,7 @@ impl Import {
     /// Reads, rewrites if asked to, compares if asked to, writes, and reads the written file again.
     pub fn run(&self) -> Result<Outcome> {
         let (mut model, card) = self.source.open_with_companion()?;
+        model.notes.iter().for_each(|note| say(&format!("note: {note}")));
         check_card(&model).map_err(|e| match &card {
             Some(path) => e.within(path.display()),
             None => e,

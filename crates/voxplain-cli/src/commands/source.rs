@@ -8,7 +8,8 @@ use voxplain::{Error, Model, Result};
 /// The options that say which network is meant.
 #[derive(Args)]
 pub struct Source {
-    /// The model: our own file, ONNX, or a plain state dict in safetensors (with --arch).
+    /// The model: our own file, a PyTorch program (.pt2, from torch.export.save), ONNX (.onnx), or a plain state dict in
+    /// safetensors (with --arch).
     pub model: PathBuf,
     /// The architecture that a plain state dict belongs to: genenet.
     #[arg(long)]

@@ -1,0 +1,71 @@
+//! What PyTorch in double precision said about a network (`NAME.check.safetensors`, written by `bench/models.py`) against
+//! what this program computes: the first output, and the gradient of a random linear functional of it, for inputs that
+//! were not the tracing input.
+
+use crate::{relative_error, values};
+use std::collections::BTreeMap;
+use voxplain::attribution::{Engine, Fill, Network, PassSpec, Rules};
+use voxplain::autodiff::{Composite, Device, Gradient};
+use voxplain::models::Constant;
+use voxplain::tensor::Scalar;
+use voxplain::{Error, Model, Result};
+
+/// The largest errors over all inputs, as max |got - expected| / max |expected|.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Parity {
+    /// Of the output.
+    pub output: f64,
+    /// Of the gradients.
+    pub gradient: f64,
+}
+
+/// Runs all examples of a check file in one batch.
+///
+/// # Errors
+/// A tensor is missing or of another size, or the network cannot run.
+pub fn compare<D: Device>(model: &Model, check: &BTreeMap<String, Constant>, device: &D) -> Result<Parity> {
+    let graph = &model.graph;
+    let tensor = |key: String| {
+        check
+            .get(&key)
+            .map(values)
+            .ok_or_else(|| Error::invalid(format!("the check file has no tensor {key:?}")))
+    };
+    let names: Vec<&str> = graph.inputs().iter().map(|&v| graph.value(v).name.as_str()).collect();
+    let rows = (0..).take_while(|row| check.contains_key(&format!("{row}/output"))).count();
+    let all = |part: &str| (0..rows).map(|row| tensor(format!("{row}/{part}"))).collect::<Result<Vec<_>>>();
+    let inputs = names.iter().map(|n| all(&format!("input/{n}"))).collect::<Result<Vec<_>>>()?;
+    let gradients = names.iter().map(|n| all(&format!("gradient/{n}"))).collect::<Result<Vec<_>>>()?;
+    let (cotangents, outputs) = (all("cotangent")?, all("output")?);
+
+    let from = graph.outputs()[0];
+    let table = Rules { name: String::from("gradient"), composite: Composite::everywhere(Gradient) };
+    let wanted = graph.inputs().to_vec();
+    let spec = PassSpec { table: Some(&table), from, wanted, captures: vec![from] };
+    let mut parity = Parity::default();
+    let mut odd = None;
+    Engine::new(graph, device, None).run(
+        &spec,
+        rows,
+        &mut |row, what, into| {
+            let source = match what {
+                Fill::Input(i) | Fill::Reference(i) => &inputs[i][row],
+                Fill::Seed => &cotangents[row],
+            };
+            if source.len() != into.len() {
+                odd = Some(format!("{what:?} has {} values, {} are expected", source.len(), into.len()));
+            }
+            into.iter_mut().zip(source).for_each(|(to, &v)| *to = D::Scalar::from_f64(v));
+        },
+        &mut |row, found| {
+            let error = |got: &[D::Scalar], expected: &[f64]| {
+                relative_error(&got.iter().map(|v| v.to_f64()).collect::<Vec<_>>(), expected)
+            };
+            parity.output = parity.output.max(error(found.captures[0], &outputs[row]));
+            for (got, expected) in found.results.iter().zip(&gradients) {
+                parity.gradient = parity.gradient.max(error(got, &expected[row]));
+            }
+        },
+    )?;
+    odd.map_or(Ok(parity), |text| Err(Error::invalid(text)))
+}
