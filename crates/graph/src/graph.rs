@@ -148,13 +148,17 @@ impl Graph {
         info.shape.with(0, leading)
     }
 
-    /// The output of the node named `name`, or the input of that name.
+    /// The output of the node named `name`, or the input of that name, or the output of the last node inside the module
+    /// `name`: where names are module paths, `layer4` is what `layer4` returns.
     ///
     /// # Errors
     /// Nothing has that name; the message lists the names that come closest.
     pub fn find(&self, name: &str) -> Result<ValueId> {
         let by_node = self.nodes.iter().find(|n| n.name == name).map(|n| n.output);
-        let found = by_node.or_else(|| self.values.iter().position(|v| v.name == name).map(ValueId));
+        let by_value = || self.values.iter().position(|v| v.name == name).map(ValueId);
+        let inside = |n: &&Node| n.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        let by_module = || self.nodes.iter().rev().find(inside).map(|n| n.output);
+        let found = by_node.or_else(by_value).or_else(by_module);
         found.ok_or_else(|| {
             let stem = name.split('.').next().unwrap_or(name);
             let mut close: Vec<&str> =

@@ -18,6 +18,7 @@ mod onnx;
 mod pruning;
 mod raw;
 
+pub use architectures::{ArchitectureOptions, architectures};
 pub use card::{Card, CardInput};
 pub use container::read_tensors;
 pub use json::parse_graph;

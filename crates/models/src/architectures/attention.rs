@@ -65,7 +65,8 @@ pub(super) fn non_local(b: &mut Blueprint) -> Result<Vec<Flow>> {
 /// All spatial axes as one.
 fn places(b: &mut Blueprint, x: &Flow, name: &str) -> Result<Flow> {
     let count = x.spatial().iter().try_fold(1usize, |p, &s| p.checked_mul(s)).filter(|&c| c < 1 << 32);
-    let count = count.ok_or_else(|| Error::limit(format!("{:?} has too many places for attention", x.spatial())))?;
+    let count =
+        count.ok_or_else(|| Error::limit(format!("{:?} has too many places for attention", x.spatial())))?;
     Ok(b.reshape(x, name, &[-1, x.channels() as i64, count as i64], vec![x.channels(), count]))
 }
 

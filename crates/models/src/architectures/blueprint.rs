@@ -90,7 +90,13 @@ impl Blueprint {
         *calls += 1;
         let attributes = attributes.iter().map(|(k, v)| (String::from(*k), v.clone())).collect();
         let outputs = vec![name.clone()];
-        self.graph.nodes.push(RawNode { op: String::from(op), name: name.clone(), inputs, outputs, attributes });
+        self.graph.nodes.push(RawNode {
+            op: String::from(op),
+            name: name.clone(),
+            inputs,
+            outputs,
+            attributes,
+        });
         Flow { name, shape }
     }
 

@@ -30,8 +30,7 @@ pub(super) fn monai(b: &mut Blueprint) -> Result<Vec<Flow>> {
 /// Everything before the last rectifier; `inner` is what a dense layer puts before the names of its modules.
 fn features(b: &mut Blueprint, x: &Flow, inner: &str) -> Result<Flow> {
     let layer = |block: usize, i: usize| format!("features.denseblock{block}.denselayer{i}");
-    let found: Vec<usize> =
-        (1..=4).map(|block| b.weights.count(|i| layer(block, i + 1))).collect();
+    let found: Vec<usize> = (1..=4).map(|block| b.weights.count(|i| layer(block, i + 1))).collect();
     check_blocks("the four dense blocks", &found, &LAYERS)?;
     let mut x = b.conv(x, "features.conv0", &Conv::plain(7).stride(2))?;
     x = b.batch_norm(&x, "features.norm0", EPSILON)?;

@@ -83,9 +83,10 @@ fn upsampling(b: &mut Blueprint, ups: usize, axes: usize) -> Result<Vec<Vec<usiz
     Ok(strides)
 }
 
-/// Two convolutions; with a shortcut where the file has a third.
+/// Two convolutions; with a shortcut on the way down in networks of residual blocks.
 fn block(b: &mut Blueprint, x: &Flow, p: &str, strides: &[usize]) -> Result<Flow> {
-    let residual = b.weights.has_module("input_block.conv3") && !p.ends_with("conv_block");
+    // Where no shape changes, a residual block has no third convolution; some block of the network always has.
+    let residual = b.weights.names().any(|n| n.contains(".conv3.")) && !p.ends_with("conv_block");
     let lrelu = format!("{p}.lrelu");
     let mut y = padded(b, x, &format!("{p}.conv1.conv"), strides)?;
     y = b.norm(&y, &format!("{p}.norm1"), NORM)?;

@@ -64,7 +64,8 @@ fn torchvision_block(b: &mut Blueprint, x: &Flow, p: &str, kernel: usize, stride
     let depthwise = Conv::plain(kernel).stride(stride).depthwise(y.channels());
     y = triple(b, &y, &format!("{p}.block.{at}"), &depthwise)?;
     let se = format!("{p}.block.{}", at + 1);
-    let parts = ["avgpool", "fc1", "activation", "fc2", "scale_activation", "mul"].map(|m| format!("{se}.{m}"));
+    let parts =
+        ["avgpool", "fc1", "activation", "fc2", "scale_activation", "mul"].map(|m| format!("{se}.{m}"));
     y = excite(b, &y, parts.each_ref().map(String::as_str))?;
     let project = format!("{p}.block.{}", at + 2);
     y = b.conv(&y, &format!("{project}.0"), &Conv::plain(1))?;

@@ -25,9 +25,8 @@ pub(super) fn build(b: &mut Blueprint) -> Result<Vec<Flow>> {
     let module = |block: usize, i: usize| format!("conv{block}{}.{i}", INFIXES[at]);
     let first = b.weights.ranked(ANCHORS[at], 5)?;
     let blocks = b.weights.count(|i| format!("{}.weight", module(i + 1, 0)));
-    let convolutions = |b: &Blueprint, block: usize| {
-        b.weights.count(|i| format!("{}.weight", module(block, i * PER_CONV)))
-    };
+    let convolutions =
+        |b: &Blueprint, block: usize| b.weights.count(|i| format!("{}.weight", module(block, i * PER_CONV)));
     let last = format!("{}.weight", module(blocks, (convolutions(b, blocks) - 1) * PER_CONV));
     let cube = cube(b, blocks, &last);
     let size = match &cube {

@@ -62,7 +62,8 @@ impl Blueprint {
             )));
         }
         let inputs = self.vectors(x, module, &["weight", "bias"])?;
-        let attributes = [("epsilon", Attribute::Float(EPSILON)), ("num_groups", Attribute::Int(groups as i64))];
+        let attributes =
+            [("epsilon", Attribute::Float(EPSILON)), ("num_groups", Attribute::Int(groups as i64))];
         Ok(self.node("GroupNormalization", module, inputs, &attributes, x.shape.clone()))
     }
 

@@ -28,6 +28,7 @@ mod windows;
 
 use crate::raw::{Constant, RawGraph};
 use blueprint::{Blueprint, Flow};
+use resnet::Kind::{Basic, Bottleneck};
 use std::collections::BTreeMap;
 use voxplain_tensor::{Error, Result};
 use weights::Weights;
@@ -62,20 +63,26 @@ const ARCHITECTURES: &[Architecture] = &[
     Architecture("vgg19_bn", "VGG-19 with batch normalisation, 2D (torchvision)", FEATURES, |b| {
         vgg::build_normalised(b, &[2, 2, 4, 4, 4])
     }),
-    Architecture("resnet18", "ResNet-18, 2D (torchvision)", STEM, |b| resnet::torchvision(b, &[2, 2, 2, 2])),
-    Architecture("resnet34", "ResNet-34, 2D (torchvision)", STEM, |b| resnet::torchvision(b, &[3, 4, 6, 3])),
-    Architecture("resnet50", "ResNet-50, 2D (torchvision)", STEM, |b| resnet::torchvision(b, &[3, 4, 6, 3])),
+    Architecture("resnet18", "ResNet-18, 2D (torchvision)", STEM, |b| {
+        resnet::torchvision(b, &[2, 2, 2, 2], Basic)
+    }),
+    Architecture("resnet34", "ResNet-34, 2D (torchvision)", STEM, |b| {
+        resnet::torchvision(b, &[3, 4, 6, 3], Basic)
+    }),
+    Architecture("resnet50", "ResNet-50, 2D (torchvision)", STEM, |b| {
+        resnet::torchvision(b, &[3, 4, 6, 3], Bottleneck)
+    }),
     Architecture("monai-resnet10", "ResNet-10, 2D or 3D, shortcut A or B (MONAI)", STEM, |b| {
-        resnet::monai(b, &[1, 1, 1, 1])
+        resnet::monai(b, &[1, 1, 1, 1], Basic)
     }),
     Architecture("monai-resnet18", "ResNet-18, 2D or 3D, shortcut A or B (MONAI)", STEM, |b| {
-        resnet::monai(b, &[2, 2, 2, 2])
+        resnet::monai(b, &[2, 2, 2, 2], Basic)
     }),
     Architecture("monai-resnet34", "ResNet-34, 2D or 3D, shortcut A or B (MONAI)", STEM, |b| {
-        resnet::monai(b, &[3, 4, 6, 3])
+        resnet::monai(b, &[3, 4, 6, 3], Basic)
     }),
     Architecture("monai-resnet50", "ResNet-50, 2D or 3D, shortcut A or B (MONAI)", STEM, |b| {
-        resnet::monai(b, &[3, 4, 6, 3])
+        resnet::monai(b, &[3, 4, 6, 3], Bottleneck)
     }),
     Architecture("densenet121", "DenseNet-121, 2D (torchvision)", DENSE, densenet::torchvision),
     Architecture("monai-densenet121", "DenseNet-121, 2D or 3D (MONAI)", DENSE, densenet::monai),
@@ -86,7 +93,12 @@ const ARCHITECTURES: &[Architecture] = &[
         efficientnet::monai(b)
     }),
     Architecture("seresnet50", "SE-ResNet-50, 2D or 3D (MONAI)", &["layer0.conv1.weight"], senet::build),
-    Architecture("unet", "UNet, 2D or 3D, with or without residual units (MONAI)", unet::ANCHORS, unet::build),
+    Architecture(
+        "unet",
+        "UNet, 2D or 3D, with or without residual units (MONAI)",
+        unet::ANCHORS,
+        unet::build,
+    ),
     Architecture("basicunet", "BasicUNet, 2D or 3D (MONAI)", basic_unet::ANCHORS, basic_unet::build),
     Architecture("segresnet", "SegResNet, 2D or 3D (MONAI)", &["convInit.conv.weight"], segresnet::build),
     Architecture(
@@ -98,7 +110,12 @@ const ARCHITECTURES: &[Architecture] = &[
     Architecture("dynunet", "DynUNet, the nnU-Net of MONAI, 2D or 3D", dynunet::ANCHORS, dynunet::build),
     Architecture("genenet", "GeneNet, the 3D VGG of Jin et al.", genenet::ANCHORS, genenet::build),
     Architecture("resnet3d", "Resnet3D of Jin et al., two residual units", DENSE, resnet3d::build),
-    Architecture("cbam", "the CBAM attention block of Jin et al., 3D, alone", &["mlp.0.weight"], attention::cbam),
+    Architecture(
+        "cbam",
+        "the CBAM attention block of Jin et al., 3D, alone",
+        &["mlp.0.weight"],
+        attention::cbam,
+    ),
     Architecture(
         "non-local",
         "the non-local self-attention block of Jin et al., 3D, alone",

@@ -9,6 +9,28 @@ use super::layers::EPSILON;
 use super::windows::Conv;
 use voxplain_tensor::{Error, Result};
 
+/// The two kinds of blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Two convolutions.
+    Basic,
+    /// Three, of which the first and the last have a kernel of 1.
+    Bottleneck,
+}
+
+impl Kind {
+    /// Refuses weights of the other kind.
+    fn check(self, b: &Blueprint) -> Result<()> {
+        let found = if b.weights.has_module("layer1.0.conv3") { Self::Bottleneck } else { Self::Basic };
+        if found == self {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "the file has {found:?} blocks, this architecture {self:?}; another depth may fit"
+        )))
+    }
+}
+
 /// How the two libraries differ.
 struct Style {
     /// The name of a block's rectifier.
@@ -40,7 +62,8 @@ impl Names {
     }
 }
 
-pub(super) fn torchvision(b: &mut Blueprint, blocks: &[usize; 4]) -> Result<Vec<Flow>> {
+pub(super) fn torchvision(b: &mut Blueprint, blocks: &[usize; 4], kind: Kind) -> Result<Vec<Flow>> {
+    kind.check(b)?;
     let x = b.image("conv1", Some(224))?;
     let names = Names::by_attribute("relu");
     let x = torchvision_trunk(b, &x, &names, blocks)?;
@@ -61,7 +84,8 @@ pub(super) fn torchvision_trunk(
     stages(b, &x, names, blocks, &Style { act: "relu", shortcut_a: false })
 }
 
-pub(super) fn monai(b: &mut Blueprint, blocks: &[usize; 4]) -> Result<Vec<Flow>> {
+pub(super) fn monai(b: &mut Blueprint, blocks: &[usize; 4], kind: Kind) -> Result<Vec<Flow>> {
+    kind.check(b)?;
     let mut x = b.image("conv1", None)?;
     let found = if b.weights.has_module("layer2.0.downsample") { "B" } else { "A" };
     let shortcut = b.settings.choice("shortcut", &["A", "B"], found)?;

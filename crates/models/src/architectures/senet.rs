@@ -56,7 +56,8 @@ fn excite(b: &mut Blueprint, x: &Flow, p: &str) -> Result<Flow> {
     y = b.relu(&y, &format!("{p}.fc.1"));
     y = b.linear(&y, &format!("{p}.fc.2"))?;
     y = b.sigmoid(&y, &format!("{p}.fc.3"));
-    let sizes: Vec<i64> = [-1, y.channels() as i64].into_iter().chain(x.spatial().iter().map(|_| 1)).collect();
+    let sizes: Vec<i64> =
+        [-1, y.channels() as i64].into_iter().chain(x.spatial().iter().map(|_| 1)).collect();
     let shape = std::iter::once(y.channels()).chain(x.spatial().iter().map(|_| 1)).collect();
     y = b.reshape(&y, &format!("{p}.view"), &sizes, shape);
     Ok(b.gate(x, &y, &format!("{p}.mul")))

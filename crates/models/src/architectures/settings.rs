@@ -71,7 +71,13 @@ impl Settings {
 
     /// One stride per level, separated by commas; a level may be one number or one per axis, as `1x2x2`. Further
     /// levels repeat the default.
-    pub fn strides(&mut self, key: &str, levels: usize, axes: usize, default: usize) -> Result<Vec<Vec<usize>>> {
+    pub fn strides(
+        &mut self,
+        key: &str,
+        levels: usize,
+        axes: usize,
+        default: usize,
+    ) -> Result<Vec<Vec<usize>>> {
         let standard = vec![default.to_string(); levels].join(",");
         let text = self.text(key, &standard);
         let level = |part: &str| -> Result<Vec<usize>> {
@@ -79,14 +85,18 @@ impl Settings {
             match list.as_slice() {
                 [one] => Ok(vec![*one; axes]),
                 list if list.len() == axes => Ok(list.to_vec()),
-                _ => Err(Error::invalid(format!("setting {key}={text}; one number or {axes} per level expected"))),
+                _ => Err(Error::invalid(format!(
+                    "setting {key}={text}; one number or {axes} per level expected"
+                ))),
             }
         };
         let all = text.split(',').map(level).collect::<Result<Vec<_>>>()?;
         if all.len() == levels {
             return Ok(all);
         }
-        Err(Error::invalid(format!("setting {key}={text}; {levels} levels with commas between them expected")))
+        Err(Error::invalid(format!(
+            "setting {key}={text}; {levels} levels with commas between them expected"
+        )))
     }
 
     /// The input's sizes on `axes` axes.
@@ -131,5 +141,6 @@ impl Settings {
 
 fn whole(key: &str, text: &str) -> Result<usize> {
     let number = text.trim().parse().ok().filter(|n| (1..=LONGEST_AXIS).contains(n));
-    number.ok_or_else(|| Error::invalid(format!("setting {key}={text}; a whole number of at least 1 expected")))
+    number
+        .ok_or_else(|| Error::invalid(format!("setting {key}={text}; a whole number of at least 1 expected")))
 }

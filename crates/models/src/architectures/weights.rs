@@ -34,7 +34,8 @@ impl Weights {
                     anchors.iter().map(|a| format!("{a:?}")).collect::<Vec<_>>().join(" or ")
                 )));
             };
-            tensors = tensors.into_iter().map(|(name, c)| (String::from(&name[wrapper.len()..]), c)).collect();
+            tensors =
+                tensors.into_iter().map(|(name, c)| (String::from(&name[wrapper.len()..]), c)).collect();
             removed.push_str(wrapper);
         }
         if let Some((name, _)) = tensors.iter().find(|(_, c)| c.len() == 0 || c.shape().len() > 6) {
@@ -89,7 +90,9 @@ impl Weights {
     pub fn take(&mut self, name: &str, expected: &[usize]) -> Result<()> {
         let shape = self.shape(name)?;
         if shape != expected {
-            return Err(Error::invalid(format!("tensor {name:?} has shape {shape:?}; {expected:?} expected")));
+            return Err(Error::invalid(format!(
+                "tensor {name:?} has shape {shape:?}; {expected:?} expected"
+            )));
         }
         self.used.insert(String::from(name));
         Ok(())

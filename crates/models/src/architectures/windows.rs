@@ -102,7 +102,9 @@ impl Conv {
             )));
         }
         if self.pads.is_none() && sizes.iter().any(|k| k % 2 == 0) {
-            return Err(Error::unsupported(format!("tensor {name:?} has an even kernel; odd kernels are expected")));
+            return Err(Error::unsupported(format!(
+                "tensor {name:?} has an even kernel; odd kernels are expected"
+            )));
         }
         Ok(sizes)
     }
@@ -127,9 +129,18 @@ impl Conv {
 }
 
 /// The size of a window's result on one axis.
-fn slid(name: &str, size: usize, pads: [usize; 2], kernel: usize, stride: usize, ceil: bool) -> Result<usize> {
+fn slid(
+    name: &str,
+    size: usize,
+    pads: [usize; 2],
+    kernel: usize,
+    stride: usize,
+    ceil: bool,
+) -> Result<usize> {
     let last = (size + pads[0] + pads[1]).checked_sub(kernel).ok_or_else(|| {
-        Error::invalid(format!("{name}: {size} entries are too few for a window of {kernel}; a larger input is needed"))
+        Error::invalid(format!(
+            "{name}: {size} entries are too few for a window of {kernel}; a larger input is needed"
+        ))
     })?;
     let count = if ceil { last.div_ceil(stride) } else { last / stride } + 1;
     // A window that the ceiling adds must begin inside the data, as PyTorch has it.
@@ -187,7 +198,9 @@ impl Blueprint {
             let pads = c.pads_of(i, k);
             let size = full.checked_sub(pads[0] + pads[1]).filter(|s| (1..=LONGEST).contains(s));
             shape.push(size.ok_or_else(|| {
-                Error::invalid(format!("{module}: the result would be empty or too large; another input size is needed"))
+                Error::invalid(format!(
+                    "{module}: the result would be empty or too large; another input size is needed"
+                ))
             })?);
         }
         let mut attributes = c.attributes(&kernel, 1);

@@ -3,9 +3,9 @@
 use super::{bytes, say};
 use crate::Outcome;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use voxplain::imaging::atomic_write;
-use voxplain::models::Card;
+use voxplain::models::{ArchitectureOptions, Card};
 use voxplain::{Error, Model, Result};
 
 /// Reads a network and writes one file with weights, graph and card.
@@ -16,12 +16,8 @@ pub struct Import {
     /// The model file to write.
     #[arg(short, long)]
     out: PathBuf,
-    /// The architecture that a plain state dict belongs to: genenet.
-    #[arg(long)]
-    arch: Option<String>,
-    /// The input volume of --arch, as X,Y,Z; by default the cube that fits the weights.
-    #[arg(long)]
-    input: Option<String>,
+    #[command(flatten)]
+    architecture: Architecture,
     /// A model card (JSON) to put into the file.
     #[arg(long)]
     card: Option<PathBuf>,
@@ -30,30 +26,44 @@ pub struct Import {
     fold: bool,
 }
 
-/// Three sizes with commas.
-fn sizes(text: &str) -> Result<[usize; 3]> {
-    let bad = || Error::invalid(format!("--input {text:?}; three sizes such as 128,128,128 expected"));
-    let list: Vec<usize> =
-        text.split(',').map(|s| s.trim().parse().map_err(|_| bad())).collect::<Result<_>>()?;
-    list.try_into().map_err(|_| bad())
+/// What a plain state dict needs besides its weights.
+#[derive(Args)]
+struct Architecture {
+    /// The architecture that a plain state dict belongs to; --arch list prints all.
+    #[arg(long)]
+    arch: Option<String>,
+    /// Sizes of the input's spatial axes for --arch, as --spatial 96 96 96 or 96,96,96.
+    #[arg(long, alias = "input", num_args = 1..=3, value_delimiter = ',', requires = "arch")]
+    spatial: Vec<usize>,
+    /// A setting of --arch that shapes cannot tell, as --arch-set groups=8; may be repeated.
+    #[arg(long = "arch-set", value_name = "KEY=VALUE", requires = "arch")]
+    settings: Vec<String>,
 }
 
-/// Reads a model by any door.
-pub fn open(path: &std::path::Path, arch: Option<&str>, input: Option<&str>) -> Result<Model> {
-    match arch {
-        None => Model::open(path),
-        Some(arch) => {
-            let data = std::fs::read(path).map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
-            let input = input.map(sizes).transpose()?;
-            Model::from_state_dict(arch, &data, input).map_err(|e| e.within(path.display()))
-        }
+impl Architecture {
+    fn options(&self) -> Result<ArchitectureOptions> {
+        let pair = |text: &String| {
+            let (key, value) = text.split_once('=').ok_or_else(|| {
+                Error::invalid(format!("--arch-set {text:?}; KEY=VALUE expected, such as groups=8"))
+            })?;
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        };
+        let settings = self.settings.iter().map(pair).collect::<Result<_>>()?;
+        Ok(ArchitectureOptions { spatial: self.spatial.clone(), settings })
+    }
+
+    /// Reads a model by any door.
+    fn open(&self, path: &Path) -> Result<Model> {
+        let Some(arch) = &self.arch else { return Model::open(path) };
+        let data = std::fs::read(path).map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
+        Model::from_state_dict(arch, &data, &self.options()?).map_err(|e| e.within(path.display()))
     }
 }
 
 impl Import {
     /// Reads, rewrites if asked to, writes, and reads the written file again.
     pub fn run(&self) -> Result<Outcome> {
-        let mut model = open(&self.model, self.arch.as_deref(), self.input.as_deref())?;
+        let mut model = self.architecture.open(&self.model)?;
         if let Some(path) = &self.card {
             let text = std::fs::read_to_string(path)
                 .map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
