@@ -5,17 +5,21 @@ use crate::Outcome;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use voxplain::imaging::atomic_write;
-use voxplain::models::{ArchitectureOptions, Card};
+use voxplain::models::{ArchitectureOptions, Card, architectures};
 use voxplain::{Error, Model, Result};
 
 /// Reads a network and writes one file with weights, graph and card.
 #[derive(Args)]
 pub struct Import {
     /// An ONNX model, a PyTorch state dict in safetensors (with --arch), or a model file.
-    model: PathBuf,
+    #[arg(required_unless_present = "list_architectures")]
+    model: Option<PathBuf>,
     /// The model file to write.
-    #[arg(short, long)]
-    out: PathBuf,
+    #[arg(short, long, required_unless_present = "list_architectures")]
+    out: Option<PathBuf>,
+    /// Print the architectures that --arch knows, and do nothing else.
+    #[arg(long)]
+    list_architectures: bool,
     #[command(flatten)]
     architecture: Architecture,
     /// A model card (JSON) to put into the file.
@@ -29,7 +33,7 @@ pub struct Import {
 /// What a plain state dict needs besides its weights.
 #[derive(Args)]
 struct Architecture {
-    /// The architecture that a plain state dict belongs to; --arch list prints all.
+    /// The architecture that a plain state dict belongs to, one of --list-architectures.
     #[arg(long)]
     arch: Option<String>,
     /// Sizes of the input's spatial axes for --arch, as --spatial 96 96 96 or 96,96,96.
@@ -63,7 +67,14 @@ impl Architecture {
 impl Import {
     /// Reads, rewrites if asked to, writes, and reads the written file again.
     pub fn run(&self) -> Result<Outcome> {
-        let mut model = self.architecture.open(&self.model)?;
+        if self.list_architectures {
+            architectures().for_each(|(name, about)| say(&format!("{name:22} {about}")));
+            return Ok(Outcome::Done);
+        }
+        let (Some(from), Some(to)) = (&self.model, &self.out) else {
+            return Err(Error::invalid("import needs a model to read and, after --out, a file to write"));
+        };
+        let mut model = self.architecture.open(from)?;
         if let Some(path) = &self.card {
             let text = std::fs::read_to_string(path)
                 .map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
@@ -77,14 +88,15 @@ impl Import {
         if again.graph.nodes().len() != model.graph.nodes().len() {
             return Err(Error::internal("the written model differs from the one that was read"));
         }
-        atomic_write(&self.out, |out| Ok(out.write_all(&data)?))?;
+        atomic_write(to, |out| Ok(out.write_all(&data)?))?;
         say(&format!(
             "{}: {} nodes, {} parameters, {}",
-            self.out.display(),
+            to.display(),
             model.graph.nodes().len(),
             model.graph.parameter_count(),
             bytes(data.len())
         ));
+        model.graph.rewrites().iter().for_each(|r| say(&format!("rewrite {r}")));
         Ok(Outcome::Done)
     }
 }
