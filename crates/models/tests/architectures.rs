@@ -3,6 +3,7 @@
 //!
 //! `VOXPLAIN_ARCHITECTURES=FOLDER` also compares the cases of full size that the script wrote there and prints a table;
 //! with `VOXPLAIN_DOUBLE=1` every case also runs in double precision, on the oracle's naive loops.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

@@ -8,15 +8,18 @@ use voxplain_tensor::Result;
 
 pub(super) const ANCHORS: &[&str] = &["model.0.conv.0.conv.weight"];
 
+/// No network halves its input more often.
+const MOST_LEVELS: usize = 16;
+
 const CONV: Adn = Adn { norm: "instance", act: "relu" };
 const MERGE: Adn = Adn { norm: "instance", act: "prelu" };
 
 pub(super) fn build(b: &mut Blueprint) -> Result<Vec<Flow>> {
     let mut x = b.image("model.0.conv.0.conv", None)?;
     let mut levels = 1;
-    let mut prefix = String::from("model.1.submodule");
-    while b.weights.has_module(&format!("{prefix}.1")) {
-        prefix.push_str(".1.submodule");
+    let mut inner = String::from("model.1.submodule");
+    while b.weights.has_module(&format!("{inner}.1")) && levels <= MOST_LEVELS {
+        inner.push_str(".1.submodule");
         levels += 1;
     }
     b.settings.note(format!("levels={} (weights)", levels + 1));

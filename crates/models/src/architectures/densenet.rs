@@ -21,10 +21,15 @@ pub(super) fn torchvision(b: &mut Blueprint) -> Result<Vec<Flow>> {
 pub(super) fn monai(b: &mut Blueprint) -> Result<Vec<Flow>> {
     let x = b.image("features.conv0", None)?;
     let mut x = features(b, &x, ".layers")?;
-    x = b.relu(&x, "class_layers.relu");
+    x = b.activation(&x, "class_layers.relu", "relu")?;
     x = b.global_average(&x, "class_layers.pool");
     x = b.flatten(&x, "class_layers.flatten");
     Ok(vec![b.classifier(&x, "class_layers.out")?])
+}
+
+/// A rectifier, or in MONAI's networks what the user chose.
+fn act(b: &mut Blueprint, x: &Flow, name: &str, inner: &str) -> Result<Flow> {
+    if inner.is_empty() { Ok(b.relu(x, name)) } else { b.activation(x, name, "relu") }
 }
 
 /// Everything before the last rectifier; `inner` is what a dense layer puts before the names of its modules.
@@ -34,23 +39,23 @@ fn features(b: &mut Blueprint, x: &Flow, inner: &str) -> Result<Flow> {
     check_blocks("the four dense blocks", &found, &LAYERS)?;
     let mut x = b.conv(x, "features.conv0", &Conv::plain(7).stride(2))?;
     x = b.batch_norm(&x, "features.norm0", EPSILON)?;
-    x = b.relu(&x, "features.relu0");
+    x = act(b, &x, "features.relu0", inner)?;
     x = b.max_pool(&x, "features.pool0", (3, 2, 1))?;
     for (k, &layers) in LAYERS.iter().enumerate() {
         for i in 0..layers {
             let p = format!("{}{inner}", layer(k + 1, i + 1));
             let mut y = b.batch_norm(&x, &format!("{p}.norm1"), EPSILON)?;
-            y = b.relu(&y, &format!("{p}.relu1"));
+            y = act(b, &y, &format!("{p}.relu1"), inner)?;
             y = b.conv(&y, &format!("{p}.conv1"), &Conv::plain(1))?;
             y = b.batch_norm(&y, &format!("{p}.norm2"), EPSILON)?;
-            y = b.relu(&y, &format!("{p}.relu2"));
+            y = act(b, &y, &format!("{p}.relu2"), inner)?;
             y = b.conv(&y, &format!("{p}.conv2"), &Conv::plain(3))?;
             x = b.concat(&[&x, &y], &format!("features.denseblock{}.concat{}", k + 1, i + 1))?;
         }
         if k + 1 < LAYERS.len() {
             let p = format!("features.transition{}", k + 1);
             x = b.batch_norm(&x, &format!("{p}.norm"), EPSILON)?;
-            x = b.relu(&x, &format!("{p}.relu"));
+            x = act(b, &x, &format!("{p}.relu"), inner)?;
             x = b.conv(&x, &format!("{p}.conv"), &Conv::plain(1))?;
             x = b.average_pool(&x, &format!("{p}.pool"), 2, 2)?;
         }

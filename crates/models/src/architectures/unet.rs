@@ -7,15 +7,19 @@ use voxplain_tensor::Result;
 
 pub(super) const ANCHORS: &[&str] = &["model.0.conv.weight", "model.0.conv.unit0.conv.weight"];
 
+/// No network halves its input more often.
+const MOST_LEVELS: usize = 16;
+
 const ADN: Adn = Adn { norm: "instance", act: "prelu" };
 
 pub(super) fn build(b: &mut Blueprint) -> Result<Vec<Flow>> {
     let residual = b.weights.has(ANCHORS[1]);
     let x = b.image(if residual { "model.0.conv.unit0.conv" } else { "model.0.conv" }, None)?;
+    // Every level but the last holds the next as a sequence, whose parts are numbered.
     let mut levels = 1;
-    let mut prefix = String::from("model");
-    while b.weights.has_module(&format!("{prefix}.1.submodule.0")) {
-        prefix.push_str(".1.submodule");
+    let mut inner = String::from("model.1.submodule");
+    while b.weights.has_module(&format!("{inner}.0")) && levels <= MOST_LEVELS {
+        inner.push_str(".1.submodule");
         levels += 1;
     }
     b.settings.note(format!("levels={} (weights), residual units={residual} (weights)", levels + 1));
