@@ -195,7 +195,7 @@ def cases():
     for depth in (11, 13, 16, 19):
         for norm in ("", "_bn"):
             make = getattr(tv, f"vgg{depth}{norm}")
-            yield f"vgg{depth}{norm}", Case(f"vgg{depth}{norm}", partial(make, num_classes=CLASSES), volume(3, 64, 96))
+            yield f"vgg{depth}{norm}", Case(f"vgg{depth}{norm}", partial(make, num_classes=CLASSES), volume(3, 32, 48))
     for depth in (18, 34, 50):
         make = partial(getattr(tv, f"resnet{depth}"), num_classes=CLASSES)
         yield f"resnet{depth}", Case(f"resnet{depth}", make, volume(3, 64, 64), prefix="module." if depth == 34 else "")
@@ -212,7 +212,8 @@ def cases():
     for dims, shape in ((2, volume(4, 64, 64)), (3, volume(2, 32, 40, 32))):
         make = partial(nets.EfficientNetBN, "efficientnet-b0", False, spatial_dims=dims, in_channels=shape[0], num_classes=CLASSES)
         yield f"monai-efficientnet-b0-{dims}d", Case("monai-efficientnet-b0", make, shape)
-    yield "seresnet50-3d", Case("seresnet50", lambda: nets.SEResNet50(spatial_dims=3, in_channels=1, num_classes=CLASSES), volume(1, 32, 32, 32))
+    yield "seresnet50-3d", Case(
+        "seresnet50", lambda: nets.SEResNet50(spatial_dims=3, in_channels=1, num_classes=CLASSES), volume(1, 32, 32, 32))
     yield "unet-3d", Case("unet", lambda: nets.UNet(3, 4, 3, (8, 16, 32, 48), (2, 2, 2), num_res_units=2), volume(4, 32, 32, 32))
     yield "unet-2d-plain", Case(
         "unet", lambda: nets.UNet(2, 4, 3, (8, 16, 32), (2, (1, 2)), kernel_size=5, act="relu", norm="batch"),
@@ -229,7 +230,8 @@ def cases():
         "dynunet", lambda: nets.DynUNet(3, 4, 3, [3, 3, 3, 3], [1, 2, 2, [2, 2, 1]], [2, 2, [2, 2, 1]], filters=[8, 16, 24, 32]),
         volume(4, 32, 32, 16))
     yield "dynunet-2d-res", Case(
-        "dynunet", lambda: nets.DynUNet(2, 4, 3, [3, 3, 3, 3], [1, 2, 2, 2], [2, 2, 2], filters=[8, 16, 24, 32], res_block=True, deep_supervision=True),
+        "dynunet", lambda: nets.DynUNet(2, 4, 3, [3, 3, 3, 3], [1, 2, 2, 2], [2, 2, 2],
+                              filters=[8, 16, 24, 32], res_block=True, deep_supervision=True),
         volume(4, 32, 48))
     yield "genenet", Case("genenet", lambda: GeneNet(4, (16, 32, 64, 128, 128, 128), (1, 2, 2, 2, 2, 2), 64, 64, 2), volume(4, 64, 64, 64))
     yield "resnet3d", Case("resnet3d", lambda: Resnet3D(4, (16, 32, 64), 2), volume(4, 32, 32, 32))
@@ -270,7 +272,9 @@ def randomise(model, generator):
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, (nn.modules.batchnorm._NormBase, nn.GroupNorm)):
-                for name, low, high in (("weight", 0.6, 1.4), ("bias", -0.3, 0.3), ("running_mean", -0.3, 0.3), ("running_var", 0.6, 1.4)):
+                around_one, around_zero = (0.6, 1.4), (-0.3, 0.3)
+                ranges = {"weight": around_one, "bias": around_zero, "running_mean": around_zero, "running_var": around_one}
+                for name, (low, high) in ranges.items():
                     tensor = getattr(module, name, None)
                     if tensor is not None:
                         uniform(tensor, low, high)
@@ -308,14 +312,16 @@ def write(folder, name, case):
         lost = max([error(single[0], output)] + [error(single[1][k], g) for k, g in gradients.items()])
         if lost < GOOD:
             break
-    metadata = {"arch": case.arch, "spatial": json.dumps(case.spatial), "settings": json.dumps(case.settings), "float32_error": f"{lost:.3e}"}
+    metadata = {"arch": case.arch, "spatial": json.dumps(case.spatial), "settings": json.dumps(case.settings)}
+    metadata["float32_error"] = f"{lost:.3e}"
     expected = {"seed": seed, "output": output, **{f"input/{k}": v for k, v in inputs.items()}}
     expected |= {f"gradient/{k}": g for k, g in gradients.items()}
     save_file(state, os.path.join(folder, f"{name}.safetensors"))
     # Single precision holds the double results to a part in ten million, far below what is compared.
     expected = {k: v.float().contiguous() for k, v in expected.items()}
     save_file(expected, os.path.join(folder, f"{name}.expected.safetensors"), metadata)
-    print(f"{name}: {sum(p.numel() for p in model.parameters())} parameters, output {tuple(shape)}, single precision {lost:.1e}", flush=True)
+    count = sum(p.numel() for p in model.parameters())
+    print(f"{name}: {count} parameters, output {tuple(shape)}, single precision {lost:.1e}", flush=True)
 
 
 def main():
