@@ -5,5 +5,5 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let _ = voxplain::Model::from_bytes(data);
-    let _ = voxplain::Model::from_state_dict("genenet", data, None);
+    let _ = voxplain::Model::from_state_dict("genenet", data, &Default::default());
 });

@@ -54,7 +54,7 @@ fn sentence<T, E: ToString>(result: Result<T, E>) -> Result<(), String> {
 #[test]
 fn model_files() {
     let read = |bytes: &[u8]| {
-        let state = sentence(Model::from_state_dict("genenet", bytes, None));
+        let state = sentence(Model::from_state_dict("genenet", bytes, &Default::default()));
         sentence(Model::from_bytes(bytes)).or(state)
     };
     assert_eq!(refused("model_file", read), [""; 0]);

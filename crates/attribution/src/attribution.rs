@@ -29,8 +29,8 @@ pub struct Attribution<S> {
     pub maps: Vec<Map<S>>,
     /// The explained value F of each example.
     pub values: Vec<f64>,
-    /// Sum of the maps (of the scores, where there are any) minus `F(x) - F(baseline)`: one number per example (per example and baseline, example by
-    /// example, for the SHAP forms). `None` for methods that promise nothing of the kind.
+    /// Sum of the maps (of the scores, where there are any) minus `F(x) - F(baseline)`: one number per example (per
+    /// example and baseline, example by example, for DeepLiftShap). `None` for methods that promise nothing of the kind.
     pub residuals: Option<Vec<f64>>,
     /// The difference `F(x) - F(baseline)` that each residual is measured against.
     pub differences: Option<Vec<f64>>,

@@ -19,6 +19,7 @@ mod pruning;
 mod pt2;
 mod raw;
 
+pub use architectures::{ArchitectureOptions, architectures};
 pub use card::{Card, CardInput, SlidingWindow, companion_card};
 pub use container::read_tensors;
 pub use json::parse_graph;

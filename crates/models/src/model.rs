@@ -1,5 +1,6 @@
 //! The one type that callers hold, so that no caller has to know which door a network came through.
 
+use crate::architectures::ArchitectureOptions;
 use crate::card::Card;
 use crate::container::{read_tensors, write_tensors};
 use crate::raw::RawGraph;
@@ -30,7 +31,7 @@ impl Model {
         let text = metadata.get("graph").ok_or_else(|| {
             Error::invalid(
                 "the safetensors file has no \"graph\" in its metadata; import an ONNX file or name an architecture \
-                 (--arch genenet) for a plain state dict",
+                 (--arch NAME) for a plain state dict",
             )
         })?;
         let mut raw = json::parse_graph(text)?;
@@ -47,14 +48,15 @@ impl Model {
         Ok(Self::plain(build(onnx::read(bytes, folder)?)?))
     }
 
-    /// Builds a named architecture from a plain PyTorch state dict in safetensors. `spatial` is the size of the input
-    /// volume; `None` takes the cube that fits the weights.
+    /// Builds a named architecture (see [`architectures`](crate::architectures)) from a plain PyTorch state dict in
+    /// safetensors. `options` holds what shapes cannot tell. What was read from the weights, given or left at its default
+    /// is recorded in the graph's rewrites, and so goes with every map.
     ///
     /// # Errors
-    /// The architecture is unknown, or a tensor is missing, left over or of another shape.
-    pub fn from_state_dict(architecture: &str, bytes: &[u8], spatial: Option<[usize; 3]>) -> Result<Self> {
+    /// The architecture or a setting is unknown, or a tensor is missing, left over or of another shape.
+    pub fn from_state_dict(architecture: &str, bytes: &[u8], options: &ArchitectureOptions) -> Result<Self> {
         let (tensors, _) = read_tensors(bytes)?;
-        Ok(Self::plain(build(architectures::build(architecture, tensors, spatial)?)?))
+        Ok(Self::plain(build(architectures::build(architecture, tensors, options)?)?))
     }
 
     /// Reads a program that `torch.export.save` of torch 2.9 or newer wrote. Pickled members of the file are never read.

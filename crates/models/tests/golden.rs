@@ -4,7 +4,7 @@ mod common;
 
 use common::{case, cases};
 use voxplain_graph::Graph;
-use voxplain_models::{Card, Model};
+use voxplain_models::{ArchitectureOptions, Card, Model};
 
 fn operators(graph: &Graph) -> Vec<&'static str> {
     graph.nodes().iter().map(|n| n.op.kind()).collect()
@@ -113,9 +113,10 @@ fn group_normalisation_and_softplus_are_one_node_each() {
 #[test]
 fn the_named_architecture_is_the_reference_network() {
     let Some(case) = case("genenet3d") else { return };
+    let sized = |s: [usize; 3]| ArchitectureOptions { spatial: s.to_vec(), ..Default::default() };
     let reference = Model::open(&case.join("model.safetensors")).unwrap();
     let bytes = std::fs::read(case.join("state_dict.safetensors")).unwrap();
-    let built = Model::from_state_dict("genenet", &bytes, Some([8, 8, 6])).unwrap();
+    let built = Model::from_state_dict("genenet", &bytes, &sized([8, 8, 6])).unwrap();
     let names = |g: &Graph| g.nodes().iter().map(|n| n.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&built.graph), names(&reference.graph));
     assert_eq!(operators(&built.graph), operators(&reference.graph));
@@ -123,6 +124,6 @@ fn the_named_architecture_is_the_reference_network() {
         let own = built.graph.parameters().iter().find(|o| o.name == p.name).unwrap();
         assert_eq!((own.shape, &own.data), (p.shape, &p.data), "{}", p.name);
     }
-    let wrong = Model::from_state_dict("genenet", &bytes, Some([8, 8, 16])).unwrap_err();
+    let wrong = Model::from_state_dict("genenet", &bytes, &sized([8, 8, 16])).unwrap_err();
     assert!(wrong.message().contains("dense.0"), "{wrong}");
 }

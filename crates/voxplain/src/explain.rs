@@ -14,6 +14,8 @@ use voxplain_attribution::rules::{Deconvolution, DeepLiftRescale, GuidedBackProp
 use voxplain_attribution::{Attribution, Engine, Method, Network, PassSpec, Rules, Table, Target};
 use voxplain_autodiff::{Composite, Cotangent, Device, Gradient, Plan};
 use voxplain_cpu::Cpu;
+use voxplain_graph::Graph;
+use voxplain_graph::rewrite::fold_batch_normalization;
 use voxplain_models::Model;
 use voxplain_tensor::{Error, Result};
 
@@ -165,10 +167,14 @@ impl<'m> Explainer<'m> {
         let prediction = self.predict()?;
         let Aim { target, windows } = self.aim(request).map_err(place)?;
         let inputs = self.rows(&windows)?;
-        let mut engine = self.engine().observed(observer);
+        let merged = self.merged(request)?;
+        let graph = merged.as_ref().unwrap_or(&self.model.graph);
+        let mut engine = Engine::new(graph, &self.cpu, self.settings.memory).observed(observer);
         let target = engine.settle(&target, &inputs).map_err(place)?;
         let start = Instant::now();
         let mut attribution = method.attribute(&mut engine, &inputs, &target).map_err(place)?;
+        let new = graph.rewrites().iter().filter(|r| !self.model.graph.rewrites().contains(r));
+        attribution.notes.extend(new.map(|r| format!("on the network after {r}")));
         if let Some(all) = &self.case.windows {
             join(all, &windows, &mut attribution).map_err(place)?;
         }
@@ -184,6 +190,12 @@ impl<'m> Explainer<'m> {
             seconds,
             key,
         })
+    }
+
+    /// The network with stored normalisation merged into the layers before it, for requests about that.
+    fn merged(&self, request: &Request) -> Result<Option<Graph>> {
+        let wanted = request.merges_normalization();
+        wanted.then(|| fold_batch_normalization(&self.model.graph)).transpose()
     }
 
     /// What decides the bytes of a request's result.

@@ -13,6 +13,7 @@ const BUDGETS: [Budget; 12] = [
     ("voxplain-graph", BARE, 0),
     ("voxplain-autodiff", BARE, 0),
     ("voxplain-attribution", &[], 0),
+    ("voxplain-perturbation", &[], 0),
     ("voxplain-oracle", &[], 0),
     ("voxplain-report", &[], 0),
     // The embedded profile.

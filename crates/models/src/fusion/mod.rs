@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Runs every pattern until none matches.
 pub(crate) fn run(graph: &mut RawGraph) {
-    let patterns: [Pattern; 7] = [
+    let patterns: [Pattern; 8] = [
         simple::softplus,
         simple::silu,
         simple::mish,
         simple::hard_swish,
+        simple::linear,
         gelu::exact,
         gelu::tanh,
         group_normalization::group_normalization,
@@ -126,6 +127,14 @@ impl<'a> View<'a> {
             Constant::Float { data, .. } if data.len() == 1 => Some(f64::from(data[0])),
             Constant::Int { data, .. } if data.len() == 1 => Some(data[0] as f64),
             _ => None,
+        }
+    }
+
+    /// The shape of a constant of floating-point numbers.
+    fn weight(&self, value: &str) -> Option<&'a [usize]> {
+        match self.graph.constants.get(value)? {
+            Constant::Float { shape, .. } => Some(shape),
+            Constant::Int { .. } => None,
         }
     }
 

@@ -42,3 +42,15 @@ pub(super) fn hard_swish(view: &View<'_>, node: &RawNode) -> Option<Match> {
             .then(|| Match::new("HardSwish", vec![x.into()], &[hard]))
     })
 }
+
+/// `x W + b`, a linear layer on data with more than two axes: rules have to see the bias with the weights.
+pub(super) fn linear(view: &View<'_>, node: &RawNode) -> Option<Match> {
+    (node.op == "Add").then_some(())?;
+    View::pairs(node).into_iter().find_map(|(y, b)| {
+        let product = view.maker(y, "MatMul")?;
+        let (x, w) = (product.input(0)?, product.input(1)?);
+        let (weight, bias) = (view.weight(w)?, view.weight(b)?);
+        let fits = weight.len() == 2 && bias == [weight[1]];
+        fits.then(|| Match::new("Linear", vec![x.into(), w.into(), b.into()], &[product]))
+    })
+}

@@ -135,4 +135,21 @@ impl Lowering {
         };
         self.add(name, Op::Gemm(attributes), &inputs)
     }
+
+    /// `x W + b` over the last axis, as one matrix product of all rows.
+    pub(super) fn linear(&mut self, name: &str, node: &RawNode) -> Result<Value> {
+        let shape = self.shape(node, 0)?;
+        let (x, w, b) = (self.operand(node, 0)?, self.operand(node, 1)?, self.operand(node, 2)?);
+        let width = self.builder.shape(w)[1];
+        let product =
+            Op::Gemm(GemmAttributes { alpha: 1.0, beta: 1.0, transpose_a: false, transpose_b: false });
+        if shape.rank() <= 2 {
+            return self.add(name, product, &[x, w, b]);
+        }
+        let last = shape[shape.rank() - 1];
+        let rows = Op::Reshape { sizes: vec![shape.elements() / last, last] };
+        let rows = self.builder.node(&format!("{name}.rows"), rows, &[x])?;
+        let product = self.builder.node(&format!("{name}.product"), product, &[rows, w, b])?;
+        self.add(name, Op::Reshape { sizes: shape.with(shape.rank() - 1, width)?.to_vec() }, &[product])
+    }
 }

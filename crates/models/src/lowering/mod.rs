@@ -233,6 +233,7 @@ impl Lowering {
                 self.normalization(name, node)
             }
             "Gemm" | "MatMul" => self.matrix(name, node),
+            "Linear" => self.linear(name, node),
             "MaxPool" | "AveragePool" => self.pool(name, node),
             "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" | "ReduceMax" | "ReduceSum" => {
                 self.reduce(name, node)

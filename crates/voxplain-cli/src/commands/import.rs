@@ -6,17 +6,20 @@ use crate::Outcome;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use voxplain::imaging::atomic_write;
-use voxplain::models::{Card, read_tensors};
+use voxplain::models::{Card, architectures, read_tensors};
 use voxplain::{Error, ErrorKind, Model, Result, preparation};
 
 /// Reads a network and writes one file with weights, graph and card.
 #[derive(Args)]
 pub struct Import {
     #[command(flatten)]
-    source: Source,
+    source: Option<Source>,
+    /// Print the architectures that --arch knows, and do nothing else.
+    #[arg(long, exclusive = true)]
+    list_architectures: bool,
     /// The model file to write.
-    #[arg(short, long)]
-    out: PathBuf,
+    #[arg(short, long, required_unless_present = "list_architectures")]
+    out: Option<PathBuf>,
     /// Fold batch normalisation into the layers before it. Recorded in the file, because it can change rule-based maps.
     #[arg(long)]
     fold: bool,
@@ -32,7 +35,14 @@ pub struct Import {
 impl Import {
     /// Reads, rewrites if asked to, compares if asked to, writes, and reads the written file again.
     pub fn run(&self) -> Result<Outcome> {
-        let (mut model, card) = self.source.open_with_companion()?;
+        if self.list_architectures {
+            architectures().for_each(|(name, about)| say(&format!("{name:22} {about}")));
+            return Ok(Outcome::Done);
+        }
+        let (Some(source), Some(out)) = (&self.source, &self.out) else {
+            return Err(Error::invalid("import needs a model to read and, after --out, a file to write"));
+        };
+        let (mut model, card) = source.open_with_companion()?;
         model.notes.iter().for_each(|note| say(&format!("note: {note}")));
         check_card(&model).map_err(|e| match &card {
             Some(path) => e.within(path.display()),
@@ -49,14 +59,15 @@ impl Import {
         if again.graph.nodes().len() != model.graph.nodes().len() {
             return Err(Error::internal("the written model differs from the one that was read"));
         }
-        atomic_write(&self.out, |out| Ok(out.write_all(&data)?))?;
+        atomic_write(out, |file| Ok(file.write_all(&data)?))?;
         say(&format!(
             "{}: {} nodes, {} parameters, {}",
-            self.out.display(),
+            out.display(),
             model.graph.nodes().len(),
             model.graph.parameter_count(),
             bytes(data.len())
         ));
+        model.graph.rewrites().iter().for_each(|r| say(&format!("rewrite {r}")));
         report_card(&model.card, card.as_deref());
         Ok(Outcome::Done)
     }

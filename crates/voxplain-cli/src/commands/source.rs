@@ -2,7 +2,7 @@
 
 use clap::Args;
 use std::path::{Path, PathBuf};
-use voxplain::models::{Card, companion_card};
+use voxplain::models::{ArchitectureOptions, Card, companion_card};
 use voxplain::{Error, Model, Result};
 
 /// The options that say which network is meant.
@@ -11,23 +11,18 @@ pub struct Source {
     /// The model: our own file, a PyTorch program (.pt2, from torch.export.save), ONNX (.onnx), or a plain state dict in
     /// safetensors (with --arch).
     pub model: PathBuf,
-    /// The architecture that a plain state dict belongs to: genenet.
+    /// The architecture that a plain state dict belongs to, one of `import --list-architectures`.
     #[arg(long)]
     pub arch: Option<String>,
-    /// The input volume of --arch, as X,Y,Z; by default the cube that fits the weights.
-    #[arg(long)]
-    pub input: Option<String>,
+    /// Sizes of the input's spatial axes for --arch, as 96,96,96.
+    #[arg(long, alias = "input", value_delimiter = ',', requires = "arch")]
+    pub spatial: Vec<usize>,
+    /// A setting of --arch that shapes cannot tell, as --arch-set groups=8; may be repeated.
+    #[arg(long = "arch-set", value_name = "KEY=VALUE", requires = "arch")]
+    pub settings: Vec<String>,
     /// A model card in place of the model's own: TOML or JSON, a MONAI bundle's metadata.json or nnU-Net's dataset.json.
     #[arg(long)]
     pub card: Option<PathBuf>,
-}
-
-/// Three sizes with commas.
-fn sizes(text: &str) -> Result<[usize; 3]> {
-    let bad = || Error::invalid(format!("--input {text:?}; three sizes such as 128,128,128 expected"));
-    let list: Vec<usize> =
-        text.split(',').map(|s| s.trim().parse().map_err(|_| bad())).collect::<Result<_>>()?;
-    list.try_into().map_err(|_| bad())
 }
 
 impl Source {
@@ -55,8 +50,18 @@ impl Source {
         let Some(arch) = &self.arch else { return Model::open(&self.model) };
         let path = &self.model;
         let data = std::fs::read(path).map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
-        let input = self.input.as_deref().map(sizes).transpose()?;
-        Model::from_state_dict(arch, &data, input).map_err(|e| e.within(path.display()))
+        Model::from_state_dict(arch, &data, &self.options()?).map_err(|e| e.within(path.display()))
+    }
+
+    fn options(&self) -> Result<ArchitectureOptions> {
+        let pair = |text: &String| {
+            let (key, value) = text.split_once('=').ok_or_else(|| {
+                Error::invalid(format!("--arch-set {text:?}; KEY=VALUE expected, such as groups=8"))
+            })?;
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        };
+        let settings = self.settings.iter().map(pair).collect::<Result<_>>()?;
+        Ok(ArchitectureOptions { spatial: self.spatial.clone(), settings })
     }
 }
 
