@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 type Budget = (&'static str, &'static [&'static str], usize);
 
 const BARE: &[&str] = &["--no-default-features"];
-const BUDGETS: [Budget; 12] = [
+const BUDGETS: [Budget; 13] = [
     ("voxplain-tensor", BARE, 0),
     ("voxplain-graph", BARE, 0),
     ("voxplain-autodiff", BARE, 0),
