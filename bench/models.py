@@ -10,6 +10,8 @@ normalisation too: with the defaults (mean 0, variance 1) a reader that mixed th
     python bench/models.py --out FOLDER resnet18 unet3d  some of them
     python bench/models.py --list
 
+With `--onnx dynamo` or `--onnx torchscript` it is `NAME.onnx` instead, by the newer or the older of PyTorch's exporters.
+
 Then `cargo run --release -p voxplain-tests --example parity -- FOLDER` prints the table of docs/MODELS.md.
 """
 
@@ -475,11 +477,17 @@ def export(name, folder, arguments):
     program = torch.export.export(model, examples, **options)
     if arguments.neutral:
         without_paths(program)
-    torch.export.save(program, folder / f"{name}.pt2")
-    took = time.time() - start
     names = program.graph_signature.user_inputs
+    path = folder / (f"{name}.onnx" if arguments.onnx else f"{name}.pt2")
+    if arguments.onnx:
+        dialect = {"external_data": False} if arguments.onnx == "dynamo" else {}
+        torch.onnx.export(
+            model, examples, str(path), dynamo=arguments.onnx == "dynamo", input_names=list(names), verbose=False, **dialect)
+    else:
+        torch.export.save(program, path)
+    took = time.time() - start
     save_file(check(model, shapes, names, seed), folder / f"{name}.check.safetensors")
-    size = (folder / f"{name}.pt2").stat().st_size
+    size = path.stat().st_size
     print(f"{name}: {len(program.graph.nodes)} nodes, {size / 1e6:.1f} MB, exported in {took:.1f} s", flush=True)
 
 
@@ -487,6 +495,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="the networks; all without names")
     parser.add_argument("--out", type=Path, help="the folder for the files")
+    parser.add_argument("--onnx", choices=["dynamo", "torchscript"], help="write NAME.onnx by this exporter instead")
     parser.add_argument("--dynamic", action="store_true", help="export with a free batch size")
     parser.add_argument("--strict", action="store_true", help="export by way of Dynamo")
     parser.add_argument("--neutral", action="store_true", help="no paths of this machine in the files")
