@@ -10,7 +10,7 @@ use voxplain::cpu::Cpu;
 use voxplain::models::{Constant, read_tensors};
 use voxplain::{Error, Model, Result};
 use voxplain_oracle::Oracle;
-use voxplain_tests::parity::compare;
+use voxplain_tests::parity::{compare, completeness};
 use voxplain_tests::values;
 
 /// The row of one file, and whether PyTorch agrees.
@@ -30,8 +30,9 @@ fn row(path: &Path, check: &Path) -> Result<(String, bool)> {
     let double = (parity.gradient > 1e-4).then(|| compare(&model, &check, &Oracle)).transpose()?;
     let in_double = double.map_or_else(String::new, |p| format!("{:.1e}", p.gradient));
     let right = double.map_or(parity.gradient, |p| p.gradient) < 1e-4;
+    let [lift, path] = completeness(&model, &check, &Cpu::best())?;
     let text = format!(
-        "{} | {:.1} | {:.1e} | {:.1e} | {:.1e} | {:.1e} | {in_double} | {took:.2} s{} |",
+        "{} | {:.1} | {:.1e} | {:.1e} | {:.1e} | {:.1e} | {in_double} | {lift:.1e} | {path:.1e} | {took:.2} s{} |",
         model.graph.nodes().len(),
         model.graph.parameter_count() as f64 / 1e6,
         parity.output,
@@ -60,9 +61,10 @@ fn main() -> ExitCode {
     files.sort();
     println!(
         "| network | door | nodes | weights (M) | output error | PyTorch's in single precision | gradient error | \
-         PyTorch's in single precision | gradient error in double precision | read in |"
+         PyTorch's in single precision | gradient error in double precision | DeepLift completeness | IG completeness | \
+         read in |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     let mut failed = 0;
     for path in files {
         let check = path.with_extension("check.safetensors");

@@ -4,10 +4,11 @@
 
 use crate::{relative_error, values};
 use std::collections::BTreeMap;
-use voxplain::attribution::{Engine, Fill, Network, PassSpec, Rules};
+use voxplain::attribution::methods::{Baseline, DeepLift, IntegratedGradients, Steps};
+use voxplain::attribution::{Engine, Fill, Method, Network, PassSpec, Quadrature, Rules, Target};
 use voxplain::autodiff::{Composite, Device, Gradient};
 use voxplain::models::Constant;
-use voxplain::tensor::Scalar;
+use voxplain::tensor::{Scalar, Tensor};
 use voxplain::{Error, Model, Result};
 
 /// The largest errors over all inputs, as max |got - expected| / max |expected|.
@@ -68,4 +69,36 @@ pub fn compare<D: Device>(model: &Model, check: &BTreeMap<String, Constant>, dev
         },
     )?;
     odd.map_or(Ok(parity), |text| Err(Error::invalid(text)))
+}
+
+/// How complete DeepLift and Integrated Gradients (32 Gauss-Legendre steps) are from an input of zeros, on the first
+/// input of a check file and class 0 (summed over space): the sum of the map minus the difference of the outputs, as a
+/// part of that difference.
+///
+/// # Errors
+/// A tensor is missing, or the network cannot run.
+pub fn completeness<D: Device>(
+    model: &Model,
+    check: &BTreeMap<String, Constant>,
+    device: &D,
+) -> Result<[f64; 2]> {
+    let graph = &model.graph;
+    let input = |&v| {
+        let key = format!("0/input/{}", graph.value(v).name);
+        let stored = check.get(&key).map(values);
+        let stored = stored.ok_or_else(|| Error::invalid(format!("the check file has no tensor {key:?}")))?;
+        Tensor::new(&graph.shape(v), stored.into_iter().map(D::Scalar::from_f64).collect())
+    };
+    let inputs: Vec<Tensor<D::Scalar>> = graph.inputs().iter().map(input).collect::<Result<_>>()?;
+    let mut engine = Engine::new(graph, device, None);
+    let mut residual = |method: &dyn Method<D::Scalar>| -> Result<f64> {
+        let found = method.attribute(&mut engine, &inputs, &Target::Class(vec![0]))?;
+        let first = |list: Option<Vec<f64>>| list.and_then(|l| l.first().copied()).unwrap_or(f64::NAN);
+        Ok((first(found.residuals) / first(found.differences)).abs())
+    };
+    let baseline = || Baseline::Constant(0.0);
+    let steps = Steps::Fixed(Quadrature::GaussLegendre, 32);
+    let lift = residual(&DeepLift { baseline: baseline(), multiply_by_inputs: true })?;
+    let path = residual(&IntegratedGradients { baseline: baseline(), steps, multiply_by_inputs: true })?;
+    Ok([lift, path])
 }

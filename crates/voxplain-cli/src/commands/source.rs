@@ -14,8 +14,8 @@ pub struct Source {
     /// The architecture that a plain state dict belongs to, one of `import --list-architectures`.
     #[arg(long)]
     pub arch: Option<String>,
-    /// Sizes of the input's spatial axes for --arch, as 96,96,96.
-    #[arg(long, alias = "input", value_delimiter = ',', requires = "arch")]
+    /// Sizes of the input's spatial axes for --arch, as --spatial 96 96 96 or 96,96,96.
+    #[arg(long, alias = "input", num_args = 1..=3, value_delimiter = ',', requires = "arch")]
     pub spatial: Vec<usize>,
     /// A setting of --arch that shapes cannot tell, as --arch-set groups=8; may be repeated.
     #[arg(long = "arch-set", value_name = "KEY=VALUE", requires = "arch")]
