@@ -73,7 +73,7 @@ pub fn compare<D: Device>(model: &Model, check: &BTreeMap<String, Constant>, dev
 
 /// How complete DeepLift and Integrated Gradients (32 Gauss-Legendre steps) are from an input of zeros, on the first
 /// input of a check file and class 0 (summed over space): the sum of the map minus the difference of the outputs, as a
-/// part of that difference.
+/// part of that difference, or of a thousandth of the output where the difference is smaller than that.
 ///
 /// # Errors
 /// A tensor is missing, or the network cannot run.
@@ -94,7 +94,9 @@ pub fn completeness<D: Device>(
     let mut residual = |method: &dyn Method<D::Scalar>| -> Result<f64> {
         let found = method.attribute(&mut engine, &inputs, &Target::Class(vec![0]))?;
         let first = |list: Option<Vec<f64>>| list.and_then(|l| l.first().copied()).unwrap_or(f64::NAN);
-        Ok((first(found.residuals) / first(found.differences)).abs())
+        let value = found.values.first().copied().unwrap_or(f64::NAN);
+        let scale = first(found.differences).abs().max(1e-3 * value.abs());
+        Ok(first(found.residuals).abs() / scale)
     };
     let baseline = || Baseline::Constant(0.0);
     let steps = Steps::Fixed(Quadrature::GaussLegendre, 32);
