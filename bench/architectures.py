@@ -213,6 +213,8 @@ def cases():
     yield "monai-resnet18-B-2d", Case("monai-resnet18", partial(monai_resnet, 18, "B", 4, spatial_dims=2), volume(4, 48, 64))
     yield "densenet121", Case("densenet121", lambda: tv.densenet121(num_classes=CLASSES), volume(3, 64, 64))
     yield "monai-densenet121-2d", Case("monai-densenet121", lambda: nets.DenseNet121(2, 4, CLASSES), volume(4, 64, 64))
+    yield "monai-densenet121-2d-elu", Case(
+        "monai-densenet121", lambda: nets.DenseNet121(2, 2, CLASSES, 16, 8, act=("elu", {"alpha": 0.5})), volume(2, 64, 32), {"act": "elu:0.5"})
     yield "monai-densenet121-3d", Case("monai-densenet121", lambda: nets.DenseNet121(3, 2, CLASSES), volume(2, 32, 32, 32))
     yield "efficientnet_b0", Case("efficientnet_b0", lambda: tv.efficientnet_b0(num_classes=CLASSES), volume(3, 64, 64))
     for dims, shape in ((2, volume(4, 64, 64)), (3, volume(2, 32, 40, 32))):
@@ -256,11 +258,27 @@ def tiny():
     yield "segresnet", Case(
         "segresnet", lambda: nets.SegResNet(2, 4, 2, 2, norm=("group", {"num_groups": 2}), blocks_down=(1, 2), blocks_up=(1,)),
         volume(2, 8, 10), {"groups": "2"})
+    yield "unet-ordering", Case(
+        "unet", lambda: nets.UNet(2, 1, 2, (2, 4), (2,), act=("leakyrelu", {"negative_slope": 0.2}), norm=("group", {"num_groups": 2}),
+                                  adn_ordering="AN"),
+        volume(1, 6, 8), {"act": "leakyrelu:0.2", "norm": "group", "groups": "2", "ordering": "AN"})
+    yield "unet-bare", Case(
+        "unet", lambda: nets.UNet(2, 1, 2, (2, 4), (2,), act="gelu", norm=None), volume(1, 6, 8), {"act": "gelu", "norm": "none"})
+    yield "basicunet-group", Case(
+        "basicunet", lambda: nets.BasicUNet(2, 1, 2, (2, 2, 2, 2, 2, 2), act="elu", norm=("group", {"num_groups": 2})),
+        volume(1, 32, 33), {"norm": "group", "groups": "2", "act": "elu"})
+    yield "segresnet-headless", Case(
+        "segresnet", lambda: nets.SegResNet(2, 2, 2, 2, norm="batch", act="swish", blocks_down=(1, 1),
+                                            blocks_up=(1,), use_conv_final=False),
+        volume(2, 8, 10), {"conv_final": "false", "act": "silu"})
     yield "attentionunet", Case("attentionunet", lambda: nets.AttentionUnet(2, 2, 2, (2, 4, 6), (2, 2)), volume(2, 8, 12))
     yield "dynunet", Case(
         "dynunet", lambda: nets.DynUNet(2, 2, 2, [3, 3, 3], [1, 2, 2], [2, 2], filters=[2, 3, 4], res_block=True), volume(2, 8, 12))
     for kind in "AB":
         yield f"monai-resnet10-{kind}", Case("monai-resnet10", partial(monai_resnet, 10, kind, 2, **small), volume(2, 12, 10, 9))
+    stem = {"act": ("elu", {"alpha": 0.7}), "no_max_pool": True, "spatial_dims": 2}
+    yield "monai-resnet10-stem", Case(
+        "monai-resnet10", partial(monai_resnet, 10, "B", 1, **small, **stem), volume(1, 10, 9), {"act": "elu:0.7", "max_pool": "false"})
     yield "monai-resnet50-A", Case(
         "monai-resnet50", partial(monai_resnet, 50, "A", 1, spatial_dims=2, **small | {"block_inplanes": [1, 2, 2, 2]}), volume(1, 17, 16))
     yield "genenet", Case("genenet", lambda: GeneNet(2, (2, 3), (1, 2), 8, 4, 2), volume(2, 8, 8, 8))

@@ -33,18 +33,10 @@ impl Kind {
 
 /// How the two libraries differ.
 struct Style {
-    /// The name of a block's activation.
+    /// The name of a block's rectifier.
     act: &'static str,
-    /// Whether users choose the activation.
-    choice: bool,
     /// Whether a block whose shape changes has no weights in its shortcut.
     shortcut_a: bool,
-}
-
-impl Style {
-    fn activate(&self, b: &mut Blueprint, x: &Flow, name: &str) -> Result<Flow> {
-        if self.choice { b.activation(x, name, "relu") } else { Ok(b.relu(x, name)) }
-    }
 }
 
 /// The stem's modules and those of the four stages, in order.
@@ -89,7 +81,7 @@ pub(super) fn torchvision_trunk(
     x = b.batch_norm(&x, &names.norm, EPSILON)?;
     x = b.relu(&x, &names.act);
     x = b.max_pool(&x, &names.pool, (3, 2, 1))?;
-    stages(b, &x, names, blocks, &Style { act: "relu", choice: false, shortcut_a: false })
+    stages(b, &x, names, blocks, &Style { act: "relu", shortcut_a: false })
 }
 
 pub(super) fn monai(b: &mut Blueprint, blocks: &[usize; 4], kind: Kind) -> Result<Vec<Flow>> {
@@ -105,11 +97,12 @@ pub(super) fn monai(b: &mut Blueprint, blocks: &[usize; 4], kind: Kind) -> Resul
     let names = Names::by_attribute("act");
     x = b.conv(&x, "conv1", &Conv::same().stride(stride))?;
     x = b.batch_norm(&x, "bn1", EPSILON)?;
+    // MONAI hands the chosen activation to the stem alone.
     x = b.activation(&x, "act", "relu")?;
     if pool == "true" {
         x = b.max_pool(&x, "maxpool", (3, 2, 1))?;
     }
-    x = stages(b, &x, &names, blocks, &Style { act: "act", choice: true, shortcut_a: found == "A" })?;
+    x = stages(b, &x, &names, blocks, &Style { act: "act", shortcut_a: found == "A" })?;
     head(b, &x)
 }
 
@@ -144,17 +137,17 @@ fn block(b: &mut Blueprint, x: &Flow, p: &str, stride: usize, style: &Style) -> 
     };
     let mut y = b.conv(x, &format!("{p}.conv1"), &first)?;
     y = b.batch_norm(&y, &format!("{p}.bn1"), EPSILON)?;
-    y = style.activate(b, &y, &act)?;
+    y = b.relu(&y, &act);
     y = b.conv(&y, &format!("{p}.conv2"), &second)?;
     y = b.batch_norm(&y, &format!("{p}.bn2"), EPSILON)?;
     if bottleneck {
-        y = style.activate(b, &y, &act)?;
+        y = b.relu(&y, &act);
         y = b.conv(&y, &format!("{p}.conv3"), &Conv::plain(1))?;
         y = b.batch_norm(&y, &format!("{p}.bn3"), EPSILON)?;
     }
     let shortcut = shortcut(b, x, &format!("{p}.downsample"), stride, y.channels(), style)?;
     y = b.add(&y, &shortcut, &format!("{p}.add"))?;
-    style.activate(b, &y, &act)
+    Ok(b.relu(&y, &act))
 }
 
 fn shortcut(
