@@ -325,5 +325,14 @@ fn import_and_inspect() {
     let folded = String::from_utf8_lossy(&run(&["inspect", text(&out)]).stdout).into_owned();
     assert!(folded.contains("rewrite fold_batch_normalization (3 nodes)"), "{folded}");
     refused(&["import", text(&state), "-o", text(&out)], 2, "no \"graph\" in its metadata");
+    let listed = String::from_utf8_lossy(&run(&["import", "--list-architectures"]).stdout).into_owned();
+    assert!(listed.contains("segresnet") && listed.contains("genenet"), "{listed}");
+    let small = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../crates/models/tests/architectures/segresnet.safetensors");
+    let sized = ["import", text(&small), "--arch", "segresnet", "--spatial", "8", "10", "-o", text(&out)];
+    refused(&sized, 2, "8 groups do not divide 4 channels");
+    let said = run(&[&sized[..], &["--arch-set", "groups=2"]].concat());
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("rewrite architecture segresnet") && said.contains("groups=2"), "{said}");
     std::fs::remove_dir_all(&base).unwrap();
 }

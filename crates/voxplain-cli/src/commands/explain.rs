@@ -1,6 +1,6 @@
 //! `voxplain explain`.
 
-use super::import::open;
+use super::import::Architecture;
 use super::{bytes, progress, say};
 use crate::Outcome;
 use clap::Args;
@@ -47,12 +47,8 @@ pub struct Explain {
     /// A model card (JSON) in place of the model's own.
     #[arg(long)]
     card: Option<PathBuf>,
-    /// The architecture of a plain state dict.
-    #[arg(long)]
-    arch: Option<String>,
-    /// The input volume of --arch, as X,Y,Z.
-    #[arg(long)]
-    input: Option<String>,
+    #[command(flatten)]
+    architecture: Architecture,
     /// The seed of all draws.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -114,7 +110,7 @@ fn size(text: &str) -> Result<usize> {
 impl Explain {
     /// Runs the requests.
     pub fn run(&self) -> Result<Outcome> {
-        let mut model = open(&self.model, self.arch.as_deref(), self.input.as_deref())?;
+        let mut model = self.architecture.open(&self.model)?;
         if let Some(path) = &self.card {
             model.card = Card::parse(&text(path)?).map_err(|e| e.within(path.display()))?;
         }

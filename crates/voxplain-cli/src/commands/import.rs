@@ -32,13 +32,16 @@ pub struct Import {
 
 /// What a plain state dict needs besides its weights.
 #[derive(Args)]
-struct Architecture {
-    /// The architecture that a plain state dict belongs to, one of --list-architectures.
+pub struct Architecture {
+    /// The architecture that a plain state dict belongs to; `voxplain import --list-architectures` prints all.
     #[arg(long)]
     arch: Option<String>,
-    /// Sizes of the input's spatial axes for --arch, as --spatial 96 96 96 or 96,96,96.
-    #[arg(long, alias = "input", num_args = 1..=3, value_delimiter = ',', requires = "arch")]
+    /// Sizes of the input's spatial axes for --arch, as --spatial 96 96 96; another option or nothing comes after it.
+    #[arg(long, num_args = 1..=3, requires = "arch", conflicts_with = "input")]
     spatial: Vec<usize>,
+    /// The same in one word, as --input 96,96,96.
+    #[arg(long, value_delimiter = ',', num_args = 1, requires = "arch", value_name = "X,Y,Z")]
+    input: Vec<usize>,
     /// A setting of --arch that shapes cannot tell, as --arch-set groups=8; may be repeated.
     #[arg(long = "arch-set", value_name = "KEY=VALUE", requires = "arch")]
     settings: Vec<String>,
@@ -53,11 +56,12 @@ impl Architecture {
             Ok((key.trim().to_owned(), value.trim().to_owned()))
         };
         let settings = self.settings.iter().map(pair).collect::<Result<_>>()?;
-        Ok(ArchitectureOptions { spatial: self.spatial.clone(), settings })
+        let spatial = if self.spatial.is_empty() { &self.input } else { &self.spatial };
+        Ok(ArchitectureOptions { spatial: spatial.clone(), settings })
     }
 
     /// Reads a model by any door.
-    fn open(&self, path: &Path) -> Result<Model> {
+    pub fn open(&self, path: &Path) -> Result<Model> {
         let Some(arch) = &self.arch else { return Model::open(path) };
         let data = std::fs::read(path).map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
         Model::from_state_dict(arch, &data, &self.options()?).map_err(|e| e.within(path.display()))

@@ -1,6 +1,6 @@
 //! `voxplain inspect`.
 
-use super::import::open;
+use super::import::Architecture;
 use super::{bytes, say};
 use crate::Outcome;
 use clap::Args;
@@ -14,12 +14,8 @@ use voxplain::{Model, Result};
 pub struct Inspect {
     /// The model: our own file, ONNX, or a state dict with --arch.
     model: PathBuf,
-    /// The architecture of a plain state dict.
-    #[arg(long)]
-    arch: Option<String>,
-    /// The input volume of --arch, as X,Y,Z.
-    #[arg(long)]
-    input: Option<String>,
+    #[command(flatten)]
+    architecture: Architecture,
     /// Show the steps of the gradient's plan with every value's shape.
     #[arg(long)]
     plan: bool,
@@ -34,7 +30,7 @@ pub struct Inspect {
 impl Inspect {
     /// Prints.
     pub fn run(&self) -> Result<Outcome> {
-        let model = open(&self.model, self.arch.as_deref(), self.input.as_deref())?;
+        let model = self.architecture.open(&self.model)?;
         let graph = &model.graph;
         let mut planner = Planner::new(graph, self.batch)?;
         planner.reverse(&Composite::everywhere(Gradient), graph.outputs()[0], graph.inputs())?;
