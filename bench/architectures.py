@@ -214,7 +214,8 @@ def cases():
     yield "densenet121", Case("densenet121", lambda: tv.densenet121(num_classes=CLASSES), volume(3, 64, 64))
     yield "monai-densenet121-2d", Case("monai-densenet121", lambda: nets.DenseNet121(2, 4, CLASSES), volume(4, 64, 64))
     yield "monai-densenet121-2d-elu", Case(
-        "monai-densenet121", lambda: nets.DenseNet121(2, 2, CLASSES, 16, 8, act=("elu", {"alpha": 0.5})), volume(2, 64, 32), {"act": "elu:0.5"})
+        "monai-densenet121", lambda: nets.DenseNet121(2, 2, CLASSES, 16, 8, act=("elu", {"alpha": 0.5})),
+        volume(2, 64, 32), {"act": "elu:0.5"})
     yield "monai-densenet121-3d", Case("monai-densenet121", lambda: nets.DenseNet121(3, 2, CLASSES), volume(2, 32, 32, 32))
     yield "efficientnet_b0", Case("efficientnet_b0", lambda: tv.efficientnet_b0(num_classes=CLASSES), volume(3, 64, 64))
     for dims, shape in ((2, volume(4, 64, 64)), (3, volume(2, 32, 40, 32))):

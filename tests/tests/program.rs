@@ -1,6 +1,7 @@
 //! The program end to end: what it writes, what it says to bad input, and with which exit code.
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
 use voxplain::imaging::{Phantom, PhantomOptions, read_nifti, read_npy, write_npy};
 use voxplain::tensor::Tensor;
 use voxplain_tests::program::{folder, patient, refused, run, text};
@@ -250,7 +251,7 @@ fn a_unit_is_there_whole_or_not_at_all() {
 #[test]
 fn import_of_a_pytorch_program() {
     let base = folder("pt2");
-    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/models/tests/data");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/models/tests/data");
     let (file, out) = (data.join("conv.pt2"), base.join("m.safetensors"));
     let imported = run(&["import", text(&file), "-o", text(&out)]);
     let said = String::from_utf8_lossy(&imported.stdout).into_owned();
@@ -284,5 +285,14 @@ fn import_and_inspect() {
     let folded = String::from_utf8_lossy(&run(&["inspect", text(&out)]).stdout).into_owned();
     assert!(folded.contains("rewrite fold_batch_normalization (3 nodes)"), "{folded}");
     refused(&["import", text(&state), "-o", text(&out)], 2, "no \"graph\" in its metadata");
+    let listed = String::from_utf8_lossy(&run(&["import", "--list-architectures"]).stdout).into_owned();
+    assert!(listed.contains("segresnet") && listed.contains("genenet"), "{listed}");
+    let small = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../crates/models/tests/architectures/segresnet.safetensors");
+    let sized = ["import", text(&small), "--arch", "segresnet", "--spatial", "8", "10", "-o", text(&out)];
+    refused(&sized, 2, "8 groups do not divide 4 channels");
+    let said = run(&[&sized[..], &["--arch-set", "groups=2"]].concat());
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("rewrite architecture segresnet") && said.contains("groups=2"), "{said}");
     std::fs::remove_dir_all(&base).unwrap();
 }

@@ -14,9 +14,12 @@ pub struct Source {
     /// The architecture that a plain state dict belongs to, one of `import --list-architectures`.
     #[arg(long)]
     pub arch: Option<String>,
-    /// Sizes of the input's spatial axes for --arch, as --spatial 96 96 96 or 96,96,96.
-    #[arg(long, alias = "input", num_args = 1..=3, value_delimiter = ',', requires = "arch")]
+    /// Sizes of the input's spatial axes for --arch, as --spatial 96 96 96; another option or nothing comes after it.
+    #[arg(long, num_args = 1..=3, requires = "arch", conflicts_with = "input")]
     pub spatial: Vec<usize>,
+    /// The same in one word, as --input 96,96,96.
+    #[arg(long, value_delimiter = ',', num_args = 1, requires = "arch", value_name = "X,Y,Z")]
+    pub input: Vec<usize>,
     /// A setting of --arch that shapes cannot tell, as --arch-set groups=8; may be repeated.
     #[arg(long = "arch-set", value_name = "KEY=VALUE", requires = "arch")]
     pub settings: Vec<String>,
@@ -61,7 +64,8 @@ impl Source {
             Ok((key.trim().to_owned(), value.trim().to_owned()))
         };
         let settings = self.settings.iter().map(pair).collect::<Result<_>>()?;
-        Ok(ArchitectureOptions { spatial: self.spatial.clone(), settings })
+        let spatial = if self.spatial.is_empty() { &self.input } else { &self.spatial };
+        Ok(ArchitectureOptions { spatial: spatial.clone(), settings })
     }
 }
 
