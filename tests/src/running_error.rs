@@ -136,7 +136,8 @@ impl<'g> Run<'g> {
     /// `u A^2`, and the divided difference of the root amplifies both by the variance's reciprocal.
     fn normalised(&self, node: &Node, epsilon: f64) -> Vec<f64> {
         let largest = self.size(node, 0).iter().fold(0.0f64, |m, &v| m.max(v));
-        // Below the true deviation, so above the true condition.
+        // Below the true deviation, so above the true condition: loose, and in single precision so loose that networks
+        // with normalisation are tested in double precision alone in effect.
         let ratio = largest / epsilon.sqrt();
         let y = &self.sizes[node.output.index()];
         let scale = self.parameter(node, 1).iter().fold(0.0f64, |m, &s| m.max(f64::from(s).abs()));

@@ -355,3 +355,52 @@ fn grad_cam_is_the_sum_of_its_channels() {
     let sums: Vec<f64> = (0..4).map(|i| channels[i] + channels[4 + i]).collect();
     assert_eq!(sums, map);
 }
+
+/// HiResCAM, LayerCAM and GradCAM++ from a layer's gradient and value, written out; and HiResCAM is GradCAM where the
+/// gradient does not vary over a channel (Draelos & Carin 2020, section 3.3).
+#[test]
+fn other_class_activation_maps_by_their_formulas() {
+    let subject = subject("ConvNet_One_Conv", "arange(16)").unwrap();
+    let table = Rules { name: "gradient".into(), composite: Composite::everywhere(Gradient) };
+    let [gradient, value, _] = subject.at("conv1", &table);
+    let cam = |weights| subject.run(&Cam { weights, ..Cam::grad_cam("conv1") });
+    let summed = |of: &dyn Fn(usize) -> f64| (0..4).map(|i| of(i) + of(4 + i)).collect::<Vec<f64>>();
+    let high_resolution = summed(&|i| gradient[i] * value[i]);
+    assert!(relative_error(&cam(CamWeights::HiResCam), &high_resolution) < 1e-12);
+    let layer = summed(&|i| gradient[i].max(0.0) * value[i]);
+    assert!(relative_error(&cam(CamWeights::LayerCam), &layer) < 1e-12);
+    let weight = |c: usize| {
+        let (g, a) = (&gradient[4 * c..4 * c + 4], &value[4 * c..4 * c + 4]);
+        let total: f64 = a.iter().sum();
+        let alpha = |g: f64| {
+            let below = 2.0 * g * g + total * g * g * g;
+            if below == 0.0 { 0.0 } else { g * g / below }
+        };
+        g.iter().map(|&g| alpha(g) * g.max(0.0)).sum::<f64>()
+    };
+    let plus_plus = summed(&|i| weight(i / 4) * value[i]);
+    assert!(relative_error(&cam(CamWeights::GradCamPlusPlus), &plus_plus) < 1e-12);
+    assert!(
+        relative_error(&cam(CamWeights::HiResCam), &cam(CamWeights::LayerCam)) > 1e-3,
+        "a case that tells them apart"
+    );
+
+    // After an average over space the gradient is the same everywhere in a channel.
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 1, 4, 4]).unwrap();
+    let w = b
+        .parameter("w", &[2, 1, 3, 3], (0..18).map(|i| (i as f32 * 0.9).sin()).collect::<Vec<f32>>())
+        .unwrap();
+    let y = b.conv("conv", x, w, None, ConvAttributes::plain(2)).unwrap();
+    let mean =
+        Op::Reduce { reduction: voxplain::graph::ops::Reduction::Mean, axes: vec![2, 3], keep_axes: false };
+    let y = b.node("mean", mean, &[y]).unwrap();
+    let y = dense(&mut b, "fc", y, &[2, 2], &[0.5, -1.5, 2.0, 0.25], None);
+    let averaged = Subject {
+        graph: b.finish(&[y]).unwrap(),
+        inputs: vec![tensor(&[1, 1, 4, 4], &(0..16).map(|i| f64::from(i).cos()).collect::<Vec<f64>>())],
+        baseline: Baseline::Constant(0.0),
+    };
+    let cam = |weights| averaged.run(&Cam { weights, ..Cam::grad_cam("conv") });
+    assert!(relative_error(&cam(CamWeights::HiResCam), &cam(CamWeights::GradCam)) < 1e-12);
+}

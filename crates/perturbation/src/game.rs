@@ -95,7 +95,7 @@ impl<'n, S: Scalar> Game<'n, S> {
     }
 
     fn evaluate(&mut self, example: usize, coalitions: &[&Coalition]) -> Result<Vec<f64>> {
-        let (inputs, examples, features) = (self.inputs, self.examples, self.features);
+        let (inputs, features) = (self.inputs, self.features);
         let (baseline, seeds) = (self.baseline, &self.seeds);
         let mut fill = |row: usize, what: Fill, into: &mut [S]| {
             if let Fill::Input(i) = what {
@@ -110,7 +110,6 @@ impl<'n, S: Scalar> Game<'n, S> {
                 }
             }
         };
-        debug_assert_eq!(inputs.first().map(|x| x.data().len() % examples), Some(0));
         let spec = PassSpec { table: None, from: seeds.from, wanted: Vec::new(), captures: vec![seeds.from] };
         let mut values = Vec::with_capacity(coalitions.len());
         self.network.run(&spec, coalitions.len(), &mut fill, &mut |_, row| {

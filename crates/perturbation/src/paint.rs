@@ -22,6 +22,9 @@ pub(crate) fn maps<S: Scalar>(
     Ok(maps)
 }
 
+/// What a reader of painted maps has to know.
+pub(crate) const PAINTED: &str = "every entry has the score of its whole feature, not divided by its size";
+
 /// What an estimator found for every example.
 #[derive(Default)]
 pub(crate) struct Found {
@@ -45,7 +48,7 @@ pub(crate) fn finish<S: Scalar>(
     let sums = found.scores.iter().map(|s| s.iter().sum::<f64>());
     let residuals: Vec<f64> = sums.zip(&differences).map(|(s, d)| s - d).collect();
     let mut notes = found.notes;
-    notes.push(String::from("every entry has the score of its whole feature, not divided by its size"));
+    notes.push(String::from(PAINTED));
     Ok(Attribution {
         maps: maps(game.network().graph(), game.features(), &found.scores)?,
         values,

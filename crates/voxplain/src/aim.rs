@@ -58,7 +58,7 @@ impl Explainer<'_> {
     fn regional(&self, classes: &str, region: &Region) -> Result<Aim> {
         let (class, against) = self.classes(classes)?;
         let prediction = self.predict()?;
-        let weights = region.weights(class, self.case, &prediction, &self.model.card)?;
+        let weights = region.weights(class, self.case, prediction, &self.model.card)?;
         self.weighed(vec![class], against, weights)
     }
 
@@ -70,7 +70,7 @@ impl Explainer<'_> {
                 (shares, seen)
             }
             None => {
-                let mut sizes = self.predict()?.shape;
+                let mut sizes = self.predict()?.shape.clone();
                 (sizes[0], sizes[1]) = (1, 1);
                 (Tensor::new(&sizes, weights)?, Vec::new())
             }

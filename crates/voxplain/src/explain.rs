@@ -42,6 +42,7 @@ pub struct Explainer<'m> {
     names: Vec<String>,
     cpu: Cpu,
     pub(crate) prediction: OnceCell<Prediction>,
+    merged: OnceCell<Graph>,
 }
 
 /// The result of one request.
@@ -53,7 +54,7 @@ pub struct Explained<'e> {
     /// The maps.
     pub attribution: Attribution<f32>,
     /// The network's outputs.
-    pub prediction: Prediction,
+    pub prediction: &'e Prediction,
     /// The target in words.
     pub target_words: String,
     /// Wall-clock seconds of the attribution.
@@ -90,6 +91,7 @@ impl<'m> Explainer<'m> {
             names,
             cpu: Cpu::best(),
             prediction: OnceCell::new(),
+            merged: OnceCell::new(),
         }
     }
 
@@ -167,8 +169,7 @@ impl<'m> Explainer<'m> {
         let prediction = self.predict()?;
         let Aim { target, windows } = self.aim(request).map_err(place)?;
         let inputs = self.rows(&windows)?;
-        let merged = self.merged(request)?;
-        let graph = merged.as_ref().unwrap_or(&self.model.graph);
+        let graph = self.graph(request)?;
         let mut engine = Engine::new(graph, &self.cpu, self.settings.memory).observed(observer);
         let target = engine.settle(&target, &inputs).map_err(place)?;
         let start = Instant::now();
@@ -192,10 +193,17 @@ impl<'m> Explainer<'m> {
         })
     }
 
-    /// The network with stored normalisation merged into the layers before it, for requests about that.
-    fn merged(&self, request: &Request) -> Result<Option<Graph>> {
-        let wanted = request.merges_normalization();
-        wanted.then(|| fold_batch_normalization(&self.model.graph)).transpose()
+    /// The network that a request is about: for relevance the one with stored normalisation merged into the layers before
+    /// it, made once.
+    fn graph(&self, request: &Request) -> Result<&Graph> {
+        if !request.merges_normalization() {
+            return Ok(&self.model.graph);
+        }
+        if let Some(known) = self.merged.get() {
+            return Ok(known);
+        }
+        let merged = fold_batch_normalization(&self.model.graph)?;
+        Ok(self.merged.get_or_init(|| merged))
     }
 
     /// What decides the bytes of a request's result.

@@ -42,7 +42,7 @@ pub(crate) fn key(explainer: &Explainer<'_>, request: &Request) -> String {
 /// The values of an output that is small enough to read, else its shape.
 fn outputs_of_network(explained: &Explained<'_>) -> Value {
     const READABLE: usize = 4096;
-    let prediction = &explained.prediction;
+    let prediction = explained.prediction;
     let count: usize = prediction.logits.iter().map(Vec::len).sum();
     if count <= READABLE { json!(prediction.logits) } else { json!({"shape": prediction.shape}) }
 }

@@ -3,6 +3,7 @@
 use crate::explain::Explainer;
 use crate::region::predicted;
 use crate::windows::Windows;
+use std::borrow::Cow;
 use voxplain_attribution::Network;
 use voxplain_imaging::{Mode, Volume};
 use voxplain_models::Card;
@@ -37,9 +38,9 @@ impl Explainer<'_> {
     ///
     /// # Errors
     /// The inputs do not fit the network.
-    pub fn predict(&self) -> Result<Prediction> {
+    pub fn predict(&self) -> Result<&Prediction> {
         if let Some(known) = self.prediction.get() {
-            return Ok(known.clone());
+            return Ok(known);
         }
         let output = self.model.graph.outputs()[0];
         let shape = self.model.graph.shape(output);
@@ -55,7 +56,7 @@ impl Explainer<'_> {
         let vector = shape.rank() == 2 && shape[0] == 1;
         let rows = prediction.logits.iter().filter(|_| vector);
         let probabilities = rows.map(|row| probabilities(row, kind)).collect();
-        Ok(self.prediction.get_or_init(|| Prediction { probabilities, ..prediction }).clone())
+        Ok(self.prediction.get_or_init(|| Prediction { probabilities, ..prediction }))
     }
 
     /// The output over the whole image.
@@ -82,11 +83,11 @@ impl Explainer<'_> {
     }
 
     /// The network's inputs: some windows of the case, or all of its examples.
-    pub(crate) fn rows(&self, windows: &[usize]) -> Result<Vec<Tensor<f32>>> {
+    pub(crate) fn rows(&self, windows: &[usize]) -> Result<Cow<'_, [Tensor<f32>]>> {
         match (&self.case.windows, self.case.inputs.as_slice()) {
-            (Some(all), [image]) => Ok(vec![all.cut(image, windows)?]),
+            (Some(all), [image]) => Ok(Cow::Owned(vec![all.cut(image, windows)?])),
             (Some(_), _) => Err(Error::internal("windows of several inputs")),
-            (None, inputs) => Ok(inputs.to_vec()),
+            (None, inputs) => Ok(Cow::Borrowed(inputs)),
         }
     }
 
@@ -109,7 +110,7 @@ impl Explainer<'_> {
         let mut labels = vec![0.0f32; grid[2..].iter().product()];
         for class in 0..prediction.shape[1] {
             let name = (class + usize::from(own)) as f32;
-            let inside = predicted(class, &prediction, card)?;
+            let inside = predicted(class, prediction, card)?;
             labels.iter_mut().zip(inside).filter(|(_, w)| *w != 0.0).for_each(|(l, _)| *l = name);
         }
         let map = Tensor::new(&grid.with(1, 1)?, labels)?;

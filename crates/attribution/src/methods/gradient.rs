@@ -1,9 +1,8 @@
 //! One backward pass: the gradient, Guided BackProp, Deconvolution, any rule table.
 
-use super::{Method, example_mut, input_maps, zeros_like};
-use crate::engine::copy_example;
+use super::{Method, input_maps, signals};
 use crate::rules::{Deconvolution, GuidedBackProp};
-use crate::{Attribution, Fill, Network, PassSpec, Rules, Table, Target};
+use crate::{Attribution, Network, PassSpec, Rules, Table, Target};
 use std::sync::Arc;
 use voxplain_autodiff::{Composite, Gradient, Rule, Signal};
 use voxplain_graph::{Graph, Node, Op};
@@ -102,17 +101,9 @@ impl<S: Scalar> Method<S> for Backward {
             wanted: network.graph().inputs().to_vec(),
             captures: vec![seeds.from],
         };
-        let mut maps = zeros_like(inputs);
         let mut values = Vec::with_capacity(examples);
-        let mut fill = |row: usize, what: Fill, into: &mut [S]| match what {
-            Fill::Input(i) | Fill::Reference(i) => copy_example(&inputs[i], examples, row, into),
-            Fill::Seed => into.copy_from_slice(&seeds.rows[row]),
-        };
-        network.run(&spec, examples, &mut fill, &mut |n, row| {
+        let maps = signals(network, inputs, &spec, &seeds.rows, &mut |n, row| {
             values.push(seeds.value(n, row.captures[0]));
-            for (map, signal) in maps.iter_mut().zip(&row.results) {
-                example_mut(map, examples, n).copy_from_slice(signal);
-            }
         })?;
         let scaled = maps.into_iter().zip(inputs).map(|(map, x)| match self.scaling {
             Scaling::None => Ok(map),

@@ -1,9 +1,8 @@
 //! Layer-wise relevance propagation with a composite of rules.
 
-use super::{Method, example_mut, input_maps, zeros_like};
-use crate::engine::copy_example;
+use super::{Method, input_maps, signals};
 use crate::rules::lrp::{AlphaBeta, Epsilon, Flat, GeneralizedGamma, Unweighted, ZBox, ZPlus};
-use crate::{Attribution, Fill, Network, PassSpec, Rules, Target};
+use crate::{Attribution, Network, PassSpec, Rules, Target};
 use voxplain_autodiff::{Composite, Matcher, Relevance};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Result, Scalar, Tensor};
@@ -123,23 +122,15 @@ impl<S: Scalar> Method<S> for Lrp {
         let table = Rules { name: format!("{self:?}"), composite: self.composite() };
         let wanted = network.graph().inputs().to_vec();
         let spec = PassSpec { table: Some(&table), from: seeds.from, wanted, captures: Vec::new() };
-        let mut maps = zeros_like(inputs);
-        let mut fill = |row: usize, what: Fill, into: &mut [S]| match what {
-            Fill::Input(i) | Fill::Reference(i) => copy_example(&inputs[i], examples, row, into),
-            Fill::Seed => {
-                for ((r, &seed), &output) in into.iter_mut().zip(&seeds.rows[row]).zip(&outputs[row]) {
-                    *r = if self.start == Start::Output { seed * output } else { seed };
-                }
-            }
+        let started = |(seed, output): (&Vec<S>, &Vec<S>)| match self.start {
+            Start::Output => seed.iter().zip(output).map(|(&s, &o)| s * o).collect(),
+            Start::One => seed.clone(),
         };
-        network.run(&spec, examples, &mut fill, &mut |n, row| {
-            for (map, signal) in maps.iter_mut().zip(&row.results) {
-                example_mut(map, examples, n).copy_from_slice(signal);
-            }
-        })?;
+        let rows: Vec<Vec<S>> = seeds.rows.iter().zip(&outputs).map(started).collect();
+        let maps = signals(network, inputs, &spec, &rows, &mut |_, _| {})?;
         let sums = Attribution::sums(&maps, examples);
-        let started = |value: &f64| if self.start == Start::Output { *value } else { 1.0 };
-        let kept = sums.iter().zip(&values).map(|(s, v)| format!("{:.4}", s / started(v)));
+        let whole = |row: &Vec<S>| row.iter().map(|v| v.to_f64()).sum::<f64>();
+        let kept = sums.iter().zip(&rows).map(|(sum, row)| format!("{:.4}", sum / whole(row)));
         let kept = kept.collect::<Vec<_>>().join(", ");
         Ok(Attribution {
             maps: input_maps(network.graph(), maps),

@@ -20,7 +20,8 @@ pub use integrated_gradients::{IntegratedGradients, Steps};
 pub use lrp::{FirstRule, LayerRule, Lrp, Start};
 pub use smooth::{Smooth, Statistic};
 
-use crate::{Attribution, Grid, Map, Network, Target};
+use crate::engine::copy_example;
+use crate::{Attribution, Fill, Grid, Map, Network, PassSpec, Row, Target};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Result, Scalar, Tensor};
 
@@ -48,6 +49,29 @@ pub trait Method<S: Scalar>: Send + Sync {
         inputs: &[Tensor<S>],
         target: &Target,
     ) -> Result<Attribution<S>>;
+}
+
+/// One pass of a table per example: the signal at every input, started from `seeds`. `look` sees every row's results.
+fn signals<S: Scalar>(
+    network: &mut dyn Network<S>,
+    inputs: &[Tensor<S>],
+    spec: &PassSpec<'_>,
+    seeds: &[Vec<S>],
+    look: &mut dyn FnMut(usize, &Row<'_, S>),
+) -> Result<Vec<Tensor<S>>> {
+    let examples = network.examples(inputs)?;
+    let mut maps = zeros_like(inputs);
+    let mut fill = |row: usize, what: Fill, into: &mut [S]| match what {
+        Fill::Input(i) | Fill::Reference(i) => copy_example(&inputs[i], examples, row, into),
+        Fill::Seed => into.copy_from_slice(&seeds[row]),
+    };
+    network.run(spec, examples, &mut fill, &mut |n, row| {
+        look(n, row);
+        for (map, signal) in maps.iter_mut().zip(&row.results) {
+            example_mut(map, examples, n).copy_from_slice(signal);
+        }
+    })?;
+    Ok(maps)
 }
 
 /// Zero maps of the inputs' shapes.

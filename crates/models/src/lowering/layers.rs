@@ -136,20 +136,25 @@ impl Lowering {
         self.add(name, Op::Gemm(attributes), &inputs)
     }
 
-    /// `x W + b` over the last axis, as one matrix product of all rows.
+    /// `x W + b` over the last axis, with or without the bias, as one matrix product of all rows. `transB` says that the
+    /// weights are stored as PyTorch does, outputs first.
     pub(super) fn linear(&mut self, name: &str, node: &RawNode) -> Result<Value> {
         let shape = self.shape(node, 0)?;
-        let (x, w, b) = (self.operand(node, 0)?, self.operand(node, 1)?, self.operand(node, 2)?);
-        let width = self.builder.shape(w)[1];
-        let product =
-            Op::Gemm(GemmAttributes { alpha: 1.0, beta: 1.0, transpose_a: false, transpose_b: false });
-        if shape.rank() <= 2 {
-            return self.add(name, product, &[x, w, b]);
+        let mut operands = self.operands(node)?;
+        let transpose_b = node.int("transB", 0)? != 0;
+        let (weights, rank) = (self.builder.shape(operands[1]), shape.rank());
+        if weights.rank() != 2 || rank < 2 {
+            return Err(unsupported("a linear layer needs data with a batch axis and weights of two axes"));
         }
-        let last = shape[shape.rank() - 1];
-        let rows = Op::Reshape { sizes: vec![shape.elements() / last, last] };
-        let rows = self.builder.node(&format!("{name}.rows"), rows, &[x])?;
-        let product = self.builder.node(&format!("{name}.product"), product, &[rows, w, b])?;
-        self.add(name, Op::Reshape { sizes: shape.with(shape.rank() - 1, width)?.to_vec() }, &[product])
+        let product = Op::Gemm(GemmAttributes { alpha: 1.0, beta: 1.0, transpose_a: false, transpose_b });
+        if rank == 2 {
+            return self.add(name, product, &operands);
+        }
+        let last = shape[rank - 1];
+        let rows = Op::Reshape { sizes: vec![shape.elements() / last.max(1), last] };
+        operands[0] = self.builder.node(&format!("{name}.rows"), rows, &operands[..1])?;
+        let product = self.builder.node(&format!("{name}.product"), product, &operands)?;
+        let width = weights[usize::from(!transpose_b)];
+        self.add(name, Op::Reshape { sizes: shape.with(rank - 1, width)?.to_vec() }, &[product])
     }
 }

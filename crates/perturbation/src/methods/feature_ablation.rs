@@ -1,11 +1,9 @@
 //! Feature ablation: what the output loses when one feature is taken away.
 
-use super::{example, scores};
+use super::{example, one_at_a_time};
 use crate::features::Features;
-use crate::paint::maps;
 use voxplain_attribution::methods::Baseline;
-use voxplain_attribution::{Attribution, Method, Network, Scores, Target};
-use voxplain_graph::Graph;
+use voxplain_attribution::{Attribution, Method, Network, Target};
 use voxplain_tensor::{Result, Scalar, Tensor};
 
 /// Every feature scores `F(x) - F(x without it)`.
@@ -26,10 +24,6 @@ impl<S: Scalar> Method<S> for FeatureAblation<S> {
         (self.features.present(0).len() as u64 + 1, 0)
     }
 
-    fn passes_on(&self, _: &Graph) -> (u64, u64) {
-        Method::<S>::passes(self)
-    }
-
     fn attribute(
         &self,
         network: &mut dyn Network<S>,
@@ -38,42 +32,7 @@ impl<S: Scalar> Method<S> for FeatureAblation<S> {
     ) -> Result<Attribution<S>> {
         let examples = network.examples(inputs)?;
         self.baseline.check(network.graph(), inputs, examples)?;
-        self.features.check(network, examples)?;
-        let seeds = network.seeds(target, inputs)?;
-        let (mut found, mut values, mut passes) = (Vec::new(), Vec::new(), 0);
-        for n in 0..examples {
-            let (present, entries) = (self.features.present(n), self.features.entries(n));
-            let fills: Vec<Vec<S>> = (0..inputs.len())
-                .map(|i| {
-                    let mut fill = vec![S::ZERO; example(&inputs[i], examples, n).len()];
-                    self.baseline.fill(i, n, &mut fill);
-                    fill
-                })
-                .collect();
-            let ablated = scores(network, &seeds, n, present.len() + 1, &mut |row, i, into| {
-                into.copy_from_slice(example(&inputs[i], examples, n));
-                let gone = present.get(row).map_or(&[][..], |&f| &entries[f]);
-                let own = gone.iter().filter(|(input, _)| *input as usize == i);
-                own.for_each(|&(_, at)| into[at as usize] = fills[i][at as usize]);
-            })?;
-            let whole = ablated[present.len()];
-            let mut row = vec![0.0; self.features.count()];
-            present.iter().zip(&ablated).for_each(|(&f, value)| row[f] = whole - value);
-            found.push(row);
-            values.push(whole);
-            passes += present.len() as u64 + 1;
-        }
-        Ok(Attribution {
-            maps: maps(network.graph(), &self.features, &found)?,
-            values,
-            residuals: None,
-            differences: None,
-            forward_passes: passes,
-            backward_passes: 0,
-            notes: vec![String::from(
-                "every entry has the score of its whole feature, not divided by its size",
-            )],
-            scores: Some(Scores { values: found, errors: None }),
-        })
+        let fills = self.baseline.tensors(inputs, examples);
+        one_at_a_time(network, inputs, &self.features, target, &|n, _, i| example(&fills[i], examples, n))
     }
 }

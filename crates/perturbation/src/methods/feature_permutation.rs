@@ -1,9 +1,8 @@
 //! Feature permutation: what the output loses when a feature is another patient's.
 
-use super::{example, scores};
+use super::{example, one_at_a_time};
 use crate::features::Features;
-use crate::paint::maps;
-use voxplain_attribution::{Attribution, Generator, Method, Network, Scores, Target};
+use voxplain_attribution::{Attribution, Generator, Method, Network, Target};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// Every feature scores `F(x) - F(x with the feature of another example of the batch)` (Fisher, Rudin & Dominici, "All
@@ -57,37 +56,8 @@ impl<S: Scalar> Method<S> for FeaturePermutation {
                  patients",
             ));
         }
-        self.features.check(network, examples)?;
-        let seeds = network.seeds(target, inputs)?;
         let donors: Vec<Vec<usize>> = (0..self.features.count()).map(|f| self.donors(f, examples)).collect();
-        let (mut found, mut values, mut passes) = (Vec::new(), Vec::new(), 0);
-        for n in 0..examples {
-            let (present, entries) = (self.features.present(n), self.features.entries(n));
-            let permuted = scores(network, &seeds, n, present.len() + 1, &mut |row, i, into| {
-                into.copy_from_slice(example(&inputs[i], examples, n));
-                let Some(&feature) = present.get(row) else { return };
-                let other = example(&inputs[i], examples, donors[feature][n]);
-                let own = entries[feature].iter().filter(|(input, _)| *input as usize == i);
-                own.for_each(|&(_, at)| into[at as usize] = other[at as usize]);
-            })?;
-            let whole = permuted[present.len()];
-            let mut row = vec![0.0; self.features.count()];
-            present.iter().zip(&permuted).for_each(|(&f, value)| row[f] = whole - value);
-            found.push(row);
-            values.push(whole);
-            passes += present.len() as u64 + 1;
-        }
-        Ok(Attribution {
-            maps: maps(network.graph(), &self.features, &found)?,
-            values,
-            residuals: None,
-            differences: None,
-            forward_passes: passes,
-            backward_passes: 0,
-            notes: vec![String::from(
-                "every entry has the score of its whole feature, not divided by its size",
-            )],
-            scores: Some(Scores { values: found, errors: None }),
-        })
+        let other = |n: usize, feature: usize, i: usize| example(&inputs[i], examples, donors[feature][n]);
+        one_at_a_time(network, inputs, &self.features, target, &other)
     }
 }

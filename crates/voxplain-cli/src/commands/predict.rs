@@ -33,10 +33,10 @@ impl Predict {
         let explainer = Explainer::new(&model, &case);
         let prediction = explainer.predict()?;
         if let Some(path) = &self.out {
-            write(path, &explainer, &prediction)?;
+            write(path, &explainer, prediction)?;
         }
         if self.json {
-            say(&describe(&model, &case, &prediction).to_string());
+            say(&describe(&model, &case, prediction).to_string());
             return Ok(Outcome::Done);
         }
         for (n, row) in prediction.logits.iter().enumerate() {
@@ -46,7 +46,7 @@ impl Predict {
                 Some(probabilities) => classes(&model, row, probabilities),
                 None => {
                     say(&format!("  an output of shape {:?}; --out writes it", prediction.shape));
-                    volumes(&model, &prediction)?;
+                    volumes(&model, prediction)?;
                 }
             }
         }

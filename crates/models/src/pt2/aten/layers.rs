@@ -4,7 +4,7 @@
 use super::call::Call;
 use super::unsupported;
 use crate::raw::Attribute;
-use voxplain_tensor::{Error, Result};
+use voxplain_tensor::Result;
 
 pub(super) fn translate(call: &mut Call<'_>) -> Result<bool> {
     match call.operator() {
@@ -61,25 +61,9 @@ fn named_padding(name: &str, kernel: &[i64], dilations: &[i64]) -> Result<Vec<i6
 
 /// A linear layer is one operator on matrices, so rows of data with more axes are lined up and put back.
 fn linear(call: &mut Call<'_>) -> Result<()> {
-    let (x, w) = (call.sizes("input")?, call.sizes("weight")?);
     let mut inputs = vec![call.tensor("input")?, call.tensor("weight")?];
     inputs.extend(call.optional("bias")?);
-    let transposed = vec![("transB", Attribute::Int(1))];
-    let (&[out, inner], Some((&last, outer))) = (w, x.split_last()) else {
-        return Err(Error::invalid("a linear layer needs weights of two axes; export again"));
-    };
-    if outer.len() == 1 {
-        call.emit("Gemm", inputs, transposed);
-        return Ok(());
-    }
-    if outer.is_empty() || last != inner {
-        return Err(unsupported("a linear layer on data without a batch axis is not supported"));
-    }
-    let rows = call.whole("rows", &[outer.iter().product(), inner]);
-    inputs[0] = call.step("lined_up", "Reshape", vec![inputs[0].clone(), rows], vec![]);
-    let product = call.step("product", "Gemm", inputs, transposed);
-    let sizes = call.whole("sizes", &[outer, &[out]].concat());
-    call.emit("Reshape", vec![product, sizes], vec![]);
+    call.emit("Linear", inputs, vec![("transB", Attribute::Int(1))]);
     Ok(())
 }
 
