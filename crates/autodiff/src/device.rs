@@ -1,6 +1,6 @@
 //! The border to the devices: prepare a plan, move values in and out, run one step.
 
-use crate::plan::{Plan, Slot, Step};
+use crate::plan::{Plan, Slot};
 use alloc::sync::Arc;
 use voxplain_tensor::{Result, Scalar};
 
@@ -36,11 +36,17 @@ pub trait Device {
     fn set_parameter(&self, memory: &mut Self::Memory, parameter: usize, data: &[Self::Scalar])
     -> Result<()>;
 
-    /// Runs one step of the plan that `memory` was prepared for.
+    /// Runs step number `step` of the plan that `memory` was prepared for.
     ///
     /// # Errors
     /// The device failed; a verified plan has no other reason to.
-    fn run(&self, memory: &mut Self::Memory, step: &Step) -> Result<()>;
+    fn run(&self, memory: &mut Self::Memory, step: usize) -> Result<()>;
+
+    /// Whether this device gains from joined steps ([`crate::Kernel::ConvBlock`] and its like), which planners make only for
+    /// devices that say so.
+    fn fuses(&self) -> bool {
+        false
+    }
 
     /// The name, for manifests: device, instruction set.
     fn name(&self) -> &str;

@@ -182,9 +182,9 @@ impl<'d, D: Device> Session<'d, D> {
     }
 
     fn run(&mut self, steps: Range<usize>) -> Result<()> {
-        let plan = self.plan.clone();
-        for step in &plan.steps[steps] {
-            self.device.run(&mut self.memory, step).map_err(|e| e.within(format!("step {}", step.label)))?;
+        for step in steps {
+            let place = |e: Error| e.within(format!("step {}", self.plan.steps[step].label));
+            self.device.run(&mut self.memory, step).map_err(place)?;
         }
         Ok(())
     }
