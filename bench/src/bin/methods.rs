@@ -9,8 +9,8 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 use voxplain::attribution::methods::{
-    Backward, Baseline, Cam, DeepLift, GradientShap, GuidedGradCam, IntegratedGradients, ShapDraws, Smooth, Statistic,
-    Steps,
+    Backward, Baseline, Cam, DeepLift, GradientShap, GuidedGradCam, IntegratedGradients, ShapDraws, Smooth,
+    Statistic, Steps,
 };
 use voxplain::attribution::{Draws, Interpolation, PassSpec, Quadrature};
 use voxplain::cpu::Cpu;
@@ -18,7 +18,10 @@ use voxplain::imaging::read_npy;
 use voxplain::{Engine, Method, Model, Network, Target, Tensor};
 
 /// Median seconds of `repeats` calls after one that warms up.
-fn median(repeats: usize, mut run: impl FnMut() -> Result<(), voxplain::Error>) -> Result<f64, voxplain::Error> {
+fn median(
+    repeats: usize,
+    mut run: impl FnMut() -> Result<(), voxplain::Error>,
+) -> Result<f64, voxplain::Error> {
     run()?;
     let mut seconds = Vec::new();
     for _ in 0..repeats {
@@ -31,7 +34,11 @@ fn median(repeats: usize, mut run: impl FnMut() -> Result<(), voxplain::Error>) 
 }
 
 /// The methods with the settings of the paper, each with the number of repeats it is worth.
-fn methods(layer: &str, inputs: &[Tensor<f32>], repeats: usize) -> Vec<(&'static str, Box<dyn Method<f32>>, usize)> {
+fn methods(
+    layer: &str,
+    inputs: &[Tensor<f32>],
+    repeats: usize,
+) -> Vec<(&'static str, Box<dyn Method<f32>>, usize)> {
     let few = repeats.min(3);
     let zero = || Baseline::Constant(0.0);
     let zeros = || inputs.iter().map(|x| Tensor::full(x.shape(), 0.0)).collect();
@@ -48,7 +55,11 @@ fn methods(layer: &str, inputs: &[Tensor<f32>], repeats: usize) -> Vec<(&'static
         ("IG50", Box::new(IntegratedGradients { baseline: zero(), steps, multiply_by_inputs: true }), few),
         (
             "GradientShap5",
-            Box::new(GradientShap { baselines: zeros(), draws: ShapDraws::Seeded { seed: 1, draws: 5 }, noise: None }),
+            Box::new(GradientShap {
+                baselines: zeros(),
+                draws: ShapDraws::Seeded { seed: 1, draws: 5 },
+                noise: None,
+            }),
             few,
         ),
         (
@@ -95,7 +106,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             continue;
         }
         let mut engine = Engine::new(&model.graph, &cpu, None);
-        let seconds = median(repeats, || method.attribute(&mut engine, &inputs, &Target::Class(vec![0])).map(drop))?;
+        let seconds =
+            median(repeats, || method.attribute(&mut engine, &inputs, &Target::Class(vec![0])).map(drop))?;
         report(name, seconds);
     }
     Ok(())
