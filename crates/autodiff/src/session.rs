@@ -183,9 +183,6 @@ impl<'d, D: Device> Session<'d, D> {
 
     fn run(&mut self, steps: Range<usize>) -> Result<()> {
         let plan = self.plan.clone();
-        for step in &plan.steps[steps] {
-            self.device.run(&mut self.memory, step).map_err(|e| e.within(format!("step {}", step.label)))?;
-        }
-        Ok(())
+        self.device.run_steps(&mut self.memory, &plan, steps)
     }
 }

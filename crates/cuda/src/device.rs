@@ -1,0 +1,147 @@
+//! The device: prepares memory, moves values, and sends each step to its kernel.
+
+use crate::backend::{Backend, bytes_of_slice, bytes_of_slice_mut};
+use crate::kernels::{self, axis_map::Table};
+use crate::operands::Operands;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+use voxplain_autodiff::{DType, Device, Kernel, Plan, Slot, Step, Storage};
+use voxplain_tensor::{Error, Result};
+
+/// A GPU, or what stands in for one.
+pub struct Gpu<B: Backend> {
+    backend: B,
+}
+
+impl<B: Backend> Gpu<B> {
+    /// The device over a backend.
+    pub fn new(backend: B) -> Self {
+        Self { backend }
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+}
+
+/// A range of steps: how often it ran, and its recording.
+type Replay<R> = (usize, Option<R>);
+
+/// The memory of one session.
+pub struct GpuMemory<B: Backend> {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) parameters: Vec<B::Buffer>,
+    pub(crate) arena: B::Buffer,
+    /// The sparse matrices of the plan, by the address of the matrix that the plan keeps alive.
+    pub(crate) tables: HashMap<usize, Table<B::Buffer>>,
+    /// Recordings by the range of steps that they do.
+    recordings: Mutex<HashMap<(usize, usize), Replay<B::Recording>>>,
+}
+
+/// After how many runs one by one a range of steps is recorded.
+const RUNS_BEFORE_RECORDING: usize = 1;
+
+impl<B: Backend> Gpu<B> {
+    fn stored(&self, data: &[f32]) -> Result<B::Buffer> {
+        let mut buffer = self.backend.allocate(size_of_val(data).max(1))?;
+        self.backend.upload(&mut buffer, 0, bytes_of_slice(data))?;
+        Ok(buffer)
+    }
+
+    /// Where a value of reals lies in the arena.
+    fn offset(plan: &Plan, slot: Slot, elements: usize) -> Result<usize> {
+        let info = plan.slot(slot);
+        match info.storage {
+            Storage::Arena(_) if info.shape.elements() != elements => {
+                Err(Error::internal("a value is copied with another length"))
+            }
+            Storage::Arena(offset) if info.dtype == DType::Real => Ok(offset),
+            _ => Err(Error::internal(format!("value {} has no place of numbers in the arena", info.label))),
+        }
+    }
+
+    fn one_by_one(&self, memory: &GpuMemory<B>, steps: &[Step]) -> Result<()> {
+        steps.iter().try_for_each(|step| {
+            let operands = Operands::new(&self.backend, memory, step)?;
+            kernels::run(&operands, &step.kernel).map_err(|e| e.within(format!("step {}", step.label)))
+        })
+    }
+
+    /// Records the steps; none where the backend cannot or nothing is launched.
+    fn record(&self, memory: &GpuMemory<B>, steps: &[Step]) -> Result<Option<B::Recording>> {
+        if !self.backend.begin_recording()? {
+            return Ok(None);
+        }
+        let launched = self.one_by_one(memory, steps);
+        let recording = self.backend.end_recording();
+        launched.and(recording)
+    }
+}
+
+impl<B: Backend> Device for Gpu<B> {
+    type Scalar = f32;
+    type Memory = GpuMemory<B>;
+
+    fn prepare(&self, plan: Arc<Plan>) -> Result<GpuMemory<B>> {
+        let arena = self.backend.allocate(plan.arena_bytes.max(1))?;
+        let parameters = plan.parameters.iter().map(|p| self.stored(&p.data)).collect::<Result<_>>()?;
+        let mut tables = HashMap::new();
+        for step in &plan.steps {
+            if let Kernel::AxisMap(_, matrix) = &step.kernel {
+                let key = Arc::as_ptr(matrix) as usize;
+                if !tables.contains_key(&key) {
+                    tables.insert(key, Table::new(&self.backend, matrix)?);
+                }
+            }
+        }
+        Ok(GpuMemory { plan, parameters, arena, tables, recordings: Mutex::default() })
+    }
+
+    fn write(&self, memory: &mut GpuMemory<B>, slot: Slot, data: &[f32]) -> Result<()> {
+        if matches!(memory.plan.slot(slot).storage, Storage::Dead) {
+            return Ok(());
+        }
+        let offset = Self::offset(&memory.plan, slot, data.len())?;
+        self.backend.upload(&mut memory.arena, offset, bytes_of_slice(data))
+    }
+
+    fn read(&self, memory: &GpuMemory<B>, slot: Slot, data: &mut [f32]) -> Result<()> {
+        if let Storage::Parameter(p) = memory.plan.slot(slot).storage {
+            return self.backend.download(&memory.parameters[p], 0, bytes_of_slice_mut(data));
+        }
+        let offset = Self::offset(&memory.plan, slot, data.len())?;
+        self.backend.download(&memory.arena, offset, bytes_of_slice_mut(data))
+    }
+
+    fn set_parameter(&self, memory: &mut GpuMemory<B>, parameter: usize, data: &[f32]) -> Result<()> {
+        // In place, so that recordings stay right.
+        self.backend.upload(&mut memory.parameters[parameter], 0, bytes_of_slice(data))
+    }
+
+    fn run(&self, memory: &mut GpuMemory<B>, step: &Step) -> Result<()> {
+        let operands = Operands::new(&self.backend, memory, step)?;
+        kernels::run(&operands, &step.kernel)
+    }
+
+    /// Steps run one by one the first time, are recorded the second time where the backend can, and done at once from
+    /// then on: a plan is run once for a single map, and thousands of times for a perturbation.
+    fn run_steps(&self, memory: &mut GpuMemory<B>, plan: &Plan, steps: Range<usize>) -> Result<()> {
+        let mut recordings = memory.recordings.lock().map_err(|_| Error::internal("a session failed before"))?;
+        let (runs, recording) = recordings.entry((steps.start, steps.end)).or_insert((0, None));
+        if *runs == RUNS_BEFORE_RECORDING {
+            *recording = self.record(memory, &plan.steps[steps.clone()])?;
+        }
+        *runs += 1;
+        match recording {
+            // SAFETY: the launches were checked when they were recorded, for the blocks of this memory, which lives.
+            Some(recording) => unsafe { self.backend.replay(recording) },
+            None => self.one_by_one(memory, &plan.steps[steps]),
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.backend.name()
+    }
+}
