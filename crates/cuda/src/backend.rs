@@ -17,6 +17,8 @@ pub struct Launch<'a> {
     pub pointers: &'a [u64],
     /// The bytes of the structure that follows them.
     pub geometry: &'a [u8],
+    /// Where the kernel may write: addresses and numbers of bytes.
+    pub writes: &'a [(u64, usize)],
 }
 
 /// A device's memory, copies and launches. All work of a backend happens in the order in which it was asked for.

@@ -3,6 +3,7 @@
 
 use crate::backend::{Backend, Geometry, Launch, bytes_of};
 use crate::device::GpuMemory;
+use std::cell::RefCell;
 use voxplain_autodiff::{DType, Plan, Slot, Step, Storage};
 use voxplain_tensor::{Error, Result};
 
@@ -16,6 +17,8 @@ pub(crate) struct Operands<'a, B: Backend> {
     backend: &'a B,
     memory: &'a GpuMemory<B>,
     step: &'a Step,
+    /// The results that were asked for.
+    writes: RefCell<Vec<(u64, usize)>>,
 }
 
 /// The bytes of the arena that a value has.
@@ -40,7 +43,7 @@ impl<'a, B: Backend> Operands<'a, B> {
                 return Err(Error::internal("a result of a step overlaps another operand"));
             }
         }
-        Ok(Self { backend, memory, step })
+        Ok(Self { backend, memory, step, writes: RefCell::default() })
     }
 
     /// The number of operands.
@@ -102,7 +105,9 @@ impl<'a, B: Backend> Operands<'a, B> {
         if matches!(self.memory.plan.slot(slot).storage, Storage::Parameter(_)) {
             return Err(Error::internal("a parameter is written as a value"));
         }
-        self.place(slot, dtype, elements)
+        let address = self.place(slot, dtype, elements)?;
+        self.writes.borrow_mut().push((address, dtype.bytes(elements, size_of::<f32>())));
+        Ok(address)
     }
 
     /// The first result, of `elements` reals.
@@ -147,7 +152,9 @@ impl<'a, B: Backend> Operands<'a, B> {
         }
         let geometry = bytes_of(geometry);
         let threads = THREADS as u32;
-        let launch = Launch { family, kernel, blocks: blocks as u32, threads, pointers, geometry };
+        let writes = self.writes.borrow();
+        let blocks = blocks as u32;
+        let launch = Launch { family, kernel, blocks, threads, pointers, geometry, writes: &writes };
         // SAFETY: the functions of `kernels` pass what their kernel declares, with addresses from this type, which
         // checked that each operand is as large as the geometry says; buffers live as long as the memory.
         unsafe { self.backend.launch(&launch) }

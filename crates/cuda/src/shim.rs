@@ -9,11 +9,12 @@
 use crate::backend::{Backend, Launch};
 use crate::device::Gpu;
 use libloading::Library;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex, PoisonError};
 use voxplain_tensor::{Error, Result};
 
@@ -72,6 +73,24 @@ fn unit(family: &str, text: &str) -> String {
     unit + "    return \"there is no such kernel\";\n}\n"
 }
 
+/// A source with our headers in place, each once, so that tests can change them too.
+fn inlined(text: &str, seen: &mut Vec<String>) -> Result<String> {
+    let mut whole = String::new();
+    for line in text.lines().filter(|line| *line != "#pragma once") {
+        let header = line.strip_prefix("#include \"").and_then(|rest| rest.strip_suffix('"'));
+        match header {
+            Some(name) if seen.iter().any(|s| s == name) => {}
+            Some(name) => {
+                seen.push(name.to_string());
+                whole += &inlined(&std::fs::read_to_string(sources().join(name))?, seen)?;
+            }
+            None => whole += line,
+        }
+        whole += "\n";
+    }
+    Ok(whole)
+}
+
 fn compile(folder: &Path, family: &str, text: &str) -> Result<Family> {
     let (source, library) = (folder.join(format!("{family}.cpp")), folder.join(format!("lib{family}.so")));
     std::fs::write(&source, unit(family, text))?;
@@ -101,7 +120,8 @@ impl Kernels {
         let folder = Folder(folder);
         let one = |family: &str| -> Result<(String, Family)> {
             let text = std::fs::read_to_string(sources().join(format!("{family}.cu")))?;
-            Ok((family.to_string(), compile(&folder.0, family, &edit(family, text))?))
+            let text = edit(family, inlined(&text, &mut Vec::new())?);
+            Ok((family.to_string(), compile(&folder.0, family, &text)?))
         };
         // Two at a time: the compiler takes a second or two for each.
         let (left, right) = families.split_at(families.len() / 2);
@@ -149,18 +169,45 @@ pub struct Shim {
     name: String,
     /// Launches so far.
     launches: Cell<usize>,
+    /// All blocks, to see what a launch changes.
+    blocks: RefCell<Vec<Weak<Memory>>>,
 }
 
 impl Shim {
     /// A device whose threads run in this order: 0 forwards, 1 backwards, others permuted.
     pub fn device(kernels: Arc<Kernels>, order: u32) -> Gpu<Self> {
-        Gpu::new(Self { kernels, order, name: format!("cuda shim, order {order}"), launches: Cell::new(0) })
+        let name = format!("cuda shim, order {order}");
+        Gpu::new(Self { kernels, order, name, launches: Cell::new(0), blocks: RefCell::default() })
     }
 
     /// The number of launches so far.
     pub fn launches(&self) -> usize {
         self.launches.get()
     }
+
+    /// The blocks that are small enough to be compared, with what is in them.
+    fn snapshot(&self) -> Vec<(Rc<Memory>, Vec<u64>)> {
+        let mut blocks = self.blocks.borrow_mut();
+        blocks.retain(|block| block.strong_count() > 0);
+        let small = blocks.iter().filter_map(Weak::upgrade).filter(|block| block.bytes <= COMPARED);
+        small.map(|block| (block.clone(), block.words().to_vec())).collect()
+    }
+}
+
+/// Blocks of more bytes than this are not compared around launches.
+const COMPARED: usize = 1 << 18;
+
+/// Whether nothing outside `writes` differs from before.
+fn untouched(before: &[(Rc<Memory>, Vec<u64>)], writes: &[(u64, usize)]) -> bool {
+    let may = |address: u64| writes.iter().any(|&(from, n)| (from..from + n as u64).contains(&address));
+    before.iter().all(|(block, words)| {
+        let base = block.words().as_ptr() as u64;
+        let differing = block.words().iter().zip(words).enumerate().filter(|(_, (now, then))| now != then);
+        differing.into_iter().all(|(i, (now, then))| {
+            let bytes = now.to_ne_bytes().into_iter().zip(then.to_ne_bytes()).enumerate();
+            bytes.into_iter().all(|(k, (a, b))| a == b || may(base + (i * 8 + k) as u64))
+        })
+    })
 }
 
 /// A block of memory between two strips that nothing may write.
@@ -170,7 +217,7 @@ pub struct Memory {
 }
 
 /// Words of a strip.
-const STRIP: usize = 32;
+const STRIP: usize = 256;
 /// What unwritten memory holds: NaN in single and in double precision, and a recognisable strip.
 const UNWRITTEN: u64 = u64::MAX;
 
@@ -187,38 +234,46 @@ impl Memory {
         Err(Error::internal("a copy that leaves its block"))
     }
 
+    /// The block with its strips.
+    fn words(&self) -> &[u64] {
+        // SAFETY: callers drop the reference before the next kernel runs or byte is copied.
+        unsafe { &*self.words.get() }
+    }
+
     fn strips_are_whole(&self) -> bool {
-        // SAFETY: no kernel runs; the reference ends with this function.
-        let words = unsafe { &*self.words.get() };
+        let words = self.words();
         let strips = words[..STRIP].iter().chain(&words[words.len() - STRIP..]);
         strips.into_iter().all(|&w| w == UNWRITTEN)
     }
 }
 
 impl Backend for Shim {
-    type Buffer = Memory;
+    type Buffer = Rc<Memory>;
     type Recording = ();
 
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn allocate(&self, bytes: usize) -> Result<Memory> {
-        Ok(Memory { words: UnsafeCell::new(vec![UNWRITTEN; bytes.div_ceil(8) + 2 * STRIP]), bytes })
+    fn allocate(&self, bytes: usize) -> Result<Rc<Memory>> {
+        let words = UnsafeCell::new(vec![UNWRITTEN; bytes.div_ceil(8) + 2 * STRIP]);
+        let block = Rc::new(Memory { words, bytes });
+        self.blocks.borrow_mut().push(Rc::downgrade(&block));
+        Ok(block)
     }
 
-    fn address(&self, buffer: &Memory) -> u64 {
+    fn address(&self, buffer: &Rc<Memory>) -> u64 {
         buffer.base() as u64
     }
 
-    fn upload(&self, buffer: &mut Memory, offset: usize, bytes: &[u8]) -> Result<()> {
+    fn upload(&self, buffer: &mut Rc<Memory>, offset: usize, bytes: &[u8]) -> Result<()> {
         buffer.check(offset, bytes.len())?;
-        // SAFETY: the range was checked, and the block is borrowed exclusively.
+        // SAFETY: the range was checked, no kernel runs, and no reference to what is in the block is alive.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.base().add(offset), bytes.len()) };
         Ok(())
     }
 
-    fn download(&self, buffer: &Memory, offset: usize, bytes: &mut [u8]) -> Result<()> {
+    fn download(&self, buffer: &Rc<Memory>, offset: usize, bytes: &mut [u8]) -> Result<()> {
         buffer.check(offset, bytes.len())?;
         if !buffer.strips_are_whole() {
             return Err(Error::internal("a kernel wrote beside its memory"));
@@ -247,13 +302,17 @@ impl Backend for Shim {
         arguments.push(geometry.as_mut_ptr().cast());
         let name = format!("{}\0", launch.kernel);
         self.launches.set(self.launches.get() + 1);
+        let before = self.snapshot();
         // SAFETY: the name ends with 0, and the caller promises that the arguments are what the kernel declares.
         let error = unsafe {
             let arguments = arguments.as_mut_ptr();
             entry(name.as_ptr().cast(), launch.blocks, launch.threads, self.order, arguments)
         };
         if error.is_null() {
-            return Ok(());
+            return match untouched(&before, launch.writes) {
+                true => Ok(()),
+                false => Err(Error::internal(format!("{} wrote outside its results", launch.kernel))),
+            };
         }
         // SAFETY: errors are literals of the library, which is open.
         let error = unsafe { CStr::from_ptr(error) }.to_string_lossy().into_owned();
