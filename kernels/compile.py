@@ -40,7 +40,11 @@ def compiled(nvrtc, stem, source, target):
     if log:
         print(log)
     check(code, f"{stem}.cu for {target}")
-    return text(nvrtc, program, "PTX").rstrip(b"\0") if target.startswith("compute") else text(nvrtc, program, "CUBIN")
+    if target.startswith("sm"):
+        return text(nvrtc, program, "CUBIN")
+    # Without the blanks at the ends of lines, which our own checks refuse.
+    lines = text(nvrtc, program, "PTX").rstrip(b"\0").splitlines()
+    return b"".join(line.rstrip() + b"\n" for line in lines)
 
 
 def main():
