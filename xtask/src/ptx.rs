@@ -44,7 +44,8 @@ fn images(check: bool) -> Result<String, String> {
 }
 
 fn scratch() -> Result<PathBuf, String> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell::root().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell::root().join("target"), PathBuf::from);
     let folder = target.join("kernels");
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     Ok(folder)
@@ -81,7 +82,9 @@ fn compare(stems: &[String], made: &Path, committed: &Path) -> Result<(), String
             let name = format!("{stem}.{end}");
             let read = |folder: &Path| std::fs::read(folder.join(&name)).unwrap_or_default();
             if read(made).is_empty() || read(made) != read(committed) {
-                return Err(format!("crates/cuda/images/{name} is not what the sources give: run `cargo xtask ptx`"));
+                return Err(format!(
+                    "crates/cuda/images/{name} is not what the sources give: run `cargo xtask ptx`"
+                ));
             }
             expected += 1;
         }
@@ -104,7 +107,8 @@ fn costs(ptxas: &Path, images: &Path, stems: &[String]) -> Result<(usize, u32), 
             let report = shell::errors(&[&program, "-v", &arch, &input, "-o", "/dev/null"])?;
             for (kernel, registers, spilled) in reports(&report) {
                 if spilled > 0 || registers > REGISTERS {
-                    let cost = format!("{registers} registers ({REGISTERS} at most) and spills {spilled} bytes");
+                    let cost =
+                        format!("{registers} registers ({REGISTERS} at most) and spills {spilled} bytes");
                     return Err(format!("{stem}.cu, {kernel} on {target}: {cost}"));
                 }
                 (kernels, most) = (kernels + 1, most.max(registers));

@@ -4,20 +4,26 @@ use crate::backend::{Backend, bytes_of_slice, bytes_of_slice_mut};
 use crate::kernels::{self, axis_map::Table};
 use crate::operands::Operands;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use voxplain_autodiff::{DType, Device, Kernel, Plan, Slot, Step, Storage};
 use voxplain_tensor::{Error, Result};
+
+/// Weights of a graph, and where they are on the device.
+type Shared<Buffer> = (Weak<[f32]>, Weak<Buffer>);
 
 /// A GPU, or what stands in for one.
 pub struct Gpu<B: Backend> {
     backend: B,
+    /// The weights that sessions share, beside those of the plans that they were uploaded from.
+    weights: Mutex<Vec<Shared<B::Buffer>>>,
 }
 
 impl<B: Backend> Gpu<B> {
     /// The device over a backend.
     pub fn new(backend: B) -> Self {
-        Self { backend }
+        Self { backend, weights: Mutex::default() }
     }
 
     /// The backend.
@@ -26,27 +32,40 @@ impl<B: Backend> Gpu<B> {
     }
 }
 
-/// A range of steps: how often it ran, and its recording.
-type Replay<R> = (usize, Option<R>);
+/// By the first and the last step of a range: how often it ran, and its recording.
+type Recordings<R> = HashMap<(usize, usize), (usize, Option<R>)>;
 
 /// The memory of one session.
 pub struct GpuMemory<B: Backend> {
     pub(crate) plan: Arc<Plan>,
-    pub(crate) parameters: Vec<B::Buffer>,
+    pub(crate) parameters: Vec<Arc<B::Buffer>>,
     pub(crate) arena: B::Buffer,
     /// The sparse matrices of the plan, by the address of the matrix that the plan keeps alive.
     pub(crate) tables: HashMap<usize, Table<B::Buffer>>,
-    /// Recordings by the range of steps that they do.
-    recordings: Mutex<HashMap<(usize, usize), Replay<B::Recording>>>,
+    recordings: Mutex<Recordings<B::Recording>>,
 }
 
 /// After how many runs one by one a range of steps is recorded.
 const RUNS_BEFORE_RECORDING: usize = 1;
 
 impl<B: Backend> Gpu<B> {
-    fn stored(&self, data: &[f32]) -> Result<B::Buffer> {
+    fn stored(&self, data: &[f32]) -> Result<Arc<B::Buffer>> {
         let mut buffer = self.backend.allocate(size_of_val(data).max(1))?;
         self.backend.upload(&mut buffer, 0, bytes_of_slice(data))?;
+        Ok(Arc::new(buffer))
+    }
+
+    /// The weights on the device, uploaded once for all sessions that live at the same time.
+    fn shared(&self, data: &Arc<[f32]>) -> Result<Arc<B::Buffer>> {
+        let mut weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        weights.retain(|(data, buffer)| data.strong_count() > 0 && buffer.strong_count() > 0);
+        let same = |known: &Weak<[f32]>| known.upgrade().is_some_and(|known| Arc::ptr_eq(&known, data));
+        let known = weights.iter().find(|(known, _)| same(known));
+        if let Some(buffer) = known.and_then(|(_, buffer)| buffer.upgrade()) {
+            return Ok(buffer);
+        }
+        let buffer = self.stored(data)?;
+        weights.push((Arc::downgrade(data), Arc::downgrade(&buffer)));
         Ok(buffer)
     }
 
@@ -86,13 +105,13 @@ impl<B: Backend> Device for Gpu<B> {
 
     fn prepare(&self, plan: Arc<Plan>) -> Result<GpuMemory<B>> {
         let arena = self.backend.allocate(plan.arena_bytes.max(1))?;
-        let parameters = plan.parameters.iter().map(|p| self.stored(&p.data)).collect::<Result<_>>()?;
+        let parameters = plan.parameters.iter().map(|p| self.shared(&p.data)).collect::<Result<_>>()?;
         let mut tables = HashMap::new();
         for step in &plan.steps {
             if let Kernel::AxisMap(_, matrix) = &step.kernel {
                 let key = Arc::as_ptr(matrix) as usize;
-                if !tables.contains_key(&key) {
-                    tables.insert(key, Table::new(&self.backend, matrix)?);
+                if let Entry::Vacant(entry) = tables.entry(key) {
+                    entry.insert(Table::new(&self.backend, matrix)?);
                 }
             }
         }
@@ -116,8 +135,10 @@ impl<B: Backend> Device for Gpu<B> {
     }
 
     fn set_parameter(&self, memory: &mut GpuMemory<B>, parameter: usize, data: &[f32]) -> Result<()> {
-        // In place, so that recordings stay right.
-        self.backend.upload(&mut memory.parameters[parameter], 0, bytes_of_slice(data))
+        // Other sessions keep theirs, and recordings know the old address.
+        memory.parameters[parameter] = self.stored(data)?;
+        memory.recordings.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
     }
 
     fn run(&self, memory: &mut GpuMemory<B>, step: &Step) -> Result<()> {
@@ -128,7 +149,7 @@ impl<B: Backend> Device for Gpu<B> {
     /// Steps run one by one the first time, are recorded the second time where the backend can, and done at once from
     /// then on: a plan is run once for a single map, and thousands of times for a perturbation.
     fn run_steps(&self, memory: &mut GpuMemory<B>, plan: &Plan, steps: Range<usize>) -> Result<()> {
-        let mut recordings = memory.recordings.lock().map_err(|_| Error::internal("a session failed before"))?;
+        let mut recordings = memory.recordings.lock().unwrap_or_else(PoisonError::into_inner);
         let (runs, recording) = recordings.entry((steps.start, steps.end)).or_insert((0, None));
         if *runs == RUNS_BEFORE_RECORDING {
             *recording = self.record(memory, &plan.steps[steps.clone()])?;

@@ -38,13 +38,17 @@ impl Cuda {
     /// There is no driver, no such GPU, or it is older than compute capability 8.0; one sentence says which.
     pub fn open(ordinal: usize) -> Result<Self> {
         if !present() {
-            let text = format!("cuda:{ordinal}: no CUDA driver on this machine (libcuda is not found); use --device cpu");
+            let text = format!(
+                "cuda:{ordinal}: no CUDA driver on this machine (libcuda is not found); use --device cpu"
+            );
             return Err(Error::unsupported(text));
         }
         result::init().map_err(failed("start of the driver"))?;
         let count = Self::count();
         if ordinal >= count {
-            let text = format!("cuda:{ordinal}: this machine has {count} CUDA GPUs, numbered from 0; use --device cpu");
+            let text = format!(
+                "cuda:{ordinal}: this machine has {count} CUDA GPUs, numbered from 0; use --device cpu"
+            );
             return Err(Error::unsupported(text));
         }
         Driver::open(ordinal).map(Gpu::new)
@@ -166,7 +170,9 @@ impl Backend for Driver {
         // SAFETY: the block is owned by what is returned; nothing reads it before it is written.
         let address = unsafe { result::malloc_sync(bytes.max(1)) };
         let address = address.map_err(|error| {
-            Error::limit(format!("{bytes} bytes of GPU memory cannot be had ({error}); use --memory with less"))
+            Error::limit(format!(
+                "{bytes} bytes of GPU memory cannot be had ({error}); use --memory with less"
+            ))
         })?;
         Ok(Block { address, bytes, stream: self.stream.clone() })
     }

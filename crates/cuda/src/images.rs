@@ -67,7 +67,11 @@ mod tests {
             names.sort_unstable();
             embedded.sort_unstable();
             assert_eq!(names, embedded, "{}", image.family);
-            assert!(!names.is_empty() && image.ptx.contains(".target sm_80") && image.sm_90.starts_with(b"\x7fELF"));
+            assert!(
+                !names.is_empty()
+                    && image.ptx.contains(".target sm_80")
+                    && image.sm_90.starts_with(b"\x7fELF")
+            );
         }
     }
 }

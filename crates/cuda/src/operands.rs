@@ -70,12 +70,14 @@ impl<'a, B: Backend> Operands<'a, B> {
         let info = self.memory.plan.slot(slot);
         if info.dtype != dtype || info.shape.elements() < elements {
             let (label, shape) = (&info.label, info.shape);
-            let text = format!("value {label} of shape {shape} is too small or of another type for its kernel");
+            let text =
+                format!("value {label} of shape {shape} is too small or of another type for its kernel");
             return Err(Error::internal(text));
         }
         match info.storage {
             Storage::Parameter(p) => {
-                let buffer = self.memory.parameters.get(p).ok_or_else(|| Error::internal("no such parameter"))?;
+                let buffer =
+                    self.memory.parameters.get(p).ok_or_else(|| Error::internal("no such parameter"))?;
                 Ok(self.backend.address(buffer))
             }
             Storage::Arena(_) => {
@@ -147,7 +149,8 @@ impl<'a, B: Backend> Operands<'a, B> {
             return Ok(());
         }
         if blocks > MOST_BLOCKS {
-            let text = format!("{kernel}: {blocks} blocks, a GPU starts {MOST_BLOCKS} at most; use a smaller batch");
+            let text =
+                format!("{kernel}: {blocks} blocks, a GPU starts {MOST_BLOCKS} at most; use a smaller batch");
             return Err(Error::limit(text));
         }
         let geometry = bytes_of(geometry);

@@ -67,7 +67,8 @@ fn unit(family: &str, text: &str) -> String {
     unit += "extern \"C\" __attribute__((visibility(\"default\")))\n";
     unit += "const char* shim_launch(const char* name, unsigned blocks, unsigned threads, unsigned order, void** args) {\n";
     for name in kernel_names(text) {
-        let call = format!("shim::launch([](void** a) {{ shim::call({name}, a); }}, blocks, threads, order, args)");
+        let call =
+            format!("shim::launch([](void** a) {{ shim::call({name}, a); }}, blocks, threads, order, args)");
         unit += &format!("    if (!strcmp(name, \"{name}\")) return {call};\n");
     }
     unit + "    return \"there is no such kernel\";\n}\n"
@@ -95,7 +96,16 @@ fn compile(folder: &Path, family: &str, text: &str) -> Result<Family> {
     let (source, library) = (folder.join(format!("{family}.cpp")), folder.join(format!("lib{family}.so")));
     std::fs::write(&source, unit(family, text))?;
     let made = Command::new("c++")
-        .args(["-std=c++17", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-U_FORTIFY_SOURCE", "-w", "-I"])
+        .args([
+            "-std=c++17",
+            "-O1",
+            "-fPIC",
+            "-shared",
+            "-fvisibility=hidden",
+            "-U_FORTIFY_SOURCE",
+            "-w",
+            "-I",
+        ])
         .args([sources().as_os_str(), "-o".as_ref(), library.as_os_str(), source.as_os_str()])
         .output()?;
     if !made.status.success() {
@@ -285,7 +295,8 @@ impl Backend for Shim {
 
     unsafe fn launch(&self, launch: &Launch) -> Result<()> {
         let family = self.kernels.families.get(launch.family);
-        let family = family.ok_or_else(|| Error::internal(format!("{}.cu was not compiled", launch.family)))?;
+        let family =
+            family.ok_or_else(|| Error::internal(format!("{}.cu was not compiled", launch.family)))?;
         let library = family.library.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: every library is compiled with this function; see `unit`.
         let entry = unsafe { library.get::<Entry>(b"shim_launch\0") };
@@ -298,7 +309,8 @@ impl Backend for Shim {
             let to: *mut u8 = geometry.as_mut_ptr().cast();
             std::ptr::copy_nonoverlapping(launch.geometry.as_ptr(), to, launch.geometry.len());
         }
-        let mut arguments: Vec<*mut c_void> = pointers.iter_mut().map(|p| std::ptr::from_mut(p).cast()).collect();
+        let mut arguments: Vec<*mut c_void> =
+            pointers.iter_mut().map(|p| std::ptr::from_mut(p).cast()).collect();
         arguments.push(geometry.as_mut_ptr().cast());
         let name = format!("{}\0", launch.kernel);
         self.launches.set(self.launches.get() + 1);

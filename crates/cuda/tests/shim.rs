@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use std::sync::{Arc, LazyLock};
 use voxplain_cuda::Gpu;
 use voxplain_cuda::shim::{Kernels, Shim, has_compiler};
-use voxplain_oracle::suite::{KernelCase, PAIRS, adjoint_defect, adjoint_pair, case, disagreement, kinds, run_kernel};
+use voxplain_oracle::suite::{
+    KernelCase, PAIRS, adjoint_defect, adjoint_pair, case, disagreement, kinds, run_kernel,
+};
 
 /// Orders of threads: forwards, backwards, and two permutations.
 const ORDERS: [u32; 4] = [0, 1, 2, 5];
@@ -44,11 +46,21 @@ const FAULTS: [(&str, &str, &str, &str); 14] = [
     ("normalize", "batch_norm", "    }\n    __syncthreads();\n    for", "    }\n    for"),
     ("normalize", "normalize", "    shared[t] = value;\n    __syncthreads();", "    shared[t] = value;"),
     ("normalize", "normalize_adjoint", "shared[t + half];\n        __syncthreads();", "shared[t + half];"),
-    ("conv_weight", "conv_weight_adjoint", "shared[t + half];\n        __syncthreads();", "shared[t + half];"),
+    (
+        "conv_weight",
+        "conv_weight_adjoint",
+        "shared[t + half];\n        __syncthreads();",
+        "shared[t + half];",
+    ),
     // The barrier that keeps a second sum from spoiling the first.
     ("normalize", "normalize", "    int t = threadIdx.x;\n    __syncthreads();", "    int t = threadIdx.x;"),
     // A barrier that not all threads reach.
-    ("matmul", "matmul", "        __syncthreads();\n        for", "        if (threadIdx.x < 9) __syncthreads();\n        for"),
+    (
+        "matmul",
+        "matmul",
+        "        __syncthreads();\n        for",
+        "        if (threadIdx.x < 9) __syncthreads();\n        for",
+    ),
     // One too far, one too few.
     ("conv", "conv", "at < g.input[axis]", "at <= g.input[axis]"),
     ("conv", "conv_adjoint", "p < g.output[axis]", "p < g.output[axis] - 1"),

@@ -77,7 +77,11 @@ pub(super) fn fill<B: Backend>(o: &Operands<B>, value: f64) -> Result<()> {
     o.each((STEM, "fill"), n, &[o.out(n)?], &Constant { n: n as i64, value })
 }
 
-pub(super) fn permute<B: Backend>(o: &Operands<B>, shape: &Shape, permutation: &[usize; MAX_RANK]) -> Result<()> {
+pub(super) fn permute<B: Backend>(
+    o: &Operands<B>,
+    shape: &Shape,
+    permutation: &[usize; MAX_RANK],
+) -> Result<()> {
     let (n, strides) = (shape.elements(), shape.strides());
     let mut geometry =
         Permute { n: n as i64, rank: shape.rank() as i64, shape: [1; MAX_RANK], strides: [0; MAX_RANK] };
