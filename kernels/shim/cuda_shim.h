@@ -2,7 +2,7 @@
 // a barrier, in an order that the caller chooses, so that what relies on a missing barrier reads what is not there yet;
 // shared memory starts every block as NaN. A block whose threads do not all reach a barrier, or do not all leave the
 // kernel, is an error. Not covered: what reads and writes between two barriers in different warps beyond the orders
-// tried, and the timing of asynchronous copies, which happen here as late as they are allowed to.
+// tried. Asynchronous copies happen as late as they may in even orders and at once in odd ones.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -59,7 +59,7 @@ struct Fiber {
 const size_t STACK = 64 << 10;
 
 static std::vector<Fiber> fibers;
-static unsigned current, count;
+static unsigned current, count, thread_order;
 static dim3 thread_index, block_index, block_size, grid_size;
 static jmp_buf scheduler;
 static void (*body)(void**);
@@ -159,6 +159,7 @@ static const char* launch(void (*kernel)(void**), unsigned blocks, unsigned thre
     body = kernel;
     arguments = args;
     count = threads;
+    thread_order = order;
     block_size = {threads, 1, 1};
     grid_size = {blocks, 1, 1};
     while (fibers.size() > threads) {
@@ -186,3 +187,62 @@ static const char* launch(void (*kernel)(void**), unsigned blocks, unsigned thre
 // Threads go on with their own index: the scheduler sets it whenever it resumes one.
 inline void __syncthreads() { shim::leave(shim::AT_BARRIER); }
 inline void __syncwarp() { shim::leave(shim::AT_WARP); }
+
+namespace shim {
+
+inline void perform(const Copy& copy) {
+    if (copy.from) memcpy(copy.to, copy.from, copy.bytes);
+    else memset(copy.to, 0, copy.bytes);
+}
+
+}  // namespace shim
+
+// A number, or 0 if it lies outside.
+inline void copy_async(float* to, const float* from, bool inside) {
+    shim::Copy copy = {to, inside ? from : nullptr, sizeof(float)};
+    if (shim::thread_order % 2) shim::perform(copy);
+    else shim::fibers[shim::current].copies.back().push_back(copy);
+}
+
+inline void copies_commit() { shim::fibers[shim::current].copies.emplace_back(); }
+
+// The last group is open, so one more than PENDING stays.
+template <int PENDING>
+void copies_wait() {
+    auto& groups = shim::fibers[shim::current].copies;
+    while (groups.size() > PENDING + 1) {
+        for (const shim::Copy& copy : groups.front()) shim::perform(copy);
+        groups.erase(groups.begin());
+    }
+}
+
+inline float shim_number(uint32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+inline unsigned to_tf32(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits + 0x1000u) & ~0x1fffu;
+}
+
+// The lanes show their parts to the warp, and each computes its four numbers.
+inline void product_tf32(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+    unsigned me = shim::current, lane = me % 32, warp = me - lane;
+    uint32_t* shown = shim::fibers[me].shown;
+    for (int i = 0; i < 4; i++) shown[i] = a[i];
+    for (int i = 0; i < 2; i++) shown[4 + i] = b[i];
+    __syncwarp();
+    // The hardware reads the upper 19 bits of a number.
+    auto part = [&](unsigned other, int i) { return shim_number(shim::fibers[warp + other].shown[i] & ~0x1fffu); };
+    for (int i = 0; i < 4; i++) {
+        int row = lane / 4 + 8 * (i / 2), column = 2 * (lane % 4) + i % 2;
+        float sum = c[i];
+        for (int k = 0; k < 8; k++)
+            sum += part(row % 8 * 4 + k % 4, row / 8 + 2 * (k / 4)) * part(column * 4 + k % 4, 4 + k / 4);
+        c[i] = sum;
+    }
+    __syncwarp();
+}

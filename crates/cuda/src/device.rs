@@ -10,12 +10,29 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use voxplain_autodiff::{DType, Device, Kernel, Plan, Slot, Step, Storage};
 use voxplain_tensor::{Error, Result};
 
+/// How convolutions multiply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Products {
+    /// Tensor cores: factors rounded to 10 bits behind the point (tf32), sums in single precision. PyTorch's default for
+    /// convolutions on a GPU; off by default here, because maps then agree with other devices to three digits only.
+    pub tensor_float: bool,
+    /// The fewest channels of a result, and the shortest inner sum, that are multiplied in tiles.
+    pub least: usize,
+}
+
+impl Default for Products {
+    fn default() -> Self {
+        Self { tensor_float: false, least: 8 }
+    }
+}
+
 /// Weights of a graph, and where they are on the device.
 type Shared<Buffer> = (Weak<[f32]>, Weak<Buffer>);
 
 /// A GPU, or what stands in for one.
 pub struct Gpu<B: Backend> {
     backend: B,
+    products: Products,
     /// The weights that sessions share, beside those of the plans that they were uploaded from.
     weights: Mutex<Vec<Shared<B::Buffer>>>,
 }
@@ -23,7 +40,14 @@ pub struct Gpu<B: Backend> {
 impl<B: Backend> Gpu<B> {
     /// The device over a backend.
     pub fn new(backend: B) -> Self {
-        Self { backend, weights: Mutex::default() }
+        Self { backend, products: Products::default(), weights: Mutex::default() }
+    }
+
+    /// With other products.
+    #[must_use]
+    pub fn with_products(mut self, products: Products) -> Self {
+        self.products = products;
+        self
     }
 
     /// The backend.
@@ -83,7 +107,7 @@ impl<B: Backend> Gpu<B> {
 
     fn one_by_one(&self, memory: &GpuMemory<B>, steps: &[Step]) -> Result<()> {
         steps.iter().try_for_each(|step| {
-            let operands = Operands::new(&self.backend, memory, step)?;
+            let operands = Operands::new(&self.backend, self.products, memory, step)?;
             kernels::run(&operands, &step.kernel).map_err(|e| e.within(format!("step {}", step.label)))
         })
     }
@@ -142,7 +166,7 @@ impl<B: Backend> Device for Gpu<B> {
     }
 
     fn run(&self, memory: &mut GpuMemory<B>, step: &Step) -> Result<()> {
-        let operands = Operands::new(&self.backend, memory, step)?;
+        let operands = Operands::new(&self.backend, self.products, memory, step)?;
         kernels::run(&operands, &step.kernel)
     }
 

@@ -27,6 +27,7 @@ pub(crate) static IMAGES: &[Image] = images![
     "binary",
     "bits",
     "conv",
+    "conv_gemm",
     "conv_weight",
     "matmul",
     "movement",

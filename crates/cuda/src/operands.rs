@@ -2,7 +2,7 @@
 //! plan is plain data that anyone can make, and a kernel that leaves its operands would spoil others or fail far away.
 
 use crate::backend::{Backend, Geometry, Launch, bytes_of};
-use crate::device::GpuMemory;
+use crate::device::{GpuMemory, Products};
 use std::cell::RefCell;
 use voxplain_autodiff::{DType, Plan, Slot, Step, Storage};
 use voxplain_tensor::{Error, Result};
@@ -15,6 +15,7 @@ const MOST_BLOCKS: usize = i32::MAX as usize;
 /// A step about to run.
 pub(crate) struct Operands<'a, B: Backend> {
     backend: &'a B,
+    products: Products,
     memory: &'a GpuMemory<B>,
     step: &'a Step,
     /// The results that were asked for.
@@ -35,7 +36,7 @@ fn overlap(plan: &Plan, a: Slot, b: Slot) -> bool {
 
 impl<'a, B: Backend> Operands<'a, B> {
     /// The operands of `step`, after checking that its results overlap neither its operands nor each other.
-    pub fn new(backend: &'a B, memory: &'a GpuMemory<B>, step: &'a Step) -> Result<Self> {
+    pub fn new(backend: &'a B, products: Products, memory: &'a GpuMemory<B>, step: &'a Step) -> Result<Self> {
         let writes = || step.writes.iter().flatten();
         for (i, &write) in writes().enumerate() {
             let mut others = step.reads.iter().chain(writes().skip(i + 1));
@@ -43,7 +44,12 @@ impl<'a, B: Backend> Operands<'a, B> {
                 return Err(Error::internal("a result of a step overlaps another operand"));
             }
         }
-        Ok(Self { backend, memory, step, writes: RefCell::default() })
+        Ok(Self { backend, products, memory, step, writes: RefCell::default() })
+    }
+
+    /// How convolutions multiply.
+    pub fn products(&self) -> Products {
+        self.products
     }
 
     /// The number of operands.

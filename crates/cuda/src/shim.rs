@@ -184,7 +184,8 @@ pub struct Shim {
 }
 
 impl Shim {
-    /// A device whose threads run in this order: 0 forwards, 1 backwards, others permuted.
+    /// A device whose threads run in this order: 0 forwards, 1 backwards, others permuted. In even orders asynchronous
+    /// copies happen as late as they may, in odd ones at once.
     pub fn device(kernels: Arc<Kernels>, order: u32) -> Gpu<Self> {
         let name = format!("cuda shim, order {order}");
         Gpu::new(Self { kernels, order, name, launches: Cell::new(0), blocks: RefCell::default() })
