@@ -1,14 +1,16 @@
 //! The project's chores. `cargo xtask tidy` checks what the compiler cannot, `cargo xtask ci` runs what CI runs once
-//! its tools are installed, `cargo xtask fuzz` runs the fuzz targets. Nothing beyond the standard library.
+//! its tools are installed, `cargo xtask fuzz` runs the fuzz targets, `cargo xtask ptx` compiles the CUDA kernels.
+//! Nothing beyond the standard library.
 
 mod ci;
 mod fuzz;
+mod ptx;
 mod shell;
 mod tidy;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask tidy | ci | fuzz [--seconds N] [TARGET]";
+const USAGE: &str = "usage: cargo xtask tidy | ci | fuzz [--seconds N] [TARGET] | ptx [--check]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -17,6 +19,8 @@ fn main() -> ExitCode {
         Some((&"tidy", [])) => tidy::run(),
         Some((&"ci", [])) => ci::run(),
         Some((&"fuzz", rest)) => fuzz::run(rest),
+        Some((&"ptx", [])) => ptx::run(false),
+        Some((&"ptx", ["--check"])) => ptx::run(true),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

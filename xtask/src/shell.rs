@@ -32,3 +32,11 @@ pub fn output(words: &[&str]) -> Result<String, String> {
     let reason = String::from_utf8_lossy(&made.stderr);
     Err(format!("{}: {}", words.join(" "), reason.lines().next().unwrap_or("failed without a word")))
 }
+
+/// What a command that succeeds writes to its standard error, or why it failed.
+pub fn errors(words: &[&str]) -> Result<String, String> {
+    let made = Command::new(words[0]).args(&words[1..]).current_dir(root()).stdin(Stdio::null()).output();
+    let made = made.map_err(|error| format!("{} does not start: {error}", words[0]))?;
+    let text = String::from_utf8_lossy(&made.stderr).into_owned();
+    if made.status.success() { Ok(text) } else { Err(format!("{}: {text}", words[0])) }
+}

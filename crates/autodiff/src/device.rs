@@ -1,7 +1,9 @@
 //! The border to the devices: prepare a plan, move values in and out, run one step.
 
 use crate::plan::{Plan, Slot};
+use alloc::format;
 use alloc::sync::Arc;
+use core::ops::Range;
 use voxplain_tensor::{Result, Scalar};
 
 /// Something that runs plans. It knows the kernels and nothing of graphs, rules or methods.
@@ -46,6 +48,18 @@ pub trait Device {
     /// devices that say so.
     fn fuses(&self) -> bool {
         false
+    }
+
+    /// Runs a range of the steps of `plan`, which `memory` was prepared for. A device may record the range and do it at
+    /// once the next time.
+    ///
+    /// # Errors
+    /// As [`Device::run`], with the step's label in front.
+    fn run_steps(&self, memory: &mut Self::Memory, plan: &Plan, steps: Range<usize>) -> Result<()> {
+        for step in steps {
+            self.run(memory, step).map_err(|e| e.within(format!("step {}", plan.steps[step].label)))?;
+        }
+        Ok(())
     }
 
     /// The name, for manifests: device, instruction set.

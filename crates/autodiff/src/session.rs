@@ -190,10 +190,7 @@ impl<'d, D: Device> Session<'d, D> {
     }
 
     fn run(&mut self, steps: Range<usize>) -> Result<()> {
-        for step in steps {
-            let place = |e: Error| e.within(format!("step {}", self.plan.steps[step].label));
-            self.device.run(&mut self.memory, step).map_err(place)?;
-        }
-        Ok(())
+        let plan = self.plan.clone();
+        self.device.run_steps(&mut self.memory, &plan, steps)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::aim::Aim;
 use crate::case::Case;
+use crate::device::{Device, Machine};
 use crate::manifest;
 use crate::prediction::Prediction;
 use crate::request::{Context, Request, Tensors};
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 use voxplain_attribution::rules::{Deconvolution, DeepLiftRescale, GuidedBackProp};
 use voxplain_attribution::{Attribution, Engine, Method, Network, PassSpec, Rules, Table, Target};
-use voxplain_autodiff::{Composite, Cotangent, Device, Gradient, Plan};
+use voxplain_autodiff::{Composite, Cotangent, Device as _, Gradient, Plan};
 use voxplain_cpu::Cpu;
 use voxplain_graph::Graph;
 use voxplain_graph::rewrite::fold_batch_normalization;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub memory: Option<usize>,
     /// Threads, 0 for all cores.
     pub threads: usize,
+    /// The device.
+    pub device: Device,
 }
 
 /// A network, a case and a device.
@@ -40,7 +43,7 @@ pub struct Explainer<'m> {
     pub(crate) model_hash: String,
     pub(crate) reduction: bool,
     names: Vec<String>,
-    cpu: Cpu,
+    machine: Machine,
     pub(crate) prediction: OnceCell<Prediction>,
     merged: OnceCell<Graph>,
 }
@@ -89,7 +92,7 @@ impl<'m> Explainer<'m> {
             model_hash,
             reduction: false,
             names,
-            cpu: Cpu::best(),
+            machine: Machine::Cpu(Cpu::best()),
             prediction: OnceCell::new(),
             merged: OnceCell::new(),
         }
@@ -98,9 +101,9 @@ impl<'m> Explainer<'m> {
     /// With other settings.
     ///
     /// # Errors
-    /// The threads cannot be started.
+    /// The threads cannot be started, or there is no such device.
     pub fn with_settings(mut self, settings: Settings) -> Result<Self> {
-        self.cpu = Cpu::best().with_threads(settings.threads)?;
+        self.machine = settings.device.open(settings.threads)?;
         self.settings = settings;
         Ok(self)
     }
@@ -112,13 +115,14 @@ impl<'m> Explainer<'m> {
         self
     }
 
-    pub(crate) fn device_name(&self) -> &str {
-        self.cpu.name()
+    /// The device in words, as the manifest has it.
+    pub fn device_name(&self) -> &str {
+        self.machine.name()
     }
 
-    /// The part of the device that decides bits: the instruction set.
-    pub(crate) fn device_isa(&self) -> &'static str {
-        self.cpu.isa().name()
+    /// The part of the device that decides bits.
+    pub(crate) fn device_isa(&self) -> &str {
+        self.machine.bits()
     }
 
     pub(crate) fn context(&self) -> Context<'_> {
@@ -132,8 +136,13 @@ impl<'m> Explainer<'m> {
         }
     }
 
-    pub(crate) fn engine(&self) -> Engine<'_, Cpu> {
-        Engine::new(&self.model.graph, &self.cpu, self.settings.memory)
+    pub(crate) fn engine(&self) -> Engine<'_, Machine> {
+        self.engine_on(&self.model.graph)
+    }
+
+    fn engine_on<'a>(&'a self, graph: &'a Graph) -> Engine<'a, Machine> {
+        let weights = graph.parameters().iter().map(|p| size_of_val(&p.data[..])).sum();
+        Engine::new(graph, &self.machine, self.machine.limit(self.settings.memory, weights))
     }
 
     /// Explains by method name with default parameters; `target` is `pred`, a class name or number, or `A-B`.
@@ -170,7 +179,7 @@ impl<'m> Explainer<'m> {
         let Aim { target, windows } = self.aim(request).map_err(place)?;
         let inputs = self.rows(&windows)?;
         let graph = self.graph(request)?;
-        let mut engine = Engine::new(graph, &self.cpu, self.settings.memory).observed(observer);
+        let mut engine = self.engine_on(graph).observed(observer);
         let target = engine.settle(&target, &inputs).map_err(place)?;
         let start = Instant::now();
         let mut attribution = method.attribute(&mut engine, &inputs, &target).map_err(place)?;

@@ -11,7 +11,7 @@ const ARROWS: [Row; 15] = [
     ("graph", &["tensor"], &[]),
     ("autodiff", &["tensor", "graph"], &[]),
     ("cpu", CORE, &["matrixmultiply", "rayon", "half"]),
-    ("cuda", CORE, &["cudarc", "half"]),
+    ("cuda", CORE, &["cudarc", "libloading"]),
     ("oracle", CORE, &[]),
     ("models", &["tensor", "graph"], &["safetensors", "half", "serde_json", "toml"]),
     ("attribution", CORE, &[]),

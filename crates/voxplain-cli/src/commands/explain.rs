@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use voxplain::imaging::read_nifti;
 use voxplain::models::read_tensors;
 use voxplain::request::{self, Context, Request};
-use voxplain::{Case, Error, Explainer, Format, Model, Result, Settings, sha256};
+use voxplain::{Case, Device, Error, Explainer, Format, Model, Result, Settings, sha256};
 
 /// Explains an output of MODEL on a CASE: a folder searched by the model card's modality names, or name=FILE per
 /// modality (.nii, .nii.gz, #N for volume N of a 4D file) or input (.npy, .png, .safetensors#KEY).
@@ -51,6 +51,9 @@ pub struct Explain {
     /// Threads, 0 for all cores. Results do not depend on it.
     #[arg(long, default_value_t = 0)]
     threads: usize,
+    /// What computes: auto (a CUDA GPU where there is one), cpu or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    device: Device,
     /// The most bytes above the weights, as 500M or 2G.
     #[arg(long)]
     memory: Option<String>,
@@ -111,6 +114,7 @@ impl Explain {
             seed: self.seed,
             memory: self.memory.as_deref().map(size).transpose()?,
             threads: self.threads,
+            device: self.device,
         };
         if let (Some(request), Some(tensors)) = (&self.request, &self.tensors) {
             let batch = request::parse(&text(request)?).map_err(|e| e.within(request.display()))?;
@@ -205,6 +209,9 @@ impl Explain {
         let formats = self.formats(case)?;
         let prediction = explainer.predict()?;
         if !self.json {
+            if self.device == Device::Auto {
+                say(&format!("device: {}", explainer.device_name()));
+            }
             let names: Vec<String> = prediction
                 .probabilities
                 .iter()

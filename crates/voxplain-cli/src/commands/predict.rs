@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use voxplain::imaging::{WriteOptions, write_nifti, write_npy};
-use voxplain::{Case, Explainer, Model, Prediction, Result, Tensor};
+use voxplain::{Case, Device, Explainer, Model, Prediction, Result, Settings, Tensor};
 
 /// Says what the network says about a case, before any map is believed: compare it with the network's origin.
 #[derive(Args)]
@@ -20,6 +20,9 @@ pub struct Predict {
     /// .nii or .nii.gz.
     #[arg(short, long)]
     out: Option<PathBuf>,
+    /// What computes: auto (a CUDA GPU where there is one), cpu or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    device: Device,
     /// JSON for machines, with every output value.
     #[arg(long)]
     json: bool,
@@ -30,7 +33,8 @@ impl Predict {
     pub fn run(&self) -> Result<Outcome> {
         let model = self.source.open()?;
         let case = Case::open(&model, &self.case)?;
-        let explainer = Explainer::new(&model, &case);
+        let settings = Settings { device: self.device, ..Settings::default() };
+        let explainer = Explainer::new(&model, &case).with_settings(settings)?;
         let prediction = explainer.predict()?;
         if let Some(path) = &self.out {
             write(path, &explainer, prediction)?;

@@ -1,0 +1,185 @@
+//! Which device computes: the choice that a user makes, and the device that it leads to.
+
+use std::ops::Range;
+use std::str::FromStr;
+use std::sync::Arc;
+use voxplain_autodiff::{Device as Kernels, Plan, Slot};
+use voxplain_cpu::{Cpu, CpuMemory};
+use voxplain_cuda::{Cuda, Driver, GpuMemory};
+use voxplain_tensor::{Error, Result};
+
+/// The device that computes. Results are the same bits on the same device, and agree between devices within the rounding
+/// of their sums.
+///
+/// ```
+/// use voxplain::Device;
+/// assert_eq!("cuda:1".parse::<Device>()?, Device::Cuda(1));
+/// assert!("gpu".parse::<Device>().is_err());
+/// # Ok::<(), voxplain::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The first CUDA GPU that can be used, else the CPU.
+    Auto,
+    /// The CPU. The default: the CUDA kernels have been tested on the CPU only, no GPU has been measured yet.
+    #[default]
+    Cpu,
+    /// The CUDA GPU of this number.
+    Cuda(usize),
+}
+
+impl FromStr for Device {
+    type Err = Error;
+
+    /// Reads `auto`, `cpu`, `cuda` (the first GPU) or `cuda:N`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => {
+                let number = text.strip_prefix("cuda:").and_then(|n| n.parse().ok());
+                number.map(Self::Cuda).ok_or_else(|| {
+                    Error::invalid(format!("device {text:?} is not known; auto, cpu or cuda:N is expected"))
+                })
+            }
+        }
+    }
+}
+
+impl Device {
+    /// Opens the device; the CPU with so many threads, 0 for all cores.
+    pub(crate) fn open(self, threads: usize) -> Result<Machine> {
+        let cuda = |number| Cuda::open(number).map(|gpu| Machine::Cuda(Box::new(gpu)));
+        match self {
+            Self::Cuda(number) => cuda(number),
+            Self::Auto if Cuda::count() > 0 => cuda(0).or_else(|_| Self::Cpu.open(threads)),
+            Self::Auto | Self::Cpu => Ok(Machine::Cpu(Cpu::best().with_threads(threads)?)),
+        }
+    }
+}
+
+/// An open device, whichever it is.
+pub(crate) enum Machine {
+    Cpu(Cpu),
+    Cuda(Box<Cuda>),
+}
+
+/// The memory of a session on it.
+pub(crate) enum MachineMemory {
+    Cpu(CpuMemory),
+    Cuda(GpuMemory<Driver>),
+}
+
+/// Of the free memory of a GPU, the part that is left for the driver and for others.
+const SPARE: usize = 16;
+
+impl Machine {
+    /// The part of the device that decides bits: the instruction set, or the GPU's model.
+    pub fn bits(&self) -> &str {
+        match self {
+            Self::Cpu(cpu) => cpu.isa().name(),
+            Self::Cuda(gpu) => gpu.name(),
+        }
+    }
+
+    /// The bytes above weights of `weights` bytes that a run may use: the user's limit, and what a GPU has.
+    pub fn limit(&self, memory: Option<usize>, weights: usize) -> Option<usize> {
+        match self {
+            Self::Cpu(_) => memory,
+            Self::Cuda(gpu) => {
+                // A GPU that cannot say what is free will say so when the memory is taken.
+                let free = gpu.free_memory().ok().map(|n| (n - n / SPARE).saturating_sub(weights));
+                memory.into_iter().chain(free).min()
+            }
+        }
+    }
+}
+
+fn mixed() -> Error {
+    Error::internal("a session of another device")
+}
+
+impl Kernels for Machine {
+    type Scalar = f32;
+    type Memory = MachineMemory;
+
+    fn prepare(&self, plan: Arc<Plan>) -> Result<MachineMemory> {
+        match self {
+            Self::Cpu(cpu) => cpu.prepare(plan).map(MachineMemory::Cpu),
+            Self::Cuda(gpu) => gpu.prepare(plan).map(MachineMemory::Cuda),
+        }
+    }
+
+    fn write(&self, memory: &mut MachineMemory, slot: Slot, data: &[f32]) -> Result<()> {
+        match (self, memory) {
+            (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.write(memory, slot, data),
+            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.write(memory, slot, data),
+            _ => Err(mixed()),
+        }
+    }
+
+    fn read(&self, memory: &MachineMemory, slot: Slot, data: &mut [f32]) -> Result<()> {
+        match (self, memory) {
+            (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.read(memory, slot, data),
+            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.read(memory, slot, data),
+            _ => Err(mixed()),
+        }
+    }
+
+    fn set_parameter(&self, memory: &mut MachineMemory, parameter: usize, data: &[f32]) -> Result<()> {
+        match (self, memory) {
+            (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.set_parameter(memory, parameter, data),
+            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.set_parameter(memory, parameter, data),
+            _ => Err(mixed()),
+        }
+    }
+
+    fn run(&self, memory: &mut MachineMemory, step: usize) -> Result<()> {
+        match (self, memory) {
+            (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.run(memory, step),
+            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.run(memory, step),
+            _ => Err(mixed()),
+        }
+    }
+
+    fn run_steps(&self, memory: &mut MachineMemory, plan: &Plan, steps: Range<usize>) -> Result<()> {
+        match (self, memory) {
+            (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.run_steps(memory, plan, steps),
+            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.run_steps(memory, plan, steps),
+            _ => Err(mixed()),
+        }
+    }
+
+    fn fuses(&self) -> bool {
+        match self {
+            Self::Cpu(cpu) => cpu.fuses(),
+            Self::Cuda(gpu) => gpu.fuses(),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Cpu(cpu) => cpu.name(),
+            Self::Cuda(gpu) => gpu.name(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs on every machine: with a GPU the device opens, without one a sentence says so and the choice `auto` works.
+    #[test]
+    fn a_machine_without_a_gpu_says_so_in_one_line() {
+        assert!(Device::Auto.open(1).is_ok());
+        match Device::Cuda(Cuda::count()).open(1) {
+            Ok(_) => unreachable!("there is no GPU of this number"),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains("--device cpu") && !text.contains('\n'), "{text}");
+            }
+        }
+    }
+}
