@@ -5,7 +5,7 @@ use crate::engine::{Fill, FillRow, Network, PassSpec, Row, TakeRow, row_of};
 use crate::{Method, Target};
 use std::sync::Arc;
 use voxplain_autodiff::{Device, Plan, Planner, Session};
-use voxplain_graph::{Graph, ValueId};
+use voxplain_graph::{Graph, Node, Op, ValueId};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// What tells one reverse segment from another.
@@ -49,7 +49,20 @@ impl<'g> Survey<'g> {
         Shared::new(device, plan, self.batch, self.segments, self.captures)
     }
 
+    /// Whether reading a value would keep a device from joining it with the normalisation behind it, which changes the last
+    /// bits of everything else.
+    fn parts(&self, value: ValueId) -> bool {
+        let nodes = self.graph.nodes();
+        let made = nodes.iter().any(|n| n.output == value && matches!(n.op, Op::Conv(_)));
+        let followed =
+            |n: &Node| matches!(n.op, Op::BatchNormalization { .. }) && n.inputs.first() == Some(&value);
+        made && nodes.iter().any(followed)
+    }
+
     fn add(&mut self, spec: &PassSpec<'_>) -> Result<()> {
+        if spec.captures.iter().any(|&v| self.parts(v)) {
+            return Err(Error::unsupported("passes that read inside of what devices join are not shared"));
+        }
         for &value in &spec.captures {
             if !self.captures.contains(&value) {
                 self.captures.push(value);
