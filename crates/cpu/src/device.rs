@@ -350,8 +350,8 @@ impl Device for Cpu {
             }
             Kernel::Binary(f, g) => k::binary::run(pool, isa, *f, g, o.real(0)?, o.real(1)?, o.out()?),
             Kernel::MaxPool(g) => match g.code() {
-                DType::Byte => k::pool::max::<u8>(pool, g, o.real(0)?, o.result(0)?, o.result(1)?),
-                _ => k::pool::max::<u32>(pool, g, o.real(0)?, o.result(0)?, o.result(1)?),
+                DType::Byte => k::pool::max::<u8>(pool, isa, g, o.real(0)?, o.result(0)?, o.result(1)?),
+                _ => k::pool::max::<u32>(pool, isa, g, o.real(0)?, o.result(0)?, o.result(1)?),
             },
             Kernel::MaxScatter(g) => match o.dtype(1)? {
                 DType::Byte => k::pool::scatter::<u8>(pool, g, o.real(0)?, o.coded(1)?, o.out()?),

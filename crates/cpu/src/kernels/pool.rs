@@ -1,7 +1,9 @@
 //! Pooling, and the scatter and gather by winners' codes.
 
 use crate::arena::Plain;
+use crate::isa::{Isa, vectorized};
 use crate::parallel::{Pool, Shared};
+use std::cell::RefCell;
 use std::ops::Range;
 use voxplain_autodiff::PoolGeometry;
 
@@ -81,41 +83,82 @@ fn reached(g: &PoolGeometry, k: usize) -> Range<usize> {
     first.min(g.output[2])..end.min(g.output[2])
 }
 
-/// The maxima of one row of windows with their positions, a tap at a time over the whole row.
-fn max_row(g: &PoolGeometry, plane: &[f32], place: [usize; 2], best: &mut [f32], position: &mut [u32]) {
-    best.fill(f32::NEG_INFINITY);
-    position.fill(u32::MAX);
-    let [z, y] = [0, 1].map(|axis| taps(g, axis, place[axis]));
-    for kz in 0..z.1 {
-        for ky in 0..y.1 {
-            let line = (z.2 + kz * g.dilation[0]) * g.input[1] + y.2 + ky * g.dilation[1];
-            let line = &plane[line * g.input[2]..(line + 1) * g.input[2]];
-            for kx in 0..g.kernel[2] {
-                let code = (((z.0 + kz) * g.kernel[1] + y.0 + ky) * g.kernel[2] + kx) as u32;
-                let reached = reached(g, kx);
-                let Some(from) = (reached.start * g.stride[2] + kx * g.dilation[2]).checked_sub(g.pad[2])
-                else {
-                    continue;
-                };
-                let (best, position) = (&mut best[reached.clone()], &mut position[reached]);
-                let data = line.get(from..).unwrap_or_default();
-                if g.stride[2] == 1 {
-                    take_larger(best, position, data.iter(), code);
-                } else {
-                    take_larger(best, position, data.iter().step_by(g.stride[2]), code);
+/// The entries of a row by their remainder after the step of the windows, so that the entries that one tap meets lie side
+/// by side: `parts[r][i] = line[step i + r]`.
+fn split(step: usize, line: &[f32], parts: &mut [Vec<f32>]) {
+    for (r, part) in parts.iter_mut().take(step).enumerate() {
+        part.clear();
+        match line.get(r..) {
+            Some(rest) if step == 2 => {
+                part.extend(rest.chunks_exact(2).map(|pair| pair[0]));
+                part.extend(rest.chunks_exact(2).remainder());
+            }
+            Some(rest) => part.extend(rest.iter().step_by(step)),
+            None => {}
+        }
+    }
+}
+
+std::thread_local! {
+    /// A thread's buffers, kept so that only the first run of a network makes them grow.
+    static MAX_ROW: RefCell<MaxRow> = RefCell::new(MaxRow::default());
+}
+
+/// What a thread needs for a row of windows.
+#[derive(Default)]
+struct MaxRow {
+    best: Vec<f32>,
+    position: Vec<u32>,
+    parts: Vec<Vec<f32>>,
+}
+
+impl MaxRow {
+    /// The maxima of one row of windows with their positions, a tap at a time over the whole row.
+    fn find(&mut self, isa: Isa, g: &PoolGeometry, plane: &[f32], place: [usize; 2]) {
+        let step = g.stride[2];
+        self.best.clear();
+        self.best.resize(g.output[2], f32::NEG_INFINITY);
+        self.position.clear();
+        self.position.resize(g.output[2], u32::MAX);
+        if self.parts.len() < step {
+            self.parts.resize(step, Vec::new());
+        }
+        let [z, y] = [0, 1].map(|axis| taps(g, axis, place[axis]));
+        for kz in 0..z.1 {
+            for ky in 0..y.1 {
+                let line = (z.2 + kz * g.dilation[0]) * g.input[1] + y.2 + ky * g.dilation[1];
+                let line = &plane[line * g.input[2]..(line + 1) * g.input[2]];
+                if step > 1 {
+                    split(step, line, &mut self.parts);
+                }
+                for kx in 0..g.kernel[2] {
+                    let code = (((z.0 + kz) * g.kernel[1] + y.0 + ky) * g.kernel[2] + kx) as u32;
+                    let reached = reached(g, kx);
+                    let from = (reached.start * step + kx * g.dilation[2]).checked_sub(g.pad[2]);
+                    let Some(from) = from.filter(|_| !reached.is_empty()) else { continue };
+                    let part = if step > 1 { &self.parts[from % step][..] } else { line };
+                    let data = part.get(from / step..).unwrap_or_default();
+                    take_larger(
+                        isa,
+                        &mut self.best[reached.clone()],
+                        &mut self.position[reached],
+                        data,
+                        code,
+                    );
                 }
             }
         }
     }
 }
 
-/// Where a datum is larger it becomes the best. What is found first stays, and NaN is never larger.
-#[inline(always)]
-fn take_larger<'a>(best: &mut [f32], position: &mut [u32], data: impl Iterator<Item = &'a f32>, code: u32) {
-    for ((best, position), &v) in best.iter_mut().zip(position).zip(data) {
-        let larger = v > *best;
-        *best = if larger { v } else { *best };
-        *position = if larger { code } else { *position };
+vectorized! {
+    /// Where a datum is larger it becomes the best. What is found first stays, and NaN is never larger.
+    fn take_larger(best: &mut [f32], position: &mut [u32], data: &[f32], code: u32) {
+        for ((best, position), &v) in best.iter_mut().zip(position).zip(data) {
+            let larger = v > *best;
+            *best = if larger { v } else { *best };
+            *position = if larger { code } else { *position };
+        }
     }
 }
 
@@ -135,23 +178,24 @@ fn settle(g: &PoolGeometry, plane: &[f32], p: [usize; 3], value: &mut f32, code:
 /// The maximum of every window and, where wanted, its code.
 pub fn max<C: Code>(
     pool: &Pool,
+    isa: Isa,
     g: &PoolGeometry,
     x: &[f32],
     y: Option<&mut [f32]>,
     codes: Option<&mut [C]>,
 ) {
     let (input, output) = sizes(g);
-    let width = g.output[2].max(1);
+    let width = g.output[2];
     let (y, codes) = (y.map(Shared::new), codes.map(Shared::new));
     let rows = g.output[0] * g.output[1];
     let cost = x.len().saturating_mul(g.kernel.iter().product());
-    pool.each(g.planes, cost, |p| {
+    let plane = |p: usize, found: &mut MaxRow| {
         let plane = &x[p * input..(p + 1) * input];
-        let (mut best, mut position) = (vec![0.0; width], vec![0; width]);
         for row in 0..rows {
             let place = [row / g.output[1], row % g.output[1]];
-            max_row(g, plane, place, &mut best, &mut position);
-            for (i, (value, code)) in best.iter_mut().zip(&mut position).enumerate() {
+            found.find(isa, g, plane, place);
+            let MaxRow { best, position, .. } = &mut *found;
+            for (i, (value, code)) in best.iter_mut().zip(position.iter_mut()).enumerate() {
                 if *code == u32::MAX {
                     settle(g, plane, [place[0], place[1], i], value, code);
                 }
@@ -160,15 +204,18 @@ pub fn max<C: Code>(
             // SAFETY: the rows of different planes do not overlap and each plane is visited once.
             unsafe {
                 if let Some(y) = &y {
-                    y.slice(at, width).copy_from_slice(&best);
+                    y.slice(at, width).copy_from_slice(best);
                 }
                 if let Some(codes) = &codes {
                     let into = codes.slice(at, width);
-                    into.iter_mut().zip(&position).for_each(|(c, &k)| *c = C::from_position(k as usize));
+                    into.iter_mut()
+                        .zip(position.iter())
+                        .for_each(|(c, &k)| *c = C::from_position(k as usize));
                 }
             }
         }
-    });
+    };
+    pool.each(g.planes, cost, |p| MAX_ROW.with_borrow_mut(|found| plane(p, found)));
 }
 
 /// Every `upper` added to its window's winner.

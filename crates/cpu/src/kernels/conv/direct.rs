@@ -8,6 +8,7 @@
 
 use super::Problem;
 use super::output::{Block, Output};
+use super::panel::Panel;
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
@@ -21,7 +22,7 @@ const POSITIONS: usize = 256;
 /// Work items that keep the threads of any machine busy.
 const ITEMS: usize = 16;
 /// Numbers behind panels and rows that vectors may run over: a tile of the widest instruction set.
-const SLACK: usize = 6 * 16;
+pub const SLACK: usize = 6 * 16;
 
 /// How the outputs of a convolution are divided into work items. Depends on the problem alone.
 pub struct Strips {
@@ -65,39 +66,6 @@ impl Strips {
     }
 }
 
-/// The layout of the data that a strip reads: `[channel][depth residue][slice][height residue][width residue][row][column]`.
-#[derive(Clone, Copy, Debug)]
-pub struct Panel {
-    channels: usize,
-    residues: [usize; 3],
-    /// Slices, rows and columns of one residue.
-    size: [usize; 3],
-    /// Numbers between rows; also between rows of outputs.
-    pub pitch: usize,
-}
-
-impl Panel {
-    /// The layout for strips of `slices` times `rows` outputs of every phase.
-    pub fn new(p: &Problem, slices: usize, rows: usize) -> Self {
-        let reach = |a: usize| (p.axes[a].high - p.axes[a].low) as usize;
-        let size = [slices + reach(0), rows + reach(1), p.axes[2].most() + reach(2)];
-        let residues = [0, 1, 2].map(|a| p.axes[a].residues.len());
-        Self { channels: p.source_channels, residues, size, pitch: size[2] }
-    }
-
-    /// Numbers of the panel.
-    pub fn len(&self) -> usize {
-        self.channels * self.residues.iter().product::<usize>() * self.size.iter().product::<usize>()
-    }
-
-    /// Where a row begins.
-    fn row(&self, channel: usize, residue: [usize; 3], slice: usize, row: usize) -> usize {
-        let z = (channel * self.residues[0] + residue[0]) * self.size[0] + slice;
-        let plane = (z * self.residues[1] + residue[1]) * self.residues[2] + residue[2];
-        (plane * self.size[1] + row) * self.pitch
-    }
-}
-
 /// What one thread needs to compute strips.
 #[derive(Default)]
 pub struct Workspace {
@@ -124,11 +92,14 @@ pub struct Job<'a> {
 }
 
 /// One item of a job.
-struct Strip {
-    example: usize,
-    group: usize,
+pub struct Strip {
+    /// The example.
+    pub example: usize,
+    /// The group of channels.
+    pub group: usize,
     chunk: usize,
-    first: [usize; 2],
+    /// The first position along depth and height, within a phase.
+    pub first: [usize; 2],
 }
 
 impl Job<'_> {
@@ -139,100 +110,6 @@ impl Job<'_> {
         let (z, rest) = (rest % s.count[0], rest / s.count[0]);
         let (group, example) = (rest % self.problem.groups, rest / self.problem.groups);
         Strip { example, group, chunk, first: [z * s.size[0], y * s.size[1]] }
-    }
-
-    /// Copies what the strip reads into the panel.
-    fn fill(&self, strip: &Strip, layout: &Panel, panel: &mut [f32]) {
-        let p = self.problem;
-        let volume: usize = p.axes.iter().map(|a| a.source).product();
-        let from = (strip.example * p.groups + strip.group) * p.source_channels * volume;
-        for channel in 0..p.source_channels {
-            let data = &self.source[from + channel * volume..from + (channel + 1) * volume];
-            for rz in 0..layout.residues[0] {
-                for slice in 0..layout.size[0] {
-                    let q = (strip.first[0] + slice) as isize + p.axes[0].low;
-                    let Some(z) = p.axes[0].source_at(q, rz) else { continue };
-                    let plane = p.axes[1].source * p.axes[2].source;
-                    let place = (channel, rz, slice);
-                    self.fill_slice(strip, layout, panel, &data[z * plane..(z + 1) * plane], place);
-                }
-            }
-        }
-    }
-
-    fn fill_slice(
-        &self,
-        strip: &Strip,
-        layout: &Panel,
-        panel: &mut [f32],
-        plane: &[f32],
-        place: (usize, usize, usize),
-    ) {
-        let (channel, rz, slice) = place;
-        let [_, height, width] = &self.problem.axes;
-        for ry in 0..layout.residues[1] {
-            for row in 0..layout.size[1] {
-                let q = (strip.first[1] + row) as isize + height.low;
-                let line = height.source_at(q, ry).map(|y| &plane[y * width.source..(y + 1) * width.source]);
-                for rx in 0..layout.residues[2] {
-                    let at = layout.row(channel, [rz, ry, rx], slice, row);
-                    let into = &mut panel[at..at + layout.pitch];
-                    match line {
-                        Some(line) => width_row(width, rx, line, into),
-                        None => into.fill(0.0),
-                    }
-                }
-            }
-        }
-    }
-
-    /// The taps of phase `phase` for the strip's slice `slice`, without those that read zeros alone.
-    fn list_taps(
-        &self,
-        strip: &Strip,
-        layout: &Panel,
-        phase: [usize; 3],
-        slice: usize,
-        taps: &mut Vec<(u32, u32)>,
-    ) {
-        let p = self.problem;
-        taps.clear();
-        let lists = [0, 1, 2].map(|a| &p.axes[a].phases[phase[a]]);
-        for channel in 0..p.source_channels {
-            for z in lists[0] {
-                let q = (strip.first[0] + slice) as isize + z.offset;
-                if p.axes[0].source_at(q, z.residue).is_none() {
-                    continue;
-                }
-                let in_slice = (slice as isize + z.offset - p.axes[0].low) as usize;
-                for y in lists[1] {
-                    for x in lists[2] {
-                        let residue = [z.residue, y.residue, x.residue];
-                        let row = layout.row(channel, residue, in_slice, (y.offset - p.axes[1].low) as usize);
-                        let offset = row + (x.offset - p.axes[2].low) as usize;
-                        let tap = ((channel * p.kernel[0] + z.index) * p.kernel[1] + y.index) * p.kernel[2]
-                            + x.index;
-                        taps.push((offset as u32, tap as u32));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A panel row: the entries of one residue with zeros where there is no data.
-fn width_row(width: &super::axis::Axis, residue: usize, line: &[f32], into: &mut [f32]) {
-    if width.step == 1 {
-        let before = width.low.min(0).unsigned_abs().min(into.len());
-        let skip = width.low.max(0) as usize;
-        let n = line.len().saturating_sub(skip).min(into.len() - before);
-        into[..before].fill(0.0);
-        into[before..before + n].copy_from_slice(&line[line.len().min(skip)..][..n]);
-        into[before + n..].fill(0.0);
-        return;
-    }
-    for (i, to) in into.iter_mut().enumerate() {
-        *to = width.source_at(i as isize + width.low, residue).map_or(0.0, |at| line[at]);
     }
 }
 
@@ -305,20 +182,30 @@ unsafe fn item<S: Simd>(job: &Job<'_>, item: usize, w: &mut Workspace) {
     let p = job.problem;
     let strip = job.strip(item);
     let layout = p.panel(job.strips.size[0], job.strips.size[1]);
-    job.fill(&strip, &layout, w.panel.room(layout.len() + SLACK));
+    let in_place = job.in_place(&strip, &layout);
+    if in_place.is_none() {
+        job.fill(&strip, &layout, w.panel.room(layout.len() + SLACK));
+    }
     let phases = [0, 1, 2].map(|a| p.axes[a].phases.len());
     for fz in 0..phases[0] {
         for fy in 0..phases[1] {
             for fx in 0..phases[2] {
                 // SAFETY: as the caller says.
-                unsafe { phase::<S>(job, &strip, &layout, [fz, fy, fx], w) };
+                unsafe { phase::<S>(job, &strip, &layout, [fz, fy, fx], in_place, w) };
             }
         }
     }
 }
 
 #[inline(always)]
-unsafe fn phase<S: Simd>(job: &Job<'_>, strip: &Strip, layout: &Panel, phase: [usize; 3], w: &mut Workspace) {
+unsafe fn phase<S: Simd>(
+    job: &Job<'_>,
+    strip: &Strip,
+    layout: &Panel,
+    phase: [usize; 3],
+    in_place: Option<usize>,
+    w: &mut Workspace,
+) {
     let p = job.problem;
     let size = job.strips.size;
     let left = |a: usize| p.axes[a].count(phase[a]).saturating_sub(strip.first[a]).min(size[a]);
@@ -338,14 +225,20 @@ unsafe fn phase<S: Simd>(job: &Job<'_>, strip: &Strip, layout: &Panel, phase: [u
     let rows = w.rows.room((last - first) * CHANNELS * pitch + SLACK).as_mut_ptr();
     // Slices differ only in the taps that fall outside, so lists are made once for each, before the channels.
     for z in 0..count[0] {
-        job.list_taps(strip, layout, phase, z, &mut w.taps);
+        match in_place {
+            Some(_) => job.list_channels(&mut w.taps),
+            None => job.list_taps(strip, layout, phase, z, &mut w.taps),
+        }
         for block in first..last {
             let weights =
                 &job.packed[(strip.group * p.blocks() + block) * taps * CHANNELS..][..taps * CHANNELS];
             let start = core::array::from_fn(|c| job.start(strip.group, block * CHANNELS + c));
-            let panel = w.panel.room(layout.len() + SLACK).as_ptr();
-            // SAFETY: the taps were listed for this panel, whose slack covers the last tile; the rows have room for all
-            // blocks.
+            let panel = match in_place {
+                Some(from) => job.source[from..].as_ptr(),
+                None => w.panel.room(layout.len() + SLACK).as_ptr(),
+            };
+            // SAFETY: the taps were listed for this panel, whose slack covers the last tile (in place, `in_place` made sure
+            // that the source goes on for as long); the rows have room for all blocks.
             unsafe {
                 let sums = rows.add((block - first) * CHANNELS * pitch + z * slice);
                 tiles::<S>(vectors, panel, &w.taps, weights.as_ptr(), start, sums, pitch);

@@ -6,13 +6,15 @@
 mod axis;
 mod direct;
 pub mod output;
+mod panel;
 mod winograd;
 
 use crate::isa::Isa;
 use crate::parallel::Pool;
 use axis::{Axis, AxisGeometry};
-use direct::{CHANNELS, Panel, Strips};
+use direct::{CHANNELS, Strips};
 use output::Output;
+use panel::Panel;
 use std::cell::RefCell;
 use voxplain_autodiff::ConvGeometry;
 use winograd::Tiles;

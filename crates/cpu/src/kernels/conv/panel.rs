@@ -1,0 +1,164 @@
+//! What a strip of a direct convolution reads, laid out so that every tap is a shift.
+
+use super::Problem;
+use super::axis::Axis;
+use super::direct::{Job, SLACK, Strip};
+
+/// The layout of the data that a strip reads: `[channel][depth residue][slice][height residue][width residue][row][column]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Panel {
+    channels: usize,
+    residues: [usize; 3],
+    /// Slices, rows and columns of one residue.
+    size: [usize; 3],
+    /// Numbers between rows; also between rows of outputs.
+    pub pitch: usize,
+}
+
+impl Panel {
+    /// The layout for strips of `slices` times `rows` outputs of every phase.
+    pub fn new(p: &Problem, slices: usize, rows: usize) -> Self {
+        let reach = |a: usize| (p.axes[a].high - p.axes[a].low) as usize;
+        let size = [slices + reach(0), rows + reach(1), p.axes[2].most() + reach(2)];
+        let residues = [0, 1, 2].map(|a| p.axes[a].residues.len());
+        Self { channels: p.source_channels, residues, size, pitch: size[2] }
+    }
+
+    /// Numbers of the panel.
+    pub fn len(&self) -> usize {
+        self.channels * self.residues.iter().product::<usize>() * self.size.iter().product::<usize>()
+    }
+
+    /// Where a row begins.
+    fn row(&self, channel: usize, residue: [usize; 3], slice: usize, row: usize) -> usize {
+        let z = (channel * self.residues[0] + residue[0]) * self.size[0] + slice;
+        let plane = (z * self.residues[1] + residue[1]) * self.residues[2] + residue[2];
+        (plane * self.size[1] + row) * self.pitch
+    }
+}
+
+impl Job<'_> {
+    /// Where the source itself can stand for the panel: in a convolution of width 1 without strides or padding rows of
+    /// outputs lie in the source as they would in the panel. Not at its very end, behind which vectors would read.
+    pub fn in_place(&self, strip: &Strip, layout: &Panel) -> Option<usize> {
+        let p = self.problem;
+        let plain = |a: usize| {
+            let axis = &p.axes[a];
+            p.kernel[a] == 1
+                && axis.step == 1
+                && axis.phases.len() == 1
+                && axis.source == axis.target
+                && axis.low == 0
+        };
+        if !(0..3).all(plain) || layout.size[0] != 1 {
+            return None;
+        }
+        let [depth, height, width] = [0, 1, 2].map(|a| p.axes[a].source);
+        let volume = depth * height * width;
+        let channels = (strip.example * p.groups + strip.group) * p.source_channels;
+        let from = channels * volume + (strip.first[0] * height + strip.first[1]) * width;
+        let end = from + (p.source_channels - 1) * volume + layout.size[1] * width + SLACK;
+        (end <= self.source.len() && p.source_channels * volume < u32::MAX as usize).then_some(from)
+    }
+
+    /// The taps of a convolution of width 1 in the source itself: one of each channel.
+    pub fn list_channels(&self, taps: &mut Vec<(u32, u32)>) {
+        let volume: usize = self.problem.axes.iter().map(|a| a.source).product();
+        taps.clear();
+        taps.extend((0..self.problem.source_channels).map(|c| ((c * volume) as u32, c as u32)));
+    }
+
+    /// Copies what the strip reads into the panel.
+    pub fn fill(&self, strip: &Strip, layout: &Panel, panel: &mut [f32]) {
+        let p = self.problem;
+        let volume: usize = p.axes.iter().map(|a| a.source).product();
+        let from = (strip.example * p.groups + strip.group) * p.source_channels * volume;
+        for channel in 0..p.source_channels {
+            let data = &self.source[from + channel * volume..from + (channel + 1) * volume];
+            for rz in 0..layout.residues[0] {
+                for slice in 0..layout.size[0] {
+                    let q = (strip.first[0] + slice) as isize + p.axes[0].low;
+                    let Some(z) = p.axes[0].source_at(q, rz) else { continue };
+                    let plane = p.axes[1].source * p.axes[2].source;
+                    let place = (channel, rz, slice);
+                    self.fill_slice(strip, layout, panel, &data[z * plane..(z + 1) * plane], place);
+                }
+            }
+        }
+    }
+
+    fn fill_slice(
+        &self,
+        strip: &Strip,
+        layout: &Panel,
+        panel: &mut [f32],
+        plane: &[f32],
+        place: (usize, usize, usize),
+    ) {
+        let (channel, rz, slice) = place;
+        let [_, height, width] = &self.problem.axes;
+        for ry in 0..layout.residues[1] {
+            for row in 0..layout.size[1] {
+                let q = (strip.first[1] + row) as isize + height.low;
+                let line = height.source_at(q, ry).map(|y| &plane[y * width.source..(y + 1) * width.source]);
+                for rx in 0..layout.residues[2] {
+                    let at = layout.row(channel, [rz, ry, rx], slice, row);
+                    let into = &mut panel[at..at + layout.pitch];
+                    match line {
+                        Some(line) => width_row(width, rx, line, into),
+                        None => into.fill(0.0),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The taps of phase `phase` for the strip's slice `slice`, without those that read zeros alone.
+    pub fn list_taps(
+        &self,
+        strip: &Strip,
+        layout: &Panel,
+        phase: [usize; 3],
+        slice: usize,
+        taps: &mut Vec<(u32, u32)>,
+    ) {
+        let p = self.problem;
+        taps.clear();
+        let lists = [0, 1, 2].map(|a| &p.axes[a].phases[phase[a]]);
+        for channel in 0..p.source_channels {
+            for z in lists[0] {
+                let q = (strip.first[0] + slice) as isize + z.offset;
+                if p.axes[0].source_at(q, z.residue).is_none() {
+                    continue;
+                }
+                let in_slice = (slice as isize + z.offset - p.axes[0].low) as usize;
+                for y in lists[1] {
+                    for x in lists[2] {
+                        let residue = [z.residue, y.residue, x.residue];
+                        let row = layout.row(channel, residue, in_slice, (y.offset - p.axes[1].low) as usize);
+                        let offset = row + (x.offset - p.axes[2].low) as usize;
+                        let tap = ((channel * p.kernel[0] + z.index) * p.kernel[1] + y.index) * p.kernel[2]
+                            + x.index;
+                        taps.push((offset as u32, tap as u32));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A panel row: the entries of one residue with zeros where there is no data.
+fn width_row(width: &Axis, residue: usize, line: &[f32], into: &mut [f32]) {
+    if width.step == 1 {
+        let before = width.low.min(0).unsigned_abs().min(into.len());
+        let skip = width.low.max(0) as usize;
+        let n = line.len().saturating_sub(skip).min(into.len() - before);
+        into[..before].fill(0.0);
+        into[before..before + n].copy_from_slice(&line[line.len().min(skip)..][..n]);
+        into[before + n..].fill(0.0);
+        return;
+    }
+    for (i, to) in into.iter_mut().enumerate() {
+        *to = width.source_at(i as isize + width.low, residue).map_or(0.0, |at| line[at]);
+    }
+}
