@@ -1,7 +1,9 @@
 //! The project's chores. `cargo xtask tidy` checks what the compiler cannot, `cargo xtask ci` runs what CI runs once
-//! its tools are installed, `cargo xtask fuzz` runs the fuzz targets, `cargo xtask ptx` compiles the CUDA kernels.
-//! Nothing beyond the standard library.
+//! its tools are installed, `cargo xtask fuzz` runs the fuzz targets, `cargo xtask ptx` compiles the CUDA kernels,
+//! `cargo xtask arm` tests the CPU kernels under an emulator, `cargo xtask bench` measures. Nothing beyond the standard library.
 
+mod arm;
+mod bench;
 mod ci;
 mod fuzz;
 mod ptx;
@@ -10,7 +12,8 @@ mod tidy;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask tidy | ci | fuzz [--seconds N] [TARGET] | ptx [--check]";
+const USAGE: &str =
+    "usage: cargo xtask tidy | ci | fuzz [--seconds N] [TARGET] | ptx [--check] | arm | bench [--peers]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +22,9 @@ fn main() -> ExitCode {
         Some((&"tidy", [])) => tidy::run(),
         Some((&"ci", [])) => ci::run(),
         Some((&"fuzz", rest)) => fuzz::run(rest),
+        Some((&"arm", [])) => arm::run(),
+        Some((&"bench", [])) => bench::run(false),
+        Some((&"bench", ["--peers"])) => bench::run(true),
         Some((&"ptx", [])) => ptx::run(false),
         Some((&"ptx", ["--check"])) => ptx::run(true),
         _ => {

@@ -71,6 +71,17 @@ impl Cpu {
         self.isa
     }
 
+    /// What decides the last bits of results, in words: the instruction set, and whether sums are exact.
+    pub fn bits(&self) -> &str {
+        match (self.exact, self.isa) {
+            (true, Isa::Scalar) => "scalar, exact",
+            (true, Isa::Avx2) => "avx2, exact",
+            (true, Isa::Avx512) => "avx512, exact",
+            (true, Isa::Neon) => "neon, exact",
+            (false, isa) => isa.name(),
+        }
+    }
+
     fn build(isa: Isa, threads: usize) -> Result<Self> {
         let pool = Pool::new(threads)?;
         let name = format!("cpu ({}, {} threads)", isa.name(), pool.threads());

@@ -48,13 +48,16 @@ impl FromStr for Device {
 }
 
 impl Device {
-    /// Opens the device; the CPU with so many threads, 0 for all cores.
-    pub(crate) fn open(self, threads: usize) -> Result<Machine> {
+    /// Opens the device; the CPU with so many threads, 0 for all cores, and with plain sums if `exact`.
+    pub(crate) fn open(self, threads: usize, exact: bool) -> Result<Machine> {
         let cuda = |number| Cuda::open(number).map(|gpu| Machine::Cuda(Box::new(gpu)));
         match self {
             Self::Cuda(number) => cuda(number),
-            Self::Auto if Cuda::count() > 0 => cuda(0).or_else(|_| Self::Cpu.open(threads)),
-            Self::Auto | Self::Cpu => Ok(Machine::Cpu(Cpu::best().with_threads(threads)?)),
+            Self::Auto if Cuda::count() > 0 => cuda(0).or_else(|_| Self::Cpu.open(threads, exact)),
+            Self::Auto | Self::Cpu => {
+                let cpu = Cpu::best().with_threads(threads)?;
+                Ok(Machine::Cpu(if exact { cpu.exact() } else { cpu }))
+            }
         }
     }
 }
@@ -75,10 +78,10 @@ pub(crate) enum MachineMemory {
 const SPARE: usize = 16;
 
 impl Machine {
-    /// The part of the device that decides bits: the instruction set, or the GPU's model.
+    /// The part of the device that decides bits: the instruction set and the mode, or the GPU's model.
     pub fn bits(&self) -> &str {
         match self {
-            Self::Cpu(cpu) => cpu.isa().name(),
+            Self::Cpu(cpu) => cpu.bits(),
             Self::Cuda(gpu) => gpu.name(),
         }
     }
@@ -173,8 +176,8 @@ mod tests {
     /// Runs on every machine: with a GPU the device opens, without one a sentence says so and the choice `auto` works.
     #[test]
     fn a_machine_without_a_gpu_says_so_in_one_line() {
-        assert!(Device::Auto.open(1).is_ok());
-        match Device::Cuda(Cuda::count()).open(1) {
+        assert!(Device::Auto.open(1, false).is_ok());
+        match Device::Cuda(Cuda::count()).open(1, false) {
             Ok(_) => unreachable!("there is no GPU of this number"),
             Err(error) => {
                 let text = error.to_string();

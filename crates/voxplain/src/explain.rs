@@ -31,6 +31,9 @@ pub struct Settings {
     pub threads: usize,
     /// The device.
     pub device: Device,
+    /// Whether the CPU sums convolutions tap by tap instead of by Winograd's filtering: slower, with the bound of plain
+    /// sums.
+    pub exact: bool,
 }
 
 /// A network, a case and a device.
@@ -103,7 +106,7 @@ impl<'m> Explainer<'m> {
     /// # Errors
     /// The threads cannot be started, or there is no such device.
     pub fn with_settings(mut self, settings: Settings) -> Result<Self> {
-        self.machine = settings.device.open(settings.threads)?;
+        self.machine = settings.device.open(settings.threads, settings.exact)?;
         self.settings = settings;
         Ok(self)
     }
