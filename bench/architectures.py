@@ -358,4 +358,5 @@ def main():
             write(folder, name, case)
 
 
-main()
+if __name__ == "__main__":
+    main()

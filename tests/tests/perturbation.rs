@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use voxplain::attribution::methods::Baseline;
 use voxplain::attribution::{Attribution, Engine, Method, Target};
@@ -205,25 +207,45 @@ proptest! {
         }
     }
 
-    /// The same bits for any batch, and the mean over many orders lies within its own error of the exact values.
+    /// The same bits for any batch.
     #[test]
-    fn sampling_is_repeatable_and_honest_about_its_error(case in case(), seed in any::<u64>()) {
-        let graph = case.graph().unwrap();
-        let (x, r) = ([Case::tensor(&case.x).unwrap()], Case::tensor(&case.r).unwrap());
-        let baseline = Baseline::Given(vec![r]);
-        let permutations = Permutations::Seeded { seed, draws: 60, antithetic: true };
-        let method = ShapleySampling { baseline: baseline.clone(), features: blocks(&graph), permutations };
-        let whole = run(&graph, &method, &x);
+    fn sampling_is_repeatable(case in case(), seed in any::<u64>()) {
+        let (whole, method, graph) = sampled(&case, seed);
+        let x = [Case::tensor(&case.x).unwrap()];
         let mut engine = Engine::new(&graph, &Oracle, None).with_rows(1);
         let single = method.attribute(&mut engine, &x, &Target::Class(vec![0])).unwrap();
         prop_assert_eq!(maps(&whole), maps(&single));
-        let exact = run(&graph, &ShapleyValues { baseline, features: blocks(&graph) }, &x);
+    }
+}
+
+fn sampled(case: &Case, seed: u64) -> (Attribution<f64>, ShapleySampling<f64>, Graph) {
+    let graph = case.graph().unwrap();
+    let baseline = Baseline::Given(vec![Case::tensor(&case.r).unwrap()]);
+    let permutations = Permutations::Seeded { seed, draws: 60, antithetic: true };
+    let method = ShapleySampling { baseline, features: blocks(&graph), permutations };
+    (run(&graph, &method, &[Case::tensor(&case.x).unwrap()]), method, graph)
+}
+
+/// The mean over many orders lies within its own error of the exact values: of 30 pairs, three standard errors hold nearly
+/// all. Not all: a contribution that one coalition in a hundred makes alone may be in none of them. The cases are always the
+/// same, because a statement about frequencies has no counterexample.
+#[test]
+fn sampling_is_honest_about_its_error() {
+    let mut runner = TestRunner::deterministic();
+    let (mut within, mut all) = (0, 0);
+    for seed in 0..40 {
+        let case = case().new_tree(&mut runner).unwrap().current();
+        let (whole, method, graph) = sampled(&case, seed);
+        let (baseline, features) = (method.baseline, method.features);
+        let x = [Case::tensor(&case.x).unwrap()];
+        let exact = run(&graph, &ShapleyValues { baseline, features }, &x);
         let errors = whole.scores.as_ref().unwrap().errors.as_ref().unwrap()[0].clone();
         for ((a, b), error) in scores(&whole).iter().zip(scores(&exact)).zip(errors) {
-            // 30 pairs: eight standard errors, and rounding.
-            prop_assert!((a - b).abs() <= 8.0 * error + 1e-9, "{a} {b} +- {error}");
+            within += usize::from((a - b).abs() <= 3.0 * error + 1e-9);
+            all += 1;
         }
     }
+    assert!(within * 100 >= all * 97, "{within} of {all} scores");
 }
 
 /// On a linear model every estimator gives `w (x - b)` summed over the feature; a modality that is not looked at gets 0,

@@ -251,7 +251,7 @@ impl<'a, D: Device> Engine<'a, D> {
     /// # Errors
     /// As [`Network::run`].
     pub fn plan(&self, spec: &PassSpec<'_>, rows: usize) -> Result<Plan> {
-        let mut planner = Planner::new(self.graph, rows)?;
+        let mut planner = Planner::new(self.graph, rows)?.fused(self.device.fuses());
         for &value in &spec.captures {
             planner.capture(value);
         }

@@ -1,6 +1,6 @@
 //! The border to the devices: prepare a plan, move values in and out, run one step.
 
-use crate::plan::{Plan, Slot, Step};
+use crate::plan::{Plan, Slot};
 use alloc::format;
 use alloc::sync::Arc;
 use core::ops::Range;
@@ -38,11 +38,17 @@ pub trait Device {
     fn set_parameter(&self, memory: &mut Self::Memory, parameter: usize, data: &[Self::Scalar])
     -> Result<()>;
 
-    /// Runs one step of the plan that `memory` was prepared for.
+    /// Runs step number `step` of the plan that `memory` was prepared for.
     ///
     /// # Errors
     /// The device failed; a verified plan has no other reason to.
-    fn run(&self, memory: &mut Self::Memory, step: &Step) -> Result<()>;
+    fn run(&self, memory: &mut Self::Memory, step: usize) -> Result<()>;
+
+    /// Whether this device gains from joined steps ([`crate::Kernel::ConvBlock`] and its like), which planners make only for
+    /// devices that say so.
+    fn fuses(&self) -> bool {
+        false
+    }
 
     /// Runs a range of the steps of `plan`, which `memory` was prepared for. A device may record the range and do it at
     /// once the next time.
@@ -50,8 +56,9 @@ pub trait Device {
     /// # Errors
     /// As [`Device::run`], with the step's label in front.
     fn run_steps(&self, memory: &mut Self::Memory, plan: &Plan, steps: Range<usize>) -> Result<()> {
-        for step in &plan.steps[steps] {
-            self.run(memory, step).map_err(|e| e.within(format!("step {}", step.label)))?;
+        for step in steps {
+            let place = |e: voxplain_tensor::Error| e.within(format!("step {}", plan.steps[step].label));
+            self.run(memory, step).map_err(place)?;
         }
         Ok(())
     }

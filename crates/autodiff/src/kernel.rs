@@ -5,203 +5,14 @@
 //! affair (channel blocks, halos), as long as `write` and `read` speak row-major. Because the set is closed, a device
 //! that lacks a kernel does not compile, and every rule runs on every device.
 
+pub use crate::geometry::{
+    ConvGeometry, MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, SliceGeometry,
+    SliceStep, Span, SparseMatrix,
+};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use voxplain_graph::ops::Pointwise;
 use voxplain_tensor::{MAX_RANK, Shape};
-
-/// A convolution `[batch, in_channels, input] -> [batch, out_channels, output]` with weights
-/// `[out_channels, in_channels / groups, kernel]`:
-/// `y[o, p] = bias[o] + sum_{c, k} w[o, c, k] x[c, p * stride + k * dilation - pad]`, entries outside the data being 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvGeometry {
-    /// Examples.
-    pub batch: usize,
-    /// Channel groups; divides both channel counts.
-    pub groups: usize,
-    /// Channels of x, all groups together.
-    pub in_channels: usize,
-    /// Channels of y, all groups together.
-    pub out_channels: usize,
-    /// Spatial sizes of x (depth, height, width).
-    pub input: [usize; 3],
-    /// Spatial sizes of y.
-    pub output: [usize; 3],
-    /// Spatial sizes of the weights.
-    pub kernel: [usize; 3],
-    /// Steps.
-    pub stride: [usize; 3],
-    /// Zeros before the first entry; those after the last follow from `output`.
-    pub pad: [usize; 3],
-    /// Distances between taps.
-    pub dilation: [usize; 3],
-}
-
-/// Windows over `planes` (batch times channels) separate arrays of spatial size `input`.
-/// Window `p` covers the entries `p * stride + k * dilation - pad` that lie inside the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PoolGeometry {
-    /// Batch times channels.
-    pub planes: usize,
-    /// Spatial sizes of x.
-    pub input: [usize; 3],
-    /// Spatial sizes of y.
-    pub output: [usize; 3],
-    /// Window sizes.
-    pub kernel: [usize; 3],
-    /// Steps.
-    pub stride: [usize; 3],
-    /// Entries before the data.
-    pub pad: [usize; 3],
-    /// Entries after the data; matters only for `include_pad`.
-    pub pad_end: [usize; 3],
-    /// Distances between taps.
-    pub dilation: [usize; 3],
-    /// Whether an average divides by the taps inside data and padding (true) or inside the data (false).
-    /// Taps beyond the end padding (`ceil_mode`) never count.
-    pub include_pad: bool,
-}
-
-impl PoolGeometry {
-    /// The type that holds a winner's code: its position in the window, row-major.
-    pub fn code(&self) -> DType {
-        if self.kernel.iter().product::<usize>() <= 256 { DType::Byte } else { DType::Index }
-    }
-}
-
-/// Strides of a matrix operand in elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MatrixStrides {
-    /// Between matrices; 0 repeats one.
-    pub batch: usize,
-    /// Between rows.
-    pub row: usize,
-    /// Between columns.
-    pub column: usize,
-}
-
-/// `c = alpha a b` for `batch` pairs of matrices `[m, k]` and `[k, n]`; c is contiguous `[batch, m, n]`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MatMulGeometry {
-    /// Pairs.
-    pub batch: usize,
-    /// Rows of the result.
-    pub m: usize,
-    /// Inner size.
-    pub k: usize,
-    /// Columns of the result.
-    pub n: usize,
-    /// Layout of the first operand.
-    pub a: MatrixStrides,
-    /// Layout of the second operand.
-    pub b: MatrixStrides,
-    /// Factor.
-    pub alpha: f64,
-}
-
-/// An array seen as `[outer, n, inner]`; the kernel works along `n`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// Product of the sizes before.
-    pub outer: usize,
-    /// Size of the axis.
-    pub n: usize,
-    /// Product of the sizes after.
-    pub inner: usize,
-}
-
-/// A sparse matrix by rows: row `r` holds the entries `starts[r] .. starts[r + 1]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SparseMatrix {
-    /// Number of columns.
-    pub columns: usize,
-    /// Row starts, one more than rows.
-    pub starts: Vec<usize>,
-    /// Column of each entry, ascending in a row.
-    pub column: Vec<usize>,
-    /// Weight of each entry.
-    pub weight: Vec<f64>,
-}
-
-impl SparseMatrix {
-    /// The number of rows.
-    pub fn rows(&self) -> usize {
-        self.starts.len() - 1
-    }
-
-    /// A matrix from its rows of (column, weight); entries of one column in a row are added, zeros dropped.
-    pub fn from_rows(columns: usize, rows: &[Vec<(usize, f64)>]) -> Self {
-        let mut matrix = Self { columns, starts: alloc::vec![0], column: Vec::new(), weight: Vec::new() };
-        for row in rows {
-            let mut merged = alloc::collections::BTreeMap::new();
-            for &(column, weight) in row {
-                *merged.entry(column).or_insert(0.0) += weight;
-            }
-            for (column, weight) in merged.into_iter().filter(|&(_, w)| w != 0.0) {
-                matrix.column.push(column);
-                matrix.weight.push(weight);
-            }
-            matrix.starts.push(matrix.column.len());
-        }
-        matrix
-    }
-
-    /// The transposed matrix.
-    pub fn transposed(&self) -> Self {
-        let mut rows = alloc::vec![Vec::new(); self.columns];
-        for r in 0..self.rows() {
-            for e in self.starts[r]..self.starts[r + 1] {
-                rows[self.column[e]].push((r, self.weight[e]));
-            }
-        }
-        Self::from_rows(self.rows(), &rows)
-    }
-}
-
-/// One axis of a strided slice: entry `i` of the slice is entry `begin + i * step` of the whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SliceStep {
-    /// First entry.
-    pub begin: usize,
-    /// Distance, may be negative.
-    pub step: isize,
-}
-
-/// A slice of an array of shape `whole`; the slice has shape `part`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SliceGeometry {
-    /// Shape of the whole array.
-    pub whole: Shape,
-    /// Shape of the slice, of the same rank.
-    pub part: Shape,
-    /// Per axis.
-    pub axes: [SliceStep; MAX_RANK],
-}
-
-/// How padded entries are found.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum PadFill {
-    /// A constant.
-    Constant(f64),
-    /// The nearest entry.
-    Edge,
-    /// Mirrored without repeating the border.
-    Reflect,
-}
-
-/// Padding from shape `inner` to shape `padded`; entry `p` of an axis comes from entry `p - before`.
-/// A negative `before` crops.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PadGeometry {
-    /// Shape before padding.
-    pub inner: Shape,
-    /// Shape after padding.
-    pub padded: Shape,
-    /// Entries added in front, per axis.
-    pub before: [isize; MAX_RANK],
-    /// What fills the rest.
-    pub fill: PadFill,
-}
 
 /// Arithmetic of two operands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -250,6 +61,32 @@ pub struct ChannelGeometry {
     pub inner: usize,
     /// Added to the variance.
     pub epsilon: f64,
+}
+
+/// What a convolution's sums go through in the same step, in this order. What is not asked for is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct ConvFinish {
+    /// The convolution has a bias, operand `bias`.
+    pub biased: bool,
+    /// [`Kernel::BatchNorm`] with this epsilon, operands `scale, shift, mean, variance`.
+    pub norm: Option<f64>,
+    /// [`BinaryFn::Add`] of operand `added`, of the shape of y.
+    pub added: bool,
+    /// [`Pointwise::Relu`].
+    pub rectified: bool,
+    /// [`Kernel::MaxPool`] in windows of one or two entries along each axis, side by side, two along the last.
+    pub pool: Option<PoolGeometry>,
+}
+
+/// What the sums of a convolution's adjoint go through in the same step.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct AdjointFinish {
+    /// [`Kernel::BatchNormAdjoint`] with this epsilon **before** the adjoint, operands `scale, variance`.
+    pub norm: Option<f64>,
+    /// [`Kernel::Mask`] by operand `bits`.
+    pub masked: bool,
+    /// [`Pointwise::Relu`].
+    pub rectified: bool,
 }
 
 /// What one step computes. Operands in brackets: `[reads] -> [writes]`.
@@ -324,6 +161,14 @@ pub enum Kernel {
     SoftmaxAdjoint(Span, bool),
     /// `[] -> [y]`: a constant.
     Fill(f64),
+    /// `[x, w, bias?, (scale, shift, mean, variance)?, added?] -> [y?, bits?, pooled?, codes?]`: a convolution with what
+    /// follows it, so that sums are finished while they are in cache. The planner makes it of single steps for devices that ask for it.
+    ConvBlock(ConvGeometry, ConvFinish),
+    /// `[g, w, (scale, variance)?, bits?] -> [dx]`: the adjoint of a convolution with what surrounds it.
+    ConvAdjointBlock(ConvGeometry, AdjointFinish),
+    /// `[g, codes, bits?] -> [dx]`: [`Kernel::MaxScatter`] followed by [`Kernel::Mask`] where there are bits and by
+    /// [`Pointwise::Relu`] if the flag is set.
+    Unpool(PoolGeometry, bool),
 }
 
 impl Kernel {
@@ -361,13 +206,20 @@ impl Kernel {
             Self::Softmax(..) => "softmax",
             Self::SoftmaxAdjoint(..) => "softmax_adjoint",
             Self::Fill(_) => "fill",
+            Self::ConvBlock(..) => "conv_block",
+            Self::ConvAdjointBlock(..) => "conv_adjoint_block",
+            Self::Unpool(..) => "unpool",
         }
     }
 
     /// Floating-point operations of the dense products (2 per multiply-add); everything else counts as 0.
     pub fn flops(&self) -> u64 {
         match self {
-            Self::Conv(g) | Self::ConvAdjoint(g) | Self::ConvWeightAdjoint(g) => {
+            Self::Conv(g)
+            | Self::ConvAdjoint(g)
+            | Self::ConvWeightAdjoint(g)
+            | Self::ConvBlock(g, _)
+            | Self::ConvAdjointBlock(g, _) => {
                 let taps: usize = g.kernel.iter().product::<usize>() * (g.in_channels / g.groups);
                 let places: usize = g.output.iter().product::<usize>() * g.out_channels * g.batch;
                 2 * taps as u64 * places as u64
@@ -383,7 +235,7 @@ impl Kernel {
 pub enum DType {
     /// The device's scalar (f32; f64 in the oracle).
     Real,
-    /// One bit per element, packed from the least significant bit of bytes.
+    /// One bit per element, packed from the least significant bit of bytes; every row (last axis) begins on a byte.
     Bits,
     /// Window codes up to 255.
     Byte,
@@ -392,11 +244,15 @@ pub enum DType {
 }
 
 impl DType {
-    /// Bytes of `elements` elements where a scalar takes `scalar` bytes.
-    pub fn bytes(self, elements: usize, scalar: usize) -> usize {
+    /// Bytes of a value of shape `shape` where a scalar takes `scalar` bytes.
+    pub fn bytes(self, shape: Shape, scalar: usize) -> usize {
+        let elements = shape.elements();
         match self {
             Self::Real => elements * scalar,
-            Self::Bits => elements.div_ceil(8),
+            Self::Bits => {
+                let row = shape.last().copied().unwrap_or(1).max(1);
+                elements / row * row.div_ceil(8)
+            }
             Self::Byte => elements,
             Self::Index => elements * 4,
         }

@@ -12,6 +12,8 @@ extern crate alloc;
 mod composite;
 mod device;
 mod emitter;
+mod fuse;
+mod geometry;
 mod kernel;
 mod memory;
 mod operators;
@@ -24,8 +26,9 @@ pub use composite::{Composite, Matcher, Resolved};
 pub use device::Device;
 pub use emitter::Emitter;
 pub use kernel::{
-    BinaryFn, BroadcastGeometry, ChannelGeometry, ConvGeometry, DType, Kernel, MatMulGeometry, MatrixStrides,
-    PadFill, PadGeometry, PoolGeometry, SliceGeometry, SliceStep, Span, SparseMatrix,
+    AdjointFinish, BinaryFn, BroadcastGeometry, ChannelGeometry, ConvFinish, ConvGeometry, DType, Kernel,
+    MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, SliceGeometry, SliceStep, Span,
+    SparseMatrix,
 };
 pub use plan::{Plan, Reverse, Slot, SlotInfo, Step, Storage};
 pub use planner::Planner;

@@ -29,7 +29,7 @@ pub(crate) fn place(plan: &mut Plan) {
     let lifetimes = lifetimes(plan);
     let bytes = |plan: &Plan, i: usize| {
         let info = &plan.slots[i];
-        info.dtype.bytes(info.shape.elements(), plan.scalar_bytes).next_multiple_of(ALIGNMENT)
+        info.dtype.bytes(info.shape, plan.scalar_bytes).next_multiple_of(ALIGNMENT)
     };
     let mut order: Vec<usize> = (0..plan.slots.len()).filter(|&i| lifetimes[i].is_some()).collect();
     order.sort_by_key(|&i| (core::cmp::Reverse(bytes(plan, i)), i));
@@ -110,7 +110,7 @@ pub(crate) fn collision(plan: &Plan) -> Option<(Slot, Slot)> {
     let range = |i: usize| match plan.slots[i].storage {
         Storage::Arena(offset) => {
             let info = &plan.slots[i];
-            Some((offset, offset + info.dtype.bytes(info.shape.elements(), plan.scalar_bytes)))
+            Some((offset, offset + info.dtype.bytes(info.shape, plan.scalar_bytes)))
         }
         _ => None,
     };

@@ -3,6 +3,7 @@
 
 use crate::composite::Composite;
 use crate::emitter::Emitter;
+use crate::fuse;
 use crate::memory;
 use crate::operators::{self, Context, Run};
 use crate::plan::{Plan, Reverse, Slot, Step, Storage};
@@ -53,6 +54,7 @@ pub struct Planner<'g> {
     reference: Option<Pass>,
     captures: Vec<ValueId>,
     segments: Vec<Segment>,
+    fused: bool,
 }
 
 impl<'g> Planner<'g> {
@@ -81,7 +83,15 @@ impl<'g> Planner<'g> {
             reference: None,
             captures: Vec::new(),
             segments: Vec::new(),
+            fused: false,
         })
+    }
+
+    /// Whether steps are joined where only the next step reads a result ([`crate::Device::fuses`]); off by default.
+    #[must_use]
+    pub fn fused(mut self, fused: bool) -> Self {
+        self.fused = fused;
+        self
     }
 
     /// Asks for a forward value to be readable after the forward segment; returns its number.
@@ -198,6 +208,9 @@ impl<'g> Planner<'g> {
             scalar_bytes: size_of::<S>(),
         };
         collect(&mut plan, self.emitter.sections, self.segments);
+        if self.fused {
+            fuse::fuse(&mut plan);
+        }
         memory::place(&mut plan);
         if let Some((a, b)) = memory::collision(&plan) {
             return Err(Error::internal(format!("values {a:?} and {b:?} of the plan overlap")));
@@ -297,7 +310,7 @@ fn check_limit(plan: &Plan, limit: Option<usize>) -> Result<()> {
     let Some(limit) = limit.filter(|&l| plan.arena_bytes > l) else { return Ok(()) };
     let bytes = |step: &Step| -> usize {
         let slots = step.reads.iter().chain(step.writes.iter().flatten());
-        slots.map(|&s| plan.slot(s).dtype.bytes(plan.slot(s).shape.elements(), plan.scalar_bytes)).sum()
+        slots.map(|&s| plan.slot(s).dtype.bytes(plan.slot(s).shape, plan.scalar_bytes)).sum()
     };
     let largest = plan.steps.iter().max_by_key(|s| bytes(s));
     Err(Error::limit(format!(

@@ -3,9 +3,15 @@
 use voxplain_autodiff::{DType, Plan, Slot, Storage};
 use voxplain_tensor::{Error, Result};
 
+/// A cache line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([u8; 64]);
+pub(crate) struct Line([u8; 64]);
+
+impl Line {
+    /// All zeros.
+    pub const ZERO: Self = Self([0; 64]);
+}
 
 /// A 64-byte aligned block of memory.
 pub(crate) struct Arena {
@@ -20,7 +26,7 @@ impl Arena {
         lines
             .try_reserve_exact(count)
             .map_err(|_| Error::limit(format!("{bytes} bytes of memory for the plan cannot be had")))?;
-        lines.resize(count, Line([0; 64]));
+        lines.resize(count, Line::ZERO);
         Ok(Self { lines })
     }
 
@@ -112,7 +118,7 @@ pub(crate) fn place<T: Plain>(plan: &Plan, slot: Slot) -> Result<(usize, usize)>
             info.label
         )));
     }
-    let elements = info.shape.elements();
-    let count = if info.dtype == DType::Bits { elements.div_ceil(8) } else { elements };
+    let bits = info.dtype == DType::Bits;
+    let count = if bits { info.dtype.bytes(info.shape, 0) } else { info.shape.elements() };
     Ok((offset, count))
 }

@@ -3,8 +3,11 @@
 use crate::arena::{Arena, Plain, View, place};
 use crate::isa::Isa;
 use crate::kernels as k;
-use crate::kernels::conv::ConvOperands;
-use crate::parallel::Pool;
+use crate::kernels::conv::Convolution;
+use crate::kernels::conv::output::{Output, Pooled};
+use crate::kernels::unpool::Gates;
+use crate::parallel::{Pool, Shared};
+use crate::prepared::{Packs, Prepared};
 use std::sync::Arc;
 use voxplain_autodiff::{DType, Device, Kernel, Plan, Slot, Step, Storage};
 use voxplain_tensor::{Error, Result};
@@ -20,6 +23,8 @@ use voxplain_tensor::{Error, Result};
 pub struct Cpu {
     isa: Isa,
     pool: Pool,
+    exact: bool,
+    packs: Packs,
     name: String,
 }
 
@@ -39,7 +44,21 @@ impl Cpu {
     /// # Errors
     /// The threads cannot be started.
     pub fn with_threads(self, threads: usize) -> Result<Self> {
-        Self::build(self.isa, threads)
+        Ok(Self { exact: self.exact, ..Self::build(self.isa, threads)? })
+    }
+
+    /// The same with convolutions summed directly, tap by tap, instead of by Winograd's filtering where it applies. Slower;
+    /// errors are bounded by the terms of each output alone.
+    #[must_use]
+    pub fn exact(self) -> Self {
+        let name = format!("{}, exact", self.name);
+        Self { exact: true, packs: Packs::default(), name, ..self }
+    }
+
+    /// The most floating-point operations per second that this device reaches in a loop of multiply-adds, measured now (a
+    /// fraction of a second). What benchmarks compare kernels with.
+    pub fn peak(&self) -> f64 {
+        crate::peak::measure(&self.pool, self.isa)
     }
 
     /// The number of threads.
@@ -55,11 +74,12 @@ impl Cpu {
     fn build(isa: Isa, threads: usize) -> Result<Self> {
         let pool = Pool::new(threads)?;
         let name = format!("cpu ({}, {} threads)", isa.name(), pool.threads());
-        Ok(Self { isa, pool, name })
+        Ok(Self { isa, pool, exact: false, packs: Packs::default(), name })
     }
 
     fn single(isa: Isa) -> Self {
-        Self { isa, pool: Pool::single(), name: format!("cpu ({}, 1 thread)", isa.name()) }
+        let name = format!("cpu ({}, 1 thread)", isa.name());
+        Self { isa, pool: Pool::single(), exact: false, packs: Packs::default(), name }
     }
 }
 
@@ -68,18 +88,16 @@ pub struct CpuMemory {
     plan: Arc<Plan>,
     parameters: Vec<Arc<[f32]>>,
     arena: Arena,
-    /// Room for the packed weights of the largest convolution, so that runs allocate nothing.
+    /// By step: what convolutions need.
+    prepared: Vec<Option<Prepared>>,
+    /// Room for weights that the plan computes itself, packed.
     scratch: Vec<f32>,
 }
 
-/// The room that the largest convolution of a plan needs for packed weights.
-fn scratch(plan: &Plan) -> usize {
-    let one = |step: &Step| match &step.kernel {
-        Kernel::Conv(g) => k::conv::scratch(g, false),
-        Kernel::ConvAdjoint(g) => k::conv::scratch(g, true),
-        _ => 0,
-    };
-    plan.steps.iter().map(one).max().unwrap_or(0)
+/// The room that the largest convolution with weights of its own needs.
+fn scratch(prepared: &[Option<Prepared>]) -> usize {
+    let own = prepared.iter().flatten().filter(|p| p.packed.is_none());
+    own.map(|p| p.convolution.packed_len()).max().unwrap_or(0)
 }
 
 /// Whether two values share bytes of the arena.
@@ -87,7 +105,7 @@ fn overlap(plan: &Plan, a: Slot, b: Slot) -> bool {
     let range = |slot: Slot| {
         let info = plan.slot(slot);
         let Storage::Arena(offset) = info.storage else { return 0..0 };
-        offset..offset.saturating_add(info.dtype.bytes(info.shape.elements(), size_of::<f32>()))
+        offset..offset.saturating_add(info.dtype.bytes(info.shape, size_of::<f32>()))
     };
     let (a, b) = (range(a), range(b));
     a.start.max(b.start) < a.end.min(b.end)
@@ -158,10 +176,73 @@ impl<'a> Operands<'a> {
         self.result(0)?.ok_or_else(|| Error::internal("a step without a result"))
     }
 
+    /// The length of a row of bits.
+    fn row(&self, bits: Option<Slot>) -> Result<usize> {
+        let slot = bits.ok_or_else(|| Error::internal("a step without its bits"))?;
+        Ok(self.plan.slot(slot).shape.last().copied().unwrap_or(1).max(1))
+    }
+
     /// The type of operand `i`.
     fn dtype(&self, i: usize) -> Result<DType> {
         Ok(self.plan.slot(self.slot(i)?).dtype)
     }
+}
+
+/// Runs a convolution or an adjoint with whatever was joined to it.
+fn convolve(
+    pool: &Pool,
+    isa: Isa,
+    prepared: &Prepared,
+    o: &Operands<'_>,
+    scratch: &mut Vec<f32>,
+) -> Result<()> {
+    let convolution = &prepared.convolution;
+    let packed = match &prepared.packed {
+        Some(packed) => &packed[..],
+        None => {
+            let length = convolution.packed_len();
+            scratch.resize(scratch.len().max(length), 0.0);
+            convolution.pack(o.real(1)?, prepared.scale.as_deref(), &mut scratch[..length]);
+            &scratch[..length]
+        }
+    };
+    let own_bias = match &o.step.kernel {
+        Kernel::Conv(_) => o.step.reads.len() > 2,
+        Kernel::ConvBlock(_, finish) => finish.biased && finish.norm.is_none(),
+        _ => false,
+    };
+    let bias = if own_bias { Some(o.real(2)?) } else { prepared.shift.as_deref() };
+    let output = output(convolution, o)?;
+    convolution.run(pool, isa, o.real(0)?, packed, bias, &output);
+    Ok(())
+}
+
+fn output<'a>(convolution: &Convolution, o: &Operands<'a>) -> Result<Output<'a>> {
+    let sizes = convolution.target();
+    Ok(match &o.step.kernel {
+        Kernel::ConvBlock(_, finish) => {
+            let before = 2 + usize::from(finish.biased) + if finish.norm.is_some() { 4 } else { 0 };
+            let pooled = finish.pool.as_ref().map(|p| -> Result<Pooled<'a>> {
+                let (y, codes) = (o.result(2)?.map(Shared::new), o.result(3)?.map(Shared::new));
+                Ok(Pooled { window: p.kernel, sizes: p.output, y, codes })
+            });
+            Output {
+                sizes,
+                y: o.result(0)?.map(Shared::new),
+                added: if finish.added { Some(o.real(before)?) } else { None },
+                mask: None,
+                rectified: finish.rectified,
+                bits: o.result(1)?.map(Shared::new),
+                pooled: pooled.transpose()?,
+            }
+        }
+        Kernel::ConvAdjointBlock(_, finish) => {
+            let before = if finish.norm.is_some() { 4 } else { 2 };
+            let mask = if finish.masked { Some(o.coded(before)?) } else { None };
+            Output { mask, rectified: finish.rectified, ..Output::plain(sizes, o.out()?) }
+        }
+        _ => Output::plain(sizes, o.out()?),
+    })
 }
 
 impl Device for Cpu {
@@ -170,9 +251,10 @@ impl Device for Cpu {
 
     fn prepare(&self, plan: Arc<Plan>) -> Result<CpuMemory> {
         let arena = Arena::new(plan.arena_bytes)?;
-        let parameters = plan.parameters.iter().map(|p| p.data.clone()).collect();
-        let scratch = vec![0.0; scratch(&plan)];
-        Ok(CpuMemory { plan, parameters, arena, scratch })
+        let parameters: Vec<Arc<[f32]>> = plan.parameters.iter().map(|p| p.data.clone()).collect();
+        let prepared = self.packs.prepare(&plan, &parameters, self.exact);
+        let scratch = vec![0.0; scratch(&prepared)];
+        Ok(CpuMemory { plan, parameters, arena, prepared, scratch })
     }
 
     fn write(&self, memory: &mut CpuMemory, slot: Slot, data: &[f32]) -> Result<()> {
@@ -203,22 +285,31 @@ impl Device for Cpu {
 
     fn set_parameter(&self, memory: &mut CpuMemory, parameter: usize, data: &[f32]) -> Result<()> {
         memory.parameters[parameter] = data.into();
+        let CpuMemory { plan, parameters, prepared, .. } = memory;
+        self.packs.replace(plan, parameter, parameters, self.exact, prepared);
         Ok(())
     }
 
-    fn run(&self, memory: &mut CpuMemory, step: &Step) -> Result<()> {
+    fn run(&self, memory: &mut CpuMemory, step: usize) -> Result<()> {
         let view = memory.arena.view();
-        let o = Operands::new(&memory.plan, &memory.parameters, view, step)?;
+        let missing = || Error::internal("there is no such step");
+        let (plan, prepared) = (&memory.plan, memory.prepared.get(step).ok_or_else(missing)?);
+        let step = plan.steps.get(step).ok_or_else(missing)?;
+        let o = Operands::new(plan, &memory.parameters, view, step)?;
         let (pool, isa, scratch) = (&self.pool, self.isa, &mut memory.scratch);
         match &step.kernel {
-            Kernel::Conv(g) => {
-                let bias = if step.reads.len() > 2 { Some(o.real(2)?) } else { None };
-                let operands = ConvOperands { source: o.real(0)?, weights: o.real(1)?, bias, scratch };
-                k::conv::forward(pool, isa, g, operands, o.out()?);
+            Kernel::Conv(_)
+            | Kernel::ConvAdjoint(_)
+            | Kernel::ConvBlock(..)
+            | Kernel::ConvAdjointBlock(..) => {
+                let prepared =
+                    prepared.as_ref().ok_or_else(|| Error::internal("a convolution was not prepared"))?;
+                convolve(pool, isa, prepared, &o, scratch)?;
             }
-            Kernel::ConvAdjoint(g) => {
-                let operands = ConvOperands { source: o.real(0)?, weights: o.real(1)?, bias: None, scratch };
-                k::conv::adjoint(pool, isa, g, operands, o.out()?);
+            Kernel::Unpool(g, rectified) => {
+                let bits = if step.reads.len() > 2 { Some(o.coded(2)?) } else { None };
+                let gates = Gates { bits, rectified: *rectified };
+                k::unpool::run(pool, g, o.real(0)?, o.coded(1)?, gates, o.out()?);
             }
             Kernel::ConvWeightAdjoint(g) => {
                 k::conv_weight::adjoint(pool, isa, g, o.real(0)?, o.real(1)?, o.out()?)
@@ -252,9 +343,11 @@ impl Device for Cpu {
             }
             Kernel::PositiveBits => {
                 let bits = o.result::<u8>(0)?.ok_or_else(|| Error::internal("a step without a result"))?;
-                k::bits::positive(pool, o.real(0)?, bits);
+                k::bits::positive(pool, o.row(step.writes[0])?, o.real(0)?, bits);
             }
-            Kernel::Mask => k::bits::mask(pool, o.real(0)?, o.coded(1)?, o.out()?),
+            Kernel::Mask => {
+                k::bits::mask(pool, o.row(step.reads.get(1).copied())?, o.real(0)?, o.coded(1)?, o.out()?);
+            }
             Kernel::Binary(f, g) => k::binary::run(pool, isa, *f, g, o.real(0)?, o.real(1)?, o.out()?),
             Kernel::MaxPool(g) => match g.code() {
                 DType::Byte => k::pool::max::<u8>(pool, g, o.real(0)?, o.result(0)?, o.result(1)?),
@@ -281,6 +374,10 @@ impl Device for Cpu {
             Kernel::Fill(value) => o.out()?.fill(*value as f32),
         }
         Ok(())
+    }
+
+    fn fuses(&self) -> bool {
+        true
     }
 
     fn name(&self) -> &str {

@@ -9,10 +9,14 @@
 //! was detected, and the border to `matrixmultiply`.
 
 mod arena;
+mod buffer;
 mod device;
 mod isa;
 mod kernels;
 mod parallel;
+mod peak;
+mod prepared;
+mod simd;
 
 pub use device::{Cpu, CpuMemory};
 pub use isa::Isa;

@@ -26,7 +26,7 @@ pub(crate) struct Operands<'a, B: Backend> {
 fn range(plan: &Plan, slot: Slot) -> (usize, usize) {
     let info = plan.slot(slot);
     let Storage::Arena(offset) = info.storage else { return (0, 0) };
-    (offset, offset.saturating_add(info.dtype.bytes(info.shape.elements(), size_of::<f32>())))
+    (offset, offset.saturating_add(info.dtype.bytes(info.shape, size_of::<f32>())))
 }
 
 fn overlap(plan: &Plan, a: Slot, b: Slot) -> bool {
@@ -114,7 +114,8 @@ impl<'a, B: Backend> Operands<'a, B> {
             return Err(Error::internal("a parameter is written as a value"));
         }
         let address = self.place(slot, dtype, elements)?;
-        self.writes.borrow_mut().push((address, dtype.bytes(elements, size_of::<f32>())));
+        let bytes = dtype.bytes(self.memory.plan.slot(slot).shape, size_of::<f32>());
+        self.writes.borrow_mut().push((address, bytes));
         Ok(address)
     }
 
@@ -124,6 +125,31 @@ impl<'a, B: Backend> Operands<'a, B> {
             0 => Err(Error::internal("a step without a result")),
             address => Ok(address),
         }
+    }
+
+    /// The address of `elements` numbers of scratch memory behind the first `from`.
+    pub fn scratch(&self, from: usize, elements: usize) -> Result<u64> {
+        let size = size_of::<f32>();
+        if from + elements > self.memory.scratch.1 {
+            return Err(Error::internal("a step needs more scratch memory than its plan said"));
+        }
+        let address = self.backend.address(&self.memory.scratch.0) + (from * size) as u64;
+        self.writes.borrow_mut().push((address, elements * size));
+        Ok(address)
+    }
+
+    fn row(&self, slot: Slot) -> usize {
+        self.memory.plan.slot(slot).shape.last().copied().unwrap_or(1).max(1)
+    }
+
+    /// The length of a row of operand `i`.
+    pub fn read_row(&self, i: usize) -> Result<usize> {
+        Ok(self.row(self.slot(i)?))
+    }
+
+    /// The length of a row of result `i`.
+    pub fn written_row(&self, i: usize) -> usize {
+        self.step.writes.get(i).copied().flatten().map_or(1, |slot| self.row(slot))
     }
 
     /// The number of elements of the first result.

@@ -1,7 +1,8 @@
 //! The device: one vector per value, no arena.
 
 use crate::{
-    axis_map, binary, bits, conv, matmul, movement, normalize, pointwise, pool, reduce, slope::slope, softmax,
+    axis_map, binary, bits, conv, joined, matmul, movement, normalize, pointwise, pool, reduce, slope::slope,
+    softmax,
 };
 use std::sync::Arc;
 use voxplain_autodiff::{Device, Kernel, Plan, Slot, Step, Storage};
@@ -96,7 +97,9 @@ impl Device for Oracle {
         Ok(())
     }
 
-    fn run(&self, memory: &mut OracleMemory, step: &Step) -> Result<()> {
+    fn run(&self, memory: &mut OracleMemory, step: usize) -> Result<()> {
+        let plan = memory.plan.clone();
+        let step = plan.steps.get(step).ok_or_else(|| Error::internal("there is no such step"))?;
         let results = compute(memory, step).map_err(|e| e.within(step.kernel.name()))?;
         for (slot, result) in step.writes.iter().zip(results) {
             if let Some(slot) = slot {
@@ -163,6 +166,11 @@ fn compute(memory: &OracleMemory, step: &Step) -> Result<Vec<Value>> {
         Kernel::Normalize(s, epsilon) => {
             normalize::normalize(*s, *epsilon, o.real(0)?).into_iter().map(Value::Real).collect()
         }
+        Kernel::ConvBlock(g, finish) => {
+            let block = joined::conv_block(g, finish, &o.reals()?);
+            let (pooled, codes) = block.pooled.unwrap_or_default();
+            vec![Value::Real(block.y), Value::Bits(block.bits), Value::Real(pooled), Value::Codes(codes)]
+        }
         _ => vec![Value::Real(real_result(&step.kernel, &o)?)],
     })
 }
@@ -189,7 +197,17 @@ fn real_result(kernel: &Kernel, o: &Operands) -> Result<Vec<f64>> {
         Kernel::Softmax(s, log) => softmax::forward(*s, *log, o.real(0)?),
         Kernel::SoftmaxAdjoint(s, log) => softmax::adjoint(*s, *log, o.real(0)?, o.real(1)?),
         Kernel::Map(_) | Kernel::MapGradient(_) | Kernel::MapSlope(_) => elementwise(kernel, o)?,
-        Kernel::PositiveBits | Kernel::MaxPool(_) | Kernel::Normalize(..) => {
+        Kernel::ConvAdjointBlock(g, finish) => {
+            let count = if finish.norm.is_some() { 4 } else { 2 };
+            let x = (0..count).map(|i| o.real(i)).collect::<Result<Vec<_>>>()?;
+            let mask = if finish.masked { Some(o.bits(count)?) } else { None };
+            joined::conv_adjoint_block(g, finish, &x, mask)
+        }
+        Kernel::Unpool(g, rectified) => {
+            let mask = if o.step.reads.len() > 2 { Some(o.bits(2)?) } else { None };
+            joined::unpool(g, o.real(0)?, o.codes(1)?, mask, *rectified)
+        }
+        Kernel::PositiveBits | Kernel::MaxPool(_) | Kernel::Normalize(..) | Kernel::ConvBlock(..) => {
             return Err(Error::internal("a kernel with other results than one of reals"));
         }
         Kernel::AxisMap(s, m) => axis_map::forward(*s, m, o.real(0)?),

@@ -10,6 +10,7 @@ mod binary;
 mod bits;
 mod conv;
 mod device;
+mod joined;
 mod matmul;
 mod movement;
 mod normalize;

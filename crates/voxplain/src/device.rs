@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
-use voxplain_autodiff::{Device as Kernels, Plan, Slot, Step};
+use voxplain_autodiff::{Device as Kernels, Plan, Slot};
 use voxplain_cpu::{Cpu, CpuMemory};
 use voxplain_cuda::{Cuda, Driver, GpuMemory};
 use voxplain_tensor::{Error, Result};
@@ -135,7 +135,7 @@ impl Kernels for Machine {
         }
     }
 
-    fn run(&self, memory: &mut MachineMemory, step: &Step) -> Result<()> {
+    fn run(&self, memory: &mut MachineMemory, step: usize) -> Result<()> {
         match (self, memory) {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.run(memory, step),
             (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.run(memory, step),
@@ -148,6 +148,13 @@ impl Kernels for Machine {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.run_steps(memory, plan, steps),
             (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.run_steps(memory, plan, steps),
             _ => Err(mixed()),
+        }
+    }
+
+    fn fuses(&self) -> bool {
+        match self {
+            Self::Cpu(cpu) => cpu.fuses(),
+            Self::Cuda(gpu) => gpu.fuses(),
         }
     }
 

@@ -48,7 +48,7 @@ impl Bench {
         let shape = Shape::new(&[elements]).unwrap();
         let storage = Storage::Arena(self.plan.arena_bytes);
         self.plan.slots.push(SlotInfo { shape, dtype, storage, root: slot, label: String::new() });
-        self.plan.arena_bytes += dtype.bytes(elements, 4).next_multiple_of(64);
+        self.plan.arena_bytes += dtype.bytes(shape, 4).next_multiple_of(64);
         slot
     }
 }
@@ -80,6 +80,8 @@ pub fn run_on(cpu: &Cpu, kernel: Kernel, sources: &[Source], sizes: &[usize]) ->
     let outs: Vec<Slot> = sizes.iter().map(|&n| bench.slot(DType::Real, n)).collect();
     let writes = outs.iter().map(|&s| Some(s)).collect();
     steps.push(Step { kernel, reads, writes, label: String::new() });
+    let count = steps.len();
+    (bench.plan.forward, bench.plan.steps) = (0..count, steps);
     let mut memory = cpu.prepare(Arc::new(bench.plan)).unwrap();
     for (slot, values) in data {
         cpu.write(&mut memory, slot, values).unwrap();
@@ -88,7 +90,7 @@ pub fn run_on(cpu: &Cpu, kernel: Kernel, sources: &[Source], sizes: &[usize]) ->
         // What was there before must not matter.
         cpu.write(&mut memory, *out.0, &vec![f32::NAN; *out.1]).unwrap();
     }
-    steps.iter().for_each(|step| cpu.run(&mut memory, step).unwrap());
+    (0..count).for_each(|step| cpu.run(&mut memory, step).unwrap());
     let read = |(slot, &n): (&Slot, &usize)| {
         let mut values = vec![0.0; n];
         cpu.read(&memory, *slot, &mut values).unwrap();

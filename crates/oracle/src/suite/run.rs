@@ -50,7 +50,8 @@ impl Bench {
     /// A value in the arena, behind all others.
     fn value(&mut self, dtype: DType, elements: usize) -> Result<Slot> {
         let offset = self.plan.arena_bytes;
-        self.plan.arena_bytes += dtype.bytes(elements, self.plan.scalar_bytes).next_multiple_of(64);
+        self.plan.arena_bytes +=
+            dtype.bytes(Shape::new(&[elements])?, self.plan.scalar_bytes).next_multiple_of(64);
         self.place(dtype, elements, Storage::Arena(offset))
     }
 
@@ -156,7 +157,7 @@ fn execute<D: Device>(device: &D, bench: Bench, results: &[Slot]) -> Result<Vec<
         let values: Vec<D::Scalar> = values.into_iter().map(D::Scalar::from_f64).collect();
         device.write(&mut memory, slot, &values)?;
     }
-    plan.steps.iter().try_for_each(|step| device.run(&mut memory, step))?;
+    (0..plan.steps.len()).try_for_each(|step| device.run(&mut memory, step))?;
     let read = |&slot: &Slot| {
         let mut values = vec![D::Scalar::ZERO; plan.slot(slot).shape.elements()];
         device.read(&memory, slot, &mut values)?;

@@ -1,0 +1,114 @@
+//! Seconds of every gradient-family method on one network, one JSON object a line; `bench/speed.py` sets them beside
+//! PyTorch and Captum.
+//!
+//! ```text
+//! cargo run --release -p voxplain-bench --bin methods -- MODEL LAYER REPEATS THREADS INPUT.npy [INPUT.npy ...]
+//! ```
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Instant;
+use voxplain::attribution::methods::{
+    Backward, Baseline, Cam, DeepLift, GradientShap, GuidedGradCam, IntegratedGradients, ShapDraws, Smooth,
+    Statistic, Steps,
+};
+use voxplain::attribution::{Draws, Interpolation, PassSpec, Quadrature};
+use voxplain::cpu::Cpu;
+use voxplain::imaging::read_npy;
+use voxplain::{Engine, Method, Model, Network, Target, Tensor};
+
+/// Median seconds of `repeats` calls after one that warms up.
+fn median(
+    repeats: usize,
+    mut run: impl FnMut() -> Result<(), voxplain::Error>,
+) -> Result<f64, voxplain::Error> {
+    run()?;
+    let mut seconds = Vec::new();
+    for _ in 0..repeats {
+        let start = Instant::now();
+        run()?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds[repeats / 2])
+}
+
+/// The methods with the settings of the paper, each with the number of repeats it is worth.
+fn methods(
+    layer: &str,
+    inputs: &[Tensor<f32>],
+    repeats: usize,
+) -> Vec<(&'static str, Box<dyn Method<f32>>, usize)> {
+    let few = repeats.min(3);
+    let zero = || Baseline::Constant(0.0);
+    let zeros = || inputs.iter().map(|x| Tensor::full(x.shape(), 0.0)).collect();
+    let interpolation = Interpolation::Linear;
+    let steps = Steps::Fixed(Quadrature::GaussLegendre, 50);
+    vec![
+        ("Gradient", Box::new(Backward::saliency(false)) as Box<dyn Method<f32>>, repeats),
+        ("InputXGradient", Box::new(Backward::input_x_gradient()), repeats),
+        ("GuidedBackprop", Box::new(Backward::guided_backprop()), repeats),
+        ("Deconvolution", Box::new(Backward::deconvolution()), repeats),
+        ("GradCAM", Box::new(Cam { interpolation: Some(interpolation), ..Cam::grad_cam(layer) }), repeats),
+        ("GuidedGradCAM", Box::new(GuidedGradCam { layer: layer.into(), interpolation }), repeats),
+        ("DeepLift", Box::new(DeepLift { baseline: zero(), multiply_by_inputs: true }), repeats),
+        ("IG50", Box::new(IntegratedGradients { baseline: zero(), steps, multiply_by_inputs: true }), few),
+        (
+            "GradientShap5",
+            Box::new(GradientShap {
+                baselines: zeros(),
+                draws: ShapDraws::Seeded { seed: 1, draws: 5 },
+                noise: None,
+            }),
+            few,
+        ),
+        (
+            "SmoothGrad10",
+            Box::new(Smooth {
+                base: Box::new(Backward::saliency(true)),
+                draws: Draws::Seeded { seed: 1, draws: 10, sigma: vec![0.1] },
+                statistic: Statistic::Mean,
+            }),
+            few,
+        ),
+    ]
+}
+
+/// The most memory this process has held, in megabytes.
+fn peak_memory() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|v| v.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+fn report(name: &str, seconds: f64) {
+    println!("{{\"method\": {name:?}, \"seconds\": {seconds}, \"peak_mb\": {:.0}}}", peak_memory());
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [model, layer, repeats, threads, files @ ..] = &words[..] else {
+        return Err("usage: methods MODEL LAYER REPEATS THREADS INPUT.npy ...".into());
+    };
+    let (repeats, threads) = (repeats.parse()?, threads.parse()?);
+    let model = Model::open(Path::new(model))?;
+    let read = |f: &String| Ok::<_, Box<dyn Error>>(read_npy(&std::fs::read(f)?)?);
+    let inputs = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let cpu = Cpu::best().with_threads(threads)?;
+    let mut engine = Engine::new(&model.graph, &cpu, None);
+    let output = model.graph.outputs()[0];
+    let forward = median(repeats, || engine.values(&inputs, output).map(drop))?;
+    report("forward", forward);
+    let spec = PassSpec { table: None, from: output, wanted: Vec::new(), captures: vec![output] };
+    eprintln!("forward plan: {} bytes", engine.plan(&spec, 1)?.arena_bytes);
+    for (name, method, repeats) in methods(layer, &inputs, repeats) {
+        if layer == "-" && name.contains("CAM") {
+            continue;
+        }
+        let mut engine = Engine::new(&model.graph, &cpu, None);
+        let seconds =
+            median(repeats, || method.attribute(&mut engine, &inputs, &Target::Class(vec![0])).map(drop))?;
+        report(name, seconds);
+    }
+    Ok(())
+}

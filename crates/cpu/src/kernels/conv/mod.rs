@@ -1,0 +1,161 @@
+//! Convolutions and their adjoints: which way each is computed, its packed weights, and the division over threads.
+//!
+//! * [`winograd`]: width 3 without strides, where both sides have channels enough;
+//! * [`direct`]: everything else, and everything in exact mode.
+
+mod axis;
+mod direct;
+pub mod output;
+mod winograd;
+
+use crate::isa::Isa;
+use crate::parallel::Pool;
+use axis::{Axis, AxisGeometry};
+use direct::{CHANNELS, Panel, Strips};
+use output::Output;
+use std::cell::RefCell;
+use voxplain_autodiff::ConvGeometry;
+use winograd::Tiles;
+
+/// A convolution as its outputs see it: from source to target, forward or adjoint.
+pub struct Problem {
+    batch: usize,
+    groups: usize,
+    /// Channels of a group.
+    source_channels: usize,
+    target_channels: usize,
+    kernel: [usize; 3],
+    axes: [Axis; 3],
+}
+
+impl Problem {
+    fn new(g: &ConvGeometry, adjoint: bool) -> Self {
+        let (ci, co) = (g.in_channels / g.groups, g.out_channels / g.groups);
+        let (source_channels, target_channels) = if adjoint { (co, ci) } else { (ci, co) };
+        let axis = |a: usize| AxisGeometry {
+            input: g.input[a],
+            output: g.output[a],
+            kernel: g.kernel[a],
+            stride: g.stride[a],
+            pad: g.pad[a],
+            dilation: g.dilation[a],
+        };
+        let axes = [0, 1, 2].map(|a| Axis::new(axis(a), adjoint));
+        Self { batch: g.batch, groups: g.groups, source_channels, target_channels, kernel: g.kernel, axes }
+    }
+
+    /// Blocks of channels of a group.
+    fn blocks(&self) -> usize {
+        self.target_channels.div_ceil(CHANNELS)
+    }
+
+    fn panel(&self, slices: usize, rows: usize) -> Panel {
+        Panel::new(self, slices, rows)
+    }
+
+    fn target(&self) -> [usize; 3] {
+        [0, 1, 2].map(|a| self.axes[a].target)
+    }
+
+    fn multiplications(&self) -> usize {
+        let places: usize = self.target().iter().product();
+        let taps: usize = self.kernel.iter().product();
+        self.batch * self.groups * self.target_channels * self.source_channels * taps * places
+    }
+}
+
+/// A convolution or an adjoint with the way in which it is computed.
+pub struct Convolution {
+    problem: Problem,
+    adjoint: bool,
+    tiles: Option<Tiles>,
+}
+
+/// What one thread needs.
+#[derive(Default)]
+struct Workspace {
+    direct: direct::Workspace,
+    winograd: winograd::Workspace,
+}
+
+std::thread_local! {
+    /// A thread's buffers, kept so that only the first run of a network makes them grow.
+    static WORKSPACE: RefCell<Workspace> = RefCell::new(Workspace::default());
+}
+
+impl Convolution {
+    /// The convolution of geometry `g` or its adjoint; `exact` forbids Winograd's filtering.
+    pub fn new(g: &ConvGeometry, adjoint: bool, exact: bool) -> Self {
+        let problem = Problem::new(g, adjoint);
+        let tiles = if exact { None } else { Tiles::new(&problem) };
+        Self { problem, adjoint, tiles }
+    }
+
+    /// Whether it is summed tap by tap.
+    pub fn is_direct(&self) -> bool {
+        self.tiles.is_none()
+    }
+
+    /// Spatial sizes of the target.
+    pub fn target(&self) -> [usize; 3] {
+        self.problem.target()
+    }
+
+    /// How many numbers the packed weights are.
+    pub fn packed_len(&self) -> usize {
+        match &self.tiles {
+            Some(tiles) => winograd::packed_len(&self.problem, tiles),
+            None => direct::packed_len(&self.problem),
+        }
+    }
+
+    /// Packs weights in the layout of the graph, those of output channel `o` times `scale[o]` where there are scales.
+    pub fn pack(&self, weights: &[f32], scale: Option<&[f64]>, packed: &mut [f32]) {
+        let p = &self.problem;
+        let taps: usize = p.kernel.iter().product();
+        let (ci, co) = if self.adjoint {
+            (p.target_channels, p.source_channels)
+        } else {
+            (p.source_channels, p.target_channels)
+        };
+        let weight = |t: usize, s: usize, k: usize| {
+            let (group, t) = (t / p.target_channels, t % p.target_channels);
+            let (o, c) = if self.adjoint { (s, t) } else { (t, s) };
+            let value = f64::from(weights[((group * co + o) * ci + c) * taps + k]);
+            scale.map_or(value, |scale| value * scale[group * co + o])
+        };
+        match &self.tiles {
+            Some(tiles) => winograd::pack(p, tiles, weight, packed),
+            None => direct::pack(p, weight, packed),
+        }
+    }
+
+    /// Convolves `source` with packed weights; sums begin with `bias`, one per channel of the target.
+    pub fn run(
+        &self,
+        pool: &Pool,
+        isa: Isa,
+        source: &[f32],
+        packed: &[f32],
+        bias: Option<&[f32]>,
+        output: &Output<'_>,
+    ) {
+        let problem = &self.problem;
+        let cost = problem.multiplications();
+        match &self.tiles {
+            Some(tiles) => {
+                let job = winograd::Job { problem, tiles, source, packed, bias, output };
+                pool.each(tiles.items(problem), cost, |i| {
+                    WORKSPACE.with_borrow_mut(|w| job.run(isa, i, &mut w.winograd));
+                });
+            }
+            None => {
+                let strips = Strips::new(problem, output.window());
+                let job = direct::Job { problem, strips, source, packed, bias, output };
+                pool.each(job.strips.items(problem), cost, |i| {
+                    WORKSPACE.with_borrow_mut(|w| job.run(isa, i, &mut w.direct));
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What happens to finished sums while they are in cache: a second operand is added, they are masked and rectified, their
+//! signs are packed, windows of two are pooled with the winners' codes, and whatever is wanted of it is written.
+//!
+//! Each of these says exactly what the kernel of its own says: windows are looked through in row-major order after the
+//! rectifier, so that in a window without positive entries the first one wins.
+
+use crate::kernels::bits::{keep, pack};
+use crate::parallel::Shared;
+use crate::simd::Simd;
+
+/// Where sums go. Every part that is there is made.
+pub struct Output<'a> {
+    /// Spatial sizes of what the convolution makes.
+    pub sizes: [usize; 3],
+    /// The values themselves.
+    pub y: Option<Shared<'a, f32>>,
+    /// Added to the sums; of the shape of `y`.
+    pub added: Option<&'a [f32]>,
+    /// Bits, every row beginning on a byte; where one is clear the value becomes 0.
+    pub mask: Option<&'a [u8]>,
+    /// Whether what is negative becomes 0.
+    pub rectified: bool,
+    /// One bit for every positive value; every row begins on a byte.
+    pub bits: Option<Shared<'a, u8>>,
+    /// The values after pooling.
+    pub pooled: Option<Pooled<'a>>,
+}
+
+/// Maxima of windows of one or two entries along each axis, side by side.
+pub struct Pooled<'a> {
+    /// Sizes of a window, each 1 or 2; the last is 2.
+    pub window: [usize; 3],
+    /// Spatial sizes of the result.
+    pub sizes: [usize; 3],
+    /// The maxima.
+    pub y: Option<Shared<'a, f32>>,
+    /// The winners' places in their windows, row-major.
+    pub codes: Option<Shared<'a, u8>>,
+}
+
+/// A box of finished sums: rows of a plane that lie `step` apart in the target.
+pub struct Block {
+    /// Example times channels plus channel.
+    pub plane: usize,
+    /// The first target position; even where windows are pooled.
+    pub first: [usize; 3],
+    /// Distance of target positions along each axis.
+    pub step: [usize; 3],
+    /// Positions along each axis.
+    pub count: [usize; 3],
+    /// Distances of slices and of rows in the data.
+    pub pitch: [usize; 2],
+}
+
+impl<'a> Output<'a> {
+    /// The plain values alone.
+    pub fn plain(sizes: [usize; 3], y: &'a mut [f32]) -> Self {
+        Self {
+            sizes,
+            y: Some(Shared::new(y)),
+            added: None,
+            mask: None,
+            rectified: false,
+            bits: None,
+            pooled: None,
+        }
+    }
+
+    /// How many rows along depth and height belong together.
+    pub fn window(&self) -> [usize; 2] {
+        self.pooled.as_ref().map_or([1, 1], |p| [p.window[0], p.window[1]])
+    }
+
+    /// Finishes a block.
+    ///
+    /// # Safety
+    /// The instruction set of `S` is there; `data` holds the block, each row readable and writable up to the next multiple
+    /// of the lanes; blocks of different calls that run at the same time do not overlap in the target, and where bits are
+    /// wanted their rows begin at multiples of 8.
+    #[inline(always)]
+    pub unsafe fn write<S: Simd>(&self, block: &Block, data: *mut f32) {
+        for z in 0..block.count[0] {
+            for y in 0..block.count[1] {
+                // SAFETY: the row lies in the data, says the caller.
+                let row = unsafe { data.add(z * block.pitch[0] + y * block.pitch[1]) };
+                let at =
+                    [block.first[0] + z * block.step[0], block.first[1] + y * block.step[1], block.first[2]];
+                // SAFETY: as the caller says.
+                unsafe { self.row::<S>(block, at, row) };
+            }
+        }
+        if let Some(pooled) = &self.pooled {
+            // SAFETY: as the caller says.
+            unsafe { pooled.write::<S>(block, data) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn row<S: Simd>(&self, block: &Block, at: [usize; 3], row: *mut f32) {
+        let count = block.count[2];
+        let line = (block.plane * self.sizes[0] + at[0]) * self.sizes[1] + at[1];
+        let start = line * self.sizes[2] + at[2];
+        if let Some(mask) = self.mask {
+            // SAFETY: the row holds `count` values.
+            let values = unsafe { core::slice::from_raw_parts_mut(row, count) };
+            let bytes = self.sizes[2].div_ceil(8);
+            let mask = &mask[line * bytes..(line + 1) * bytes];
+            match (block.step[2], at[2] % 8) {
+                (1, 0) => keep(values, &mask[at[2] / 8..]),
+                (step, _) => keep_apart(values, mask, at[2], step),
+            }
+        }
+        if self.added.is_some() || self.rectified {
+            // SAFETY: the row is writable up to the next multiple of the lanes.
+            unsafe { self.change::<S>(row, start, count) };
+        }
+        // SAFETY: the row holds `count` values.
+        let values = unsafe { core::slice::from_raw_parts(row, count) };
+        if let Some(bits) = &self.bits {
+            let (bytes, first) = (self.sizes[2].div_ceil(8), at[2] / 8);
+            // SAFETY: rows of different blocks do not share bytes.
+            let into = unsafe { bits.slice(line * bytes + first, count.div_ceil(8)) };
+            pack(values, into);
+        }
+        if let Some(y) = &self.y {
+            let reach = (count - 1) * block.step[2] + 1;
+            // SAFETY: blocks do not overlap. Rows of different phases of a strided adjoint interleave, but one thread
+            // computes all phases of its rows, one after the other.
+            let into = unsafe { y.slice(start, reach) };
+            if block.step[2] == 1 {
+                into.copy_from_slice(values);
+            } else {
+                into.iter_mut().step_by(block.step[2]).zip(values).for_each(|(to, v)| *to = *v);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn change<S: Simd>(&self, row: *mut f32, start: usize, count: usize) {
+        for i in (0..count).step_by(S::LANES) {
+            // SAFETY: the row is valid up to the next multiple of the lanes; of `added` only what exists is read.
+            unsafe {
+                let mut v = S::load(row.add(i));
+                if let Some(added) = self.added {
+                    let rest = &added[start + i..start + count];
+                    let other = if rest.len() >= S::LANES {
+                        S::load(rest.as_ptr())
+                    } else {
+                        S::load_first(rest.as_ptr(), rest.len())
+                    };
+                    v = S::add(v, other);
+                }
+                if self.rectified {
+                    v = S::max(v, S::splat(0.0));
+                }
+                S::store(row.add(i), v);
+            }
+        }
+    }
+}
+
+/// As [`keep`] for values that lie `step` apart in their row, beginning with entry `first`.
+fn keep_apart(values: &mut [f32], mask: &[u8], first: usize, step: usize) {
+    for (i, v) in values.iter_mut().enumerate() {
+        let at = first + i * step;
+        if mask[at / 8] >> (at % 8) & 1 == 0 {
+            *v = 0.0;
+        }
+    }
+}
+
+impl Pooled<'_> {
+    #[inline(always)]
+    unsafe fn write<S: Simd>(&self, block: &Block, data: *mut f32) {
+        let first = [0, 1, 2].map(|a| block.first[a] / self.window[a]);
+        let end = [0, 1, 2].map(|a| ((block.first[a] + block.count[a]) / self.window[a]).min(self.sizes[a]));
+        for z in first[0]..end[0] {
+            for y in first[1]..end[1] {
+                let corner = [z * self.window[0] - block.first[0], y * self.window[1] - block.first[1]];
+                // SAFETY: whole windows lie in the block.
+                unsafe {
+                    let rows = data.add(corner[0] * block.pitch[0] + corner[1] * block.pitch[1]);
+                    let line = (block.plane * self.sizes[0] + z) * self.sizes[1] + y;
+                    self.row::<S>(
+                        block,
+                        rows,
+                        line * self.sizes[2] + first[2],
+                        end[2].saturating_sub(first[2]),
+                    );
+                }
+            }
+        }
+    }
+
+    /// One row of windows. Codes are counted as numbers in the lanes of the values.
+    #[inline(always)]
+    unsafe fn row<S: Simd>(&self, block: &Block, rows: *const f32, start: usize, count: usize) {
+        // The largest vector has 16 lanes.
+        let (mut maxima, mut codes) = ([0f32; 16], [0f32; 16]);
+        for i in (0..count).step_by(S::LANES) {
+            // SAFETY: whole windows lie in the block, whose rows are readable up to the next multiple of the lanes; of the
+            // pair of vectors the second may begin beyond the row, and is then not read.
+            unsafe {
+                let (mut best, mut code, mut number) = (S::splat(0.0), S::splat(0.0), 0);
+                for dz in 0..self.window[0] {
+                    for dy in 0..self.window[1] {
+                        let from = rows.add(dz * block.pitch[0] + dy * block.pitch[1] + 2 * i);
+                        let whole = 2 * i + S::LANES < block.count[2];
+                        let second = if whole { S::load(from.add(S::LANES)) } else { S::splat(0.0) };
+                        let (even, odd) = S::deinterleave(S::load(from), second);
+                        for v in [even, odd] {
+                            if number == 0 {
+                                best = v;
+                            } else {
+                                code = S::select_greater(v, best, S::splat(number as f32), code);
+                                best = S::select_greater(v, best, v, best);
+                            }
+                            number += 1;
+                        }
+                    }
+                }
+                S::store(maxima.as_mut_ptr(), best);
+                S::store(codes.as_mut_ptr(), code);
+            }
+            let n = S::LANES.min(count - i);
+            // SAFETY: windows of different blocks do not overlap.
+            unsafe {
+                if let Some(y) = &self.y {
+                    y.slice(start + i, n).copy_from_slice(&maxima[..n]);
+                }
+                if let Some(c) = &self.codes {
+                    c.slice(start + i, n).iter_mut().zip(&codes).for_each(|(to, v)| *to = *v as u8);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The machine's own speed limit, so that benchmarks can say how much of it a kernel reaches.
+
+use crate::isa::Isa;
+use crate::parallel::Pool;
+use crate::simd::{Simd, per_isa};
+use std::time::Instant;
+
+/// Multiply-adds that depend on each other in ten chains: more than the latency of any machine needs, and few enough to
+/// stay in registers.
+const CHAINS: usize = 10;
+
+#[inline(always)]
+unsafe fn chains<S: Simd>(rounds: usize, sum: &mut f32) {
+    let mut lanes = [0f32; 16];
+    // SAFETY: the caller promises the instruction set; no vector has more than 16 lanes.
+    unsafe {
+        let mut v: [S::V; CHAINS] = core::array::from_fn(|i| S::splat(i as f32));
+        let (a, b) = (S::splat(0.999), S::splat(1e-3));
+        for _ in 0..rounds {
+            v = v.map(|x| S::mul_add(x, a, b));
+        }
+        let total = v.into_iter().reduce(|a, b| S::add(a, b)).unwrap_or(a);
+        S::store(lanes.as_mut_ptr(), total);
+    }
+    *sum = lanes.iter().sum();
+}
+
+per_isa! {
+    fn run(rounds: usize, sum: &mut f32) = chains
+}
+
+/// The most floating-point operations per second (two per multiply-add) that the threads of `pool` reach together.
+pub(crate) fn measure(pool: &Pool, isa: Isa) -> f64 {
+    let lanes = match isa {
+        Isa::Avx512 => 16,
+        Isa::Avx2 => 8,
+        Isa::Neon | Isa::Scalar => 4,
+    };
+    let (rounds, threads) = (2_000_000, pool.threads());
+    let once = || {
+        let start = Instant::now();
+        pool.each(threads, usize::MAX, |_| {
+            let mut sum = 0.0;
+            run(isa, std::hint::black_box(rounds), &mut sum);
+            std::hint::black_box(sum);
+        });
+        (2 * CHAINS * lanes * rounds * threads) as f64 / start.elapsed().as_secs_f64()
+    };
+    (0..5).map(|_| once()).fold(0.0, f64::max)
+}

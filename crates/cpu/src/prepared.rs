@@ -1,0 +1,169 @@
+//! What a plan's convolutions need before the first run: the way each is computed, and its weights in that layout, with a
+//! normalisation behind it folded in (in double precision, rounded once).
+//!
+//! Weights of the network are packed once for each layout and shared by all sessions of a device that run at the time.
+//! Weights that a plan computes itself (rules that change them) are packed when their step runs.
+
+use crate::kernels::conv::Convolution;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use voxplain_autodiff::{ConvGeometry, Kernel, Plan, Slot, Step, Storage};
+
+/// One step's convolution.
+pub(crate) struct Prepared {
+    /// How it is computed.
+    pub convolution: Convolution,
+    /// Packed weights, unless the plan computes them.
+    pub packed: Option<Arc<[f32]>>,
+    /// A factor for each output channel, from a normalisation.
+    pub scale: Option<Vec<f64>>,
+    /// What the sums begin with where a normalisation decides it.
+    pub shift: Option<Vec<f32>>,
+}
+
+/// What a step asks of a convolution.
+struct Wish<'a> {
+    geometry: &'a ConvGeometry,
+    adjoint: bool,
+    /// The operands of a normalisation `(scale, shift, mean, variance)` or, in the adjoint, `(scale, variance)`.
+    norm: Option<(f64, &'a [Slot])>,
+    bias: Option<Slot>,
+}
+
+impl<'a> Wish<'a> {
+    fn of(step: &'a Step) -> Option<Self> {
+        let plain = |geometry, adjoint| Self { geometry, adjoint, norm: None, bias: None };
+        Some(match &step.kernel {
+            Kernel::Conv(g) => plain(g, false),
+            Kernel::ConvAdjoint(g) => plain(g, true),
+            Kernel::ConvBlock(g, finish) => {
+                let first = 2 + usize::from(finish.biased);
+                let bias = if finish.biased { step.reads.get(2).copied() } else { None };
+                let norm = finish.norm.and_then(|e| Some((e, step.reads.get(first..first + 4)?)));
+                Self { norm, bias, ..plain(g, false) }
+            }
+            Kernel::ConvAdjointBlock(g, finish) => {
+                let norm = finish.norm.and_then(|e| Some((e, step.reads.get(2..4)?)));
+                Self { norm, ..plain(g, true) }
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Packed weights that some session uses, by the addresses of what they are made of and the layout.
+#[derive(Default)]
+pub(crate) struct Packs {
+    known: Mutex<BTreeMap<Key, Known>>,
+}
+
+type Key = (Vec<usize>, [usize; 8]);
+
+/// What weights were made of is kept beside them: an address alone could be another's by now.
+struct Known {
+    from: Vec<Weak<[f32]>>,
+    packed: Weak<[f32]>,
+}
+
+impl Packs {
+    /// Everything that the steps of `plan` need, by step.
+    pub fn prepare(&self, plan: &Plan, parameters: &[Arc<[f32]>], exact: bool) -> Vec<Option<Prepared>> {
+        plan.steps.iter().map(|step| self.one(plan, step, parameters, exact)).collect()
+    }
+
+    /// Prepares the steps that read parameter `parameter` anew.
+    pub fn replace(
+        &self,
+        plan: &Plan,
+        parameter: usize,
+        parameters: &[Arc<[f32]>],
+        exact: bool,
+        prepared: &mut [Option<Prepared>],
+    ) {
+        let reads =
+            |step: &Step| step.reads.iter().any(|&r| plan.slot(r).storage == Storage::Parameter(parameter));
+        for (step, prepared) in plan.steps.iter().zip(prepared).filter(|(step, p)| p.is_some() && reads(step))
+        {
+            *prepared = self.one(plan, step, parameters, exact);
+        }
+    }
+
+    fn one(&self, plan: &Plan, step: &Step, parameters: &[Arc<[f32]>], exact: bool) -> Option<Prepared> {
+        let wish = Wish::of(step)?;
+        let convolution = Convolution::new(wish.geometry, wish.adjoint, exact);
+        let parameter = |slot: Slot| match plan.slot(slot).storage {
+            Storage::Parameter(p) => parameters.get(p),
+            _ => None,
+        };
+        let (mut scale, mut shift, mut from) = (None, None, Vec::new());
+        if let Some((epsilon, operands)) = wish.norm {
+            let values = operands.iter().map(|&s| parameter(s)).collect::<Option<Vec<_>>>()?;
+            let factors = factors(values[0], values[values.len() - 1], epsilon);
+            if let [_, beta, mean, _] = values[..] {
+                let bias = wish.bias.and_then(parameter);
+                shift = Some(shifts(&factors, beta, mean, bias.map(|b| &b[..])));
+            }
+            from.extend([values[0].clone(), values[values.len() - 1].clone()]);
+            scale = Some(factors);
+        }
+        let packed = parameter(*step.reads.get(1)?).map(|weights| {
+            from.push(weights.clone());
+            self.packed(&convolution, &wish, &from, scale.as_deref())
+        });
+        Some(Prepared { convolution, packed, scale, shift })
+    }
+
+    /// Packs the last of `from`, scaled; the others decide the scale.
+    fn packed(
+        &self,
+        c: &Convolution,
+        wish: &Wish<'_>,
+        from: &[Arc<[f32]>],
+        scale: Option<&[f64]>,
+    ) -> Arc<[f32]> {
+        let g = wish.geometry;
+        // Only what decides the layout: neither batch nor image sizes do.
+        let layout = [
+            usize::from(wish.adjoint),
+            usize::from(c.is_direct()),
+            g.groups,
+            g.in_channels,
+            g.out_channels,
+            g.kernel[0],
+            g.kernel[1],
+            g.kernel[2],
+        ];
+        let key = (from.iter().map(|p| p.as_ptr() as usize).collect(), layout);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = known.get(&key)
+            && let Some(packed) = entry.packed.upgrade()
+            && entry.from.iter().zip(from).all(|(a, b)| a.upgrade().is_some_and(|a| Arc::ptr_eq(&a, b)))
+        {
+            return packed;
+        }
+        known.retain(|_, entry| entry.packed.strong_count() > 0);
+        let mut room = vec![0.0; c.packed_len()];
+        if let Some(weights) = from.last() {
+            c.pack(weights, scale, &mut room);
+        }
+        let packed: Arc<[f32]> = room.into();
+        known.insert(
+            key,
+            Known { from: from.iter().map(Arc::downgrade).collect(), packed: Arc::downgrade(&packed) },
+        );
+        packed
+    }
+}
+
+/// `scale / sqrt(variance + epsilon)`.
+fn factors(scale: &[f32], variance: &[f32], epsilon: f64) -> Vec<f64> {
+    scale.iter().zip(variance).map(|(s, v)| f64::from(*s) / (f64::from(*v) + epsilon).sqrt()).collect()
+}
+
+/// What a normalisation adds to a convolution without bias whose weights it scaled.
+fn shifts(factors: &[f64], beta: &[f32], mean: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    let one = |o: usize| {
+        f64::from(beta[o]) + (f64::from(bias.map_or(0.0, |b| b[o])) - f64::from(mean[o])) * factors[o]
+    };
+    (0..factors.len()).map(|o| one(o) as f32).collect()
+}

@@ -1,0 +1,106 @@
+//! Winograd's filtering against direct sums in double precision: within its bound, and no worse than the plain sum.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use common::{cpus, numbers, run};
+use proptest::prelude::*;
+use voxplain_autodiff::{ConvGeometry, Kernel};
+
+fn volume(sizes: [usize; 3]) -> usize {
+    sizes.iter().product()
+}
+
+/// The convolution in double precision, and for every output the bound of the module's documentation.
+fn reference(g: &ConvGeometry, x: &[f32], w: &[f32]) -> Vec<f64> {
+    let (ci, co) = (g.in_channels / g.groups, g.out_channels / g.groups);
+    let mut y = vec![0.0; g.batch * g.out_channels * volume(g.output)];
+    for (i, y) in y.iter_mut().enumerate() {
+        let (plane, p) = (i / volume(g.output), i % volume(g.output));
+        let p = [p / (g.output[1] * g.output[2]), p / g.output[2] % g.output[1], p % g.output[2]];
+        let (n, o) = (plane / g.out_channels, plane % g.out_channels);
+        for c in 0..ci {
+            for k in 0..volume(g.kernel) {
+                let tap = [k / (g.kernel[1] * g.kernel[2]), k / g.kernel[2] % g.kernel[1], k % g.kernel[2]];
+                let at = [0, 1, 2].map(|a| (p[a] + tap[a]).wrapping_sub(g.pad[a]));
+                if (0..3).any(|a| at[a] >= g.input[a]) {
+                    continue;
+                }
+                let plane = n * g.in_channels + o / co * ci + c;
+                let from = (plane * g.input[0] + at[0]) * g.input[1] + at[1];
+                *y += f64::from(w[(o * ci + c) * volume(g.kernel) + k])
+                    * f64::from(x[from * g.input[2] + at[2]]);
+            }
+        }
+    }
+    y
+}
+
+fn root_mean_square(got: &[f32], expected: &[f64]) -> f64 {
+    let sum: f64 = got.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();
+    (sum / expected.len() as f64).sqrt()
+}
+
+/// `sum |w|` of the heaviest output channel.
+fn heaviest(w: &[f32], channels: usize) -> f64 {
+    w.chunks(w.len() / channels).map(|w| w.iter().map(|v| f64::from(v.abs())).sum()).fold(0.0, f64::max)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn filtering_agrees_with_the_plain_sum(
+        deep: bool, batch in 1usize..3, groups in 1usize..3, ci in 8usize..20, co in 8usize..36,
+        mut input in [1usize..7, 1usize..9, 1usize..70], pad in [0usize..3, 0usize..3, 0usize..3], seed: u64,
+    ) {
+        let kernel = [if deep { 3 } else { 1 }, 3, 3];
+        let output = [0, 1, 2].map(|a| {
+            input[a] = input[a].max(kernel[a]);
+            input[a] + 2 * pad[a] + 1 - kernel[a]
+        });
+        let g = ConvGeometry {
+            batch, groups, in_channels: ci * groups, out_channels: co * groups, input, output, kernel, stride: [1; 3], pad,
+            dilation: [1; 3],
+        };
+        let x = numbers(seed, batch * g.in_channels * volume(input));
+        let w = numbers(seed ^ 1, g.out_channels * ci * volume(kernel));
+        let expected = reference(&g, &x, &w);
+        let largest = x.iter().fold(0f32, |m, v| m.max(v.abs()));
+        let bound = f64::from(f32::EPSILON) / 2.0 * (ci + 14) as f64 * 54.0 * f64::from(largest) * heaviest(&w, g.out_channels);
+        for cpu in cpus() {
+            let fast = run(&cpu, Kernel::Conv(g), &[&x, &w], expected.len());
+            for (a, b) in fast.iter().zip(&expected) {
+                prop_assert!((f64::from(*a) - b).abs() <= bound, "{:?}: {a} for {b}, bound {bound}", cpu.isa());
+            }
+            let plain = run(&cpu.exact(), Kernel::Conv(g), &[&x, &w], expected.len());
+            let (fast, plain) = (root_mean_square(&fast, &expected), root_mean_square(&plain, &expected));
+            prop_assert!(fast <= 2.0 * plain + 1e-9, "{fast} against {plain}");
+        }
+    }
+
+    /// `<conv(x), g> = <x, adjoint(g)>`, both filtered.
+    #[test]
+    fn filtered_adjoints_belong_to_their_convolutions(
+        deep: bool, channels in [8usize..16, 8usize..16], image in [1usize..6, 3usize..9, 3usize..40], seed: u64,
+    ) {
+        let image = if deep { [image[0] + 2, image[1], image[2]] } else { image };
+        let kernel = [if deep { 3 } else { 1 }, 3, 3];
+        let pad = kernel.map(|k| k / 2);
+        let g = ConvGeometry {
+            batch: 2, groups: 1, in_channels: channels[0], out_channels: channels[1], input: image, output: image, kernel,
+            stride: [1; 3], pad, dilation: [1; 3],
+        };
+        let (nx, ny) = (2 * channels[0] * volume(image), 2 * channels[1] * volume(image));
+        let (x, upper) = (numbers(seed, nx), numbers(seed ^ 1, ny));
+        let w = numbers(seed ^ 2, channels[0] * channels[1] * volume(kernel));
+        for cpu in cpus() {
+            let y = run(&cpu, Kernel::Conv(g), &[&x, &w], ny);
+            let dx = run(&cpu, Kernel::ConvAdjoint(g), &[&upper, &w], nx);
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+            let size = |a: &[f32]| a.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+            let scale = size(&y) * size(&upper) + size(&x) * size(&dx);
+            prop_assert!((dot(&y, &upper) - dot(&x, &dx)).abs() <= 1e-6 * scale);
+        }
+    }
+}
