@@ -1,16 +1,17 @@
 //! The project's chores. `cargo xtask tidy` checks what the compiler cannot, `cargo xtask ci` runs what CI runs once
-//! its tools are installed, `cargo xtask fuzz` runs the fuzz targets, `cargo xtask ptx` compiles the CUDA kernels.
-//! Nothing beyond the standard library.
+//! its tools are installed, `cargo xtask fuzz` runs the fuzz targets, `cargo xtask ptx` compiles the CUDA kernels,
+//! `cargo xtask gpu` prepares a folder for a host with a GPU and without Rust. Nothing beyond the standard library.
 
 mod ci;
 mod fuzz;
+mod gpu;
 mod ptx;
 mod shell;
 mod tidy;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask tidy | ci | fuzz [--seconds N] [TARGET] | ptx [--check]";
+const USAGE: &str = "usage: cargo xtask tidy | ci | fuzz [--seconds N] [TARGET] | ptx [--check] | gpu";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         Some((&"tidy", [])) => tidy::run(),
         Some((&"ci", [])) => ci::run(),
         Some((&"fuzz", rest)) => fuzz::run(rest),
+        Some((&"gpu", [])) => gpu::run(),
         Some((&"ptx", [])) => ptx::run(false),
         Some((&"ptx", ["--check"])) => ptx::run(true),
         _ => {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use voxplain_autodiff::{Device as Kernels, Plan, Slot};
 use voxplain_cpu::{Cpu, CpuMemory};
-use voxplain_cuda::{Cuda, Driver, GpuMemory};
+use voxplain_cuda::{Cuda, Driver, GpuMemory, Products};
 use voxplain_tensor::{Error, Result};
 
 /// The device that computes. Results are the same bits on the same device, and agree between devices within the rounding
@@ -48,12 +48,17 @@ impl FromStr for Device {
 }
 
 impl Device {
-    /// Opens the device; the CPU with so many threads, 0 for all cores.
-    pub(crate) fn open(self, threads: usize) -> Result<Machine> {
-        let cuda = |number| Cuda::open(number).map(|gpu| Machine::Cuda(Box::new(gpu)));
+    /// Opens the device; the CPU with so many threads, 0 for all cores, a GPU with or without tensor cores.
+    pub(crate) fn open(self, threads: usize, tensor_float: bool) -> Result<Machine> {
+        let products = Products { tensor_float, ..Products::default() };
+        let cuda = |number| -> Result<Machine> {
+            let gpu = Cuda::open(number)?.with_products(products);
+            let name = format!("{}{}", gpu.name(), if tensor_float { ", tf32" } else { "" });
+            Ok(Machine::Cuda(Box::new(gpu), name))
+        };
         match self {
             Self::Cuda(number) => cuda(number),
-            Self::Auto if Cuda::count() > 0 => cuda(0).or_else(|_| Self::Cpu.open(threads)),
+            Self::Auto if Cuda::count() > 0 => cuda(0).or_else(|_| Self::Cpu.open(threads, false)),
             Self::Auto | Self::Cpu => Ok(Machine::Cpu(Cpu::best().with_threads(threads)?)),
         }
     }
@@ -62,7 +67,8 @@ impl Device {
 /// An open device, whichever it is.
 pub(crate) enum Machine {
     Cpu(Cpu),
-    Cuda(Box<Cuda>),
+    /// With the name in words, its products included.
+    Cuda(Box<Cuda>, String),
 }
 
 /// The memory of a session on it.
@@ -79,7 +85,7 @@ impl Machine {
     pub fn bits(&self) -> &str {
         match self {
             Self::Cpu(cpu) => cpu.isa().name(),
-            Self::Cuda(gpu) => gpu.name(),
+            Self::Cuda(_, name) => name,
         }
     }
 
@@ -87,7 +93,7 @@ impl Machine {
     pub fn limit(&self, memory: Option<usize>, weights: usize) -> Option<usize> {
         match self {
             Self::Cpu(_) => memory,
-            Self::Cuda(gpu) => {
+            Self::Cuda(gpu, _) => {
                 // A GPU that cannot say what is free will say so when the memory is taken.
                 let free = gpu.free_memory().ok().map(|n| (n - n / SPARE).saturating_sub(weights));
                 memory.into_iter().chain(free).min()
@@ -107,14 +113,14 @@ impl Kernels for Machine {
     fn prepare(&self, plan: Arc<Plan>) -> Result<MachineMemory> {
         match self {
             Self::Cpu(cpu) => cpu.prepare(plan).map(MachineMemory::Cpu),
-            Self::Cuda(gpu) => gpu.prepare(plan).map(MachineMemory::Cuda),
+            Self::Cuda(gpu, _) => gpu.prepare(plan).map(MachineMemory::Cuda),
         }
     }
 
     fn write(&self, memory: &mut MachineMemory, slot: Slot, data: &[f32]) -> Result<()> {
         match (self, memory) {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.write(memory, slot, data),
-            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.write(memory, slot, data),
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.write(memory, slot, data),
             _ => Err(mixed()),
         }
     }
@@ -122,7 +128,7 @@ impl Kernels for Machine {
     fn read(&self, memory: &MachineMemory, slot: Slot, data: &mut [f32]) -> Result<()> {
         match (self, memory) {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.read(memory, slot, data),
-            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.read(memory, slot, data),
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.read(memory, slot, data),
             _ => Err(mixed()),
         }
     }
@@ -130,7 +136,7 @@ impl Kernels for Machine {
     fn set_parameter(&self, memory: &mut MachineMemory, parameter: usize, data: &[f32]) -> Result<()> {
         match (self, memory) {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.set_parameter(memory, parameter, data),
-            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.set_parameter(memory, parameter, data),
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.set_parameter(memory, parameter, data),
             _ => Err(mixed()),
         }
     }
@@ -138,7 +144,7 @@ impl Kernels for Machine {
     fn run(&self, memory: &mut MachineMemory, step: usize) -> Result<()> {
         match (self, memory) {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.run(memory, step),
-            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.run(memory, step),
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.run(memory, step),
             _ => Err(mixed()),
         }
     }
@@ -146,7 +152,7 @@ impl Kernels for Machine {
     fn run_steps(&self, memory: &mut MachineMemory, plan: &Plan, steps: Range<usize>) -> Result<()> {
         match (self, memory) {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.run_steps(memory, plan, steps),
-            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.run_steps(memory, plan, steps),
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.run_steps(memory, plan, steps),
             _ => Err(mixed()),
         }
     }
@@ -154,14 +160,14 @@ impl Kernels for Machine {
     fn fuses(&self) -> bool {
         match self {
             Self::Cpu(cpu) => cpu.fuses(),
-            Self::Cuda(gpu) => gpu.fuses(),
+            Self::Cuda(gpu, _) => gpu.fuses(),
         }
     }
 
     fn name(&self) -> &str {
         match self {
             Self::Cpu(cpu) => cpu.name(),
-            Self::Cuda(gpu) => gpu.name(),
+            Self::Cuda(_, name) => name,
         }
     }
 }
@@ -173,8 +179,8 @@ mod tests {
     /// Runs on every machine: with a GPU the device opens, without one a sentence says so and the choice `auto` works.
     #[test]
     fn a_machine_without_a_gpu_says_so_in_one_line() {
-        assert!(Device::Auto.open(1).is_ok());
-        match Device::Cuda(Cuda::count()).open(1) {
+        assert!(Device::Auto.open(1, false).is_ok());
+        match Device::Cuda(Cuda::count()).open(1, false) {
             Ok(_) => unreachable!("there is no GPU of this number"),
             Err(error) => {
                 let text = error.to_string();

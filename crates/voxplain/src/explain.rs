@@ -31,6 +31,8 @@ pub struct Settings {
     pub threads: usize,
     /// The device.
     pub device: Device,
+    /// Whether convolutions on a GPU round their factors to 10 bits (tf32, tensor cores): faster, and three digits.
+    pub tensor_float: bool,
 }
 
 /// A network, a case and a device.
@@ -103,7 +105,7 @@ impl<'m> Explainer<'m> {
     /// # Errors
     /// The threads cannot be started, or there is no such device.
     pub fn with_settings(mut self, settings: Settings) -> Result<Self> {
-        self.machine = settings.device.open(settings.threads)?;
+        self.machine = settings.device.open(settings.threads, settings.tensor_float)?;
         self.settings = settings;
         Ok(self)
     }
