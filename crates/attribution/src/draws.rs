@@ -48,11 +48,44 @@ impl Generator {
 
     /// A standard normal number for (draw, position), by the Box-Muller transform.
     pub fn normal(&self, draw: u32, position: u64) -> f64 {
-        let words = self.block(draw, position / 2);
-        let radius = (-2.0 * unit(words[0], words[1]).ln()).sqrt();
-        let angle = core::f64::consts::TAU * unit(words[2], words[3]);
-        if position % 2 == 0 { radius * angle.cos() } else { radius * angle.sin() }
+        self.normals(draw, position / 2)[(position % 2) as usize]
     }
+
+    /// The normal numbers of positions `2 pair` and `2 pair + 1`.
+    fn normals(&self, draw: u32, pair: u64) -> [f64; 2] {
+        let words = self.block(draw, pair);
+        let radius = (-2.0 * logarithm(unit(words[0], words[1]))).sqrt();
+        let [cosine, sine] = circle(unit(words[2], words[3]));
+        [radius * cosine, radius * sine]
+    }
+}
+
+/// `ln x` of a positive normal number, by `2 artanh((m - 1) / (m + 1))`; to 1e-15. Neither this nor [`circle`] asks the
+/// system's library, so draws are the same on every machine, and loops over them have no calls.
+fn logarithm(x: f64) -> f64 {
+    let bits = x.to_bits() as i64;
+    // The exponent that leaves a mantissa between sqrt(1/2) and sqrt(2).
+    let exponent = (bits - 0x3fe6_a09e_667f_3bcd) >> 52;
+    let m = f64::from_bits((bits - (exponent << 52)) as u64);
+    let f = (m - 1.0) / (m + 1.0);
+    let s = f * f;
+    let series = (0..10).rev().fold(0.0, |sum, k| sum * s + 1.0 / f64::from(2 * k + 1));
+    exponent as f64 * core::f64::consts::LN_2 + 2.0 * f * series
+}
+
+/// Cosine and sine of `turns` (between 0 and 1) times a full turn; to 1e-15.
+fn circle(turns: f64) -> [f64; 2] {
+    let quarter = (turns * 4.0 + 0.5) as i32;
+    let r = (turns - f64::from(quarter) * 0.25) * core::f64::consts::TAU;
+    let s = r * r;
+    // 1 / k! with alternating signs, to r^15 and r^16.
+    let sine = [1.0 / 6.0, 1.0 / 20.0, 1.0 / 42.0, 1.0 / 72.0, 1.0 / 110.0, 1.0 / 156.0, 1.0 / 210.0];
+    let cosine =
+        [1.0 / 2.0, 1.0 / 12.0, 1.0 / 30.0, 1.0 / 56.0, 1.0 / 90.0, 1.0 / 132.0, 1.0 / 182.0, 1.0 / 240.0];
+    let sine = r * sine.iter().rev().fold(1.0, |sum, c| 1.0 - s * c * sum);
+    let cosine = cosine.iter().rev().fold(1.0, |sum, c| 1.0 - s * c * sum);
+    let (a, b) = if quarter & 1 == 0 { (cosine, sine) } else { (-sine, cosine) };
+    if quarter & 2 == 0 { [a, b] } else { [-a, -b] }
 }
 
 /// 52 bits as a number strictly between 0 and 1.
@@ -124,8 +157,14 @@ impl<S: Scalar> Draws<S> {
                 }
                 let generator = Generator::new(*seed, input as u32);
                 let start = (n * row.len()) as u64;
-                for (i, value) in row.iter_mut().enumerate() {
-                    *value += S::from_f64(sigma * generator.normal(draw as u32, start + i as u64));
+                // Numbers come in pairs; the row may begin with the second of one.
+                let (head, pairs) = row.split_at_mut((start % 2) as usize);
+                for value in head {
+                    *value += S::from_f64(sigma * generator.normal(draw as u32, start));
+                }
+                for (i, pair) in pairs.chunks_mut(2).enumerate() {
+                    let normals = generator.normals(draw as u32, start.div_ceil(2) + i as u64);
+                    pair.iter_mut().zip(normals).for_each(|(v, normal)| *v += S::from_f64(sigma * normal));
                 }
             }
             Self::Given(tensors) => {
@@ -145,6 +184,18 @@ mod tests {
         assert_eq!(Generator::new(0, 0).block(0, 0), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
         let ones = Generator::new(u64::MAX, u32::MAX).block(u32::MAX, u64::MAX);
         assert_eq!(ones, [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+    }
+
+    #[test]
+    fn logarithm_and_circle_agree_with_the_library() {
+        for i in 1..100_000 {
+            let u = f64::from(i) / 100_000.0;
+            assert!((logarithm(u) - u.ln()).abs() <= 2e-15 * u.ln().abs().max(0.1), "ln {u}");
+            let (sine, cosine) = (u * core::f64::consts::TAU).sin_cos();
+            let [c, s] = circle(u);
+            assert!((c - cosine).abs() <= 2e-15 && (s - sine).abs() <= 2e-15, "{u}: {c} {cosine} {s} {sine}");
+        }
+        assert!((logarithm(2f64.powi(-53)) + 53.0 * core::f64::consts::LN_2).abs() < 1e-13);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! A network on a device, as methods see it: rows go in, values and signals come out; plans, batches and memory are the
 //! engine's affair.
 
+use crate::Method;
+use crate::prepared::Prepared;
+use crate::shared::{Shared, Survey};
 use crate::target::{Seeds, Target};
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use voxplain_autodiff::{Composite, Device, Plan, Planner, Session, Signal};
+use voxplain_autodiff::{Composite, Device, Plan, Planner, Signal};
 use voxplain_graph::{Graph, ValueId};
 use voxplain_tensor::{Error, ErrorKind, Result, Scalar, Tensor};
 
@@ -219,8 +221,9 @@ pub struct Engine<'a, D: Device> {
     device: &'a D,
     limit: Option<usize>,
     most_rows: usize,
-    sessions: BTreeMap<Key, Session<'a, D>>,
+    sessions: BTreeMap<Key, Prepared<'a, D>>,
     observer: Option<Box<dyn FnMut(usize) + 'a>>,
+    shared: Option<Shared<'a, D>>,
 }
 
 /// Bytes of arenas up to which rows are batched and sessions are kept where no limit is set.
@@ -229,7 +232,7 @@ const COMFORTABLE: usize = 1 << 30;
 impl<'a, D: Device> Engine<'a, D> {
     /// A network on a device, with an optional limit in bytes for what runs above the weights.
     pub fn new(graph: &'a Graph, device: &'a D, limit: Option<usize>) -> Self {
-        Self { graph, device, limit, most_rows: 32, sessions: BTreeMap::new(), observer: None }
+        Self { graph, device, limit, most_rows: 32, sessions: BTreeMap::new(), observer: None, shared: None }
     }
 
     /// The most examples that run at once; never visible in the results.
@@ -244,6 +247,28 @@ impl<'a, D: Device> Engine<'a, D> {
     pub fn observed(mut self, observer: impl FnMut(usize) + 'a) -> Self {
         self.observer = Some(Box::new(observer));
         self
+    }
+
+    /// Calls `observer` from now on; see [`Engine::observed`].
+    pub fn observe(&mut self, observer: impl FnMut(usize) + 'a) {
+        self.observer = Some(Box::new(observer));
+    }
+
+    /// Prepares to run `methods` on `inputs` one after the other with one forward pass for all of their passes that start
+    /// from it. Whatever cannot be shared (references, noise, paths, targets that are not settled) runs by itself, and so
+    /// does everything if the memory limit leaves no room.
+    pub fn share(&mut self, methods: &[(&dyn Method<D::Scalar>, &Target)], inputs: &[Tensor<D::Scalar>]) {
+        self.shared = None;
+        let Ok(examples) = check_inputs(self.graph, inputs) else { return };
+        let Ok(mut survey) = Survey::new(self.graph, examples, self.device.fuses()) else { return };
+        let single = |method: &dyn Method<D::Scalar>| matches!(method.passes(), (1..=2, 1..=2));
+        for (method, target) in methods.iter().filter(|(method, _)| single(*method)) {
+            survey.ask(*method, inputs, target);
+        }
+        let limit = self.limit.unwrap_or(COMFORTABLE);
+        if survey.is_worthwhile() {
+            self.shared = survey.finish(self.device, Some(limit)).ok();
+        }
     }
 
     /// The plan that `rows` examples at once would run.
@@ -284,16 +309,16 @@ impl<'a, D: Device> Engine<'a, D> {
     /// Makes sure that there is a session, and returns its arena's bytes.
     fn prepared(&mut self, spec: &PassSpec<'_>, rows: usize) -> Result<usize> {
         let key = Self::key(spec, rows);
-        if let Some(session) = self.sessions.get(&key) {
-            return Ok(session.plan().arena_bytes);
+        if let Some(known) = self.sessions.get(&key) {
+            return Ok(known.session.plan().arena_bytes);
         }
         let plan = self.plan(spec, rows)?;
         let bytes = plan.arena_bytes;
-        let kept: usize = self.sessions.values().map(|s| s.plan().arena_bytes).sum();
+        let kept: usize = self.sessions.values().map(|s| s.session.plan().arena_bytes).sum();
         if kept + bytes > self.limit.unwrap_or(COMFORTABLE) {
             self.sessions.clear();
         }
-        self.sessions.insert(key, Session::new(self.device, Arc::new(plan))?);
+        self.sessions.insert(key, Prepared::new(self.device, plan)?);
         Ok(bytes)
     }
 }
@@ -310,16 +335,22 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
         fill: FillRow<'_, D::Scalar>,
         take: TakeRow<'_, D::Scalar>,
     ) -> Result<()> {
+        if let Some(shared) = &mut self.shared
+            && shared.run(spec, rows, fill, take)?
+        {
+            self.observer.iter_mut().for_each(|observer| observer(rows));
+            return Ok(());
+        }
         let chunk = self.chunk(spec, rows)?;
         let mut start = 0;
         while start < rows {
             let count = chunk.min(rows - start);
             self.prepared(spec, count)?;
-            let session = self
+            let prepared = self
                 .sessions
                 .get_mut(&Self::key(spec, count))
                 .ok_or_else(|| Error::internal("a session is missing"))?;
-            run_rows(session, spec, (start, count), fill, take)?;
+            prepared.run_rows((start, count), fill, take)?;
             start += count;
             if let Some(observer) = &mut self.observer {
                 observer(count);
@@ -329,71 +360,7 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
     }
 }
 
-/// Fills a batch of rows of one operand.
-fn gather<S: Scalar>(
-    shapes: impl Iterator<Item = voxplain_tensor::Shape>,
-    what: impl Fn(usize) -> Fill,
-    (start, count): (usize, usize),
-    fill: FillRow<'_, S>,
-) -> Vec<Tensor<S>> {
-    shapes
-        .enumerate()
-        .map(|(i, shape)| {
-            let mut tensor = Tensor::zeros(shape);
-            let length = shape.elements() / count;
-            for row in 0..count {
-                fill(start + row, what(i), &mut tensor.data_mut()[row * length..(row + 1) * length]);
-            }
-            tensor
-        })
-        .collect()
-}
-
-fn run_rows<D: Device>(
-    session: &mut Session<'_, D>,
-    spec: &PassSpec<'_>,
-    (start, count): (usize, usize),
-    fill: FillRow<'_, D::Scalar>,
-    take: TakeRow<'_, D::Scalar>,
-) -> Result<()> {
-    let span = (start, count);
-    let plan = session.plan();
-    let shapes: Vec<_> = plan.inputs.iter().map(|&s| plan.slot(s).shape).collect();
-    let inputs = gather(shapes.iter().copied(), Fill::Input, span, fill);
-    let inputs: Vec<&Tensor<D::Scalar>> = inputs.iter().collect();
-    if spec.table.is_some_and(Table::needs_reference) {
-        let references = gather(shapes.into_iter(), Fill::Reference, span, fill);
-        session.forward_with_reference(&inputs, &references.iter().collect::<Vec<_>>())?;
-    } else {
-        session.forward(&inputs)?;
-    }
-    let captures = (0..spec.captures.len()).map(|i| session.capture(i)).collect::<Result<Vec<_>>>()?;
-    let references = (0..session.plan().reference_captures.len())
-        .map(|i| session.reference_capture(i))
-        .collect::<Result<Vec<_>>>()?;
-    let mut results = Vec::new();
-    if spec.table.is_some() {
-        let shape = session.plan().slot(session.plan().reverses[0].seed).shape;
-        let seed = gather(std::iter::once(shape), |_| Fill::Seed, span, fill);
-        session.reverse(0, seed[0].data())?;
-        for i in 0..spec.wanted.len() {
-            results.push(session.result(0, i)?);
-        }
-    }
-    for row in 0..count {
-        take(
-            start + row,
-            &Row {
-                results: row_of(&results, count, row),
-                captures: row_of(&captures, count, row),
-                reference_captures: row_of(&references, count, row),
-            },
-        );
-    }
-    Ok(())
-}
-
 /// Row `row` of `count` of every tensor.
-fn row_of<S: Scalar>(tensors: &[Tensor<S>], count: usize, row: usize) -> Vec<&[S]> {
+pub(crate) fn row_of<S: Scalar>(tensors: &[Tensor<S>], count: usize, row: usize) -> Vec<&[S]> {
     tensors.iter().map(|t| example(t, count, row)).collect()
 }

@@ -10,8 +10,10 @@ mod draws;
 mod engine;
 mod interpolate;
 pub mod methods;
+mod prepared;
 mod quadrature;
 pub mod rules;
+mod shared;
 mod target;
 
 pub use attribution::{Attribution, Grid, Map, Scores};

@@ -57,8 +57,7 @@ pub trait Device {
     /// As [`Device::run`], with the step's label in front.
     fn run_steps(&self, memory: &mut Self::Memory, plan: &Plan, steps: Range<usize>) -> Result<()> {
         for step in steps {
-            let place = |e: voxplain_tensor::Error| e.within(format!("step {}", plan.steps[step].label));
-            self.run(memory, step).map_err(place)?;
+            self.run(memory, step).map_err(|e| e.within(format!("step {}", plan.steps[step].label)))?;
         }
         Ok(())
     }

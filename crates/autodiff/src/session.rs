@@ -99,6 +99,14 @@ impl<'d, D: Device> Session<'d, D> {
         self.read(self.plan.reference_captures.get(index))
     }
 
+    /// As [`Session::reference_capture`], into a buffer that the caller keeps.
+    ///
+    /// # Errors
+    /// There is no such value, the length differs, or the device failed.
+    pub fn reference_capture_into(&self, index: usize, data: &mut [D::Scalar]) -> Result<()> {
+        self.read_into(self.plan.reference_captures.get(index), data)
+    }
+
     /// Copies result `result` of reverse segment `index` out, after that segment ran and before another does.
     ///
     /// # Errors

@@ -339,7 +339,7 @@ impl Device for Cpu {
             Kernel::Map(f) => k::pointwise::map(pool, isa, *f, o.real(0)?, o.out()?),
             Kernel::MapGradient(f) => k::pointwise::gradient(pool, *f, o.real(0)?, o.real(1)?, o.out()?),
             Kernel::MapSlope(f) => {
-                k::pointwise::slope(pool, *f, [o.real(0)?, o.real(1)?, o.real(2)?], o.out()?)
+                k::pointwise::slope(pool, isa, *f, [o.real(0)?, o.real(1)?, o.real(2)?], o.out()?)
             }
             Kernel::PositiveBits => {
                 let bits = o.result::<u8>(0)?.ok_or_else(|| Error::internal("a step without a result"))?;

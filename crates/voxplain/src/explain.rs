@@ -142,7 +142,7 @@ impl<'m> Explainer<'m> {
         self.engine_on(&self.model.graph)
     }
 
-    fn engine_on<'a>(&'a self, graph: &'a Graph) -> Engine<'a, Machine> {
+    pub(crate) fn engine_on<'a>(&'a self, graph: &'a Graph) -> Engine<'a, Machine> {
         let weights = graph.parameters().iter().map(|p| size_of_val(&p.data[..])).sum();
         Engine::new(graph, &self.machine, self.machine.limit(self.settings.memory, weights))
     }
@@ -175,17 +175,26 @@ impl<'m> Explainer<'m> {
     /// # Errors
     /// As [`Explainer::run`].
     pub fn run_observed(&self, request: &Request, observer: &dyn Fn(usize)) -> Result<Explained<'_>> {
+        let mut engine = self.engine_on(self.graph(request)?).observed(observer);
+        self.run_with(&mut engine, request)
+    }
+
+    /// Runs one request on an engine of its network.
+    pub(crate) fn run_with(
+        &self,
+        engine: &mut Engine<'_, Machine>,
+        request: &Request,
+    ) -> Result<Explained<'_>> {
         let place = |e: Error| e.within(format!("request {:?}", request.id));
         let method = self.context().method::<f32>(request)?;
         let prediction = self.predict()?;
         let Aim { target, windows } = self.aim(request).map_err(place)?;
         let inputs = self.rows(&windows)?;
-        let graph = self.graph(request)?;
-        let mut engine = self.engine_on(graph).observed(observer);
-        let target = engine.settle(&target, &inputs).map_err(place)?;
+        let target = engine.settle(&self.settled(target)?, &inputs).map_err(place)?;
         let start = Instant::now();
-        let mut attribution = method.attribute(&mut engine, &inputs, &target).map_err(place)?;
-        let new = graph.rewrites().iter().filter(|r| !self.model.graph.rewrites().contains(r));
+        let mut attribution = method.attribute(engine, &inputs, &target).map_err(place)?;
+        let known = self.model.graph.rewrites();
+        let new = engine.graph().rewrites().iter().filter(|r| !known.contains(r));
         attribution.notes.extend(new.map(|r| format!("on the network after {r}")));
         if let Some(all) = &self.case.windows {
             join(all, &windows, &mut attribution).map_err(place)?;

@@ -26,6 +26,7 @@ mod output;
 mod prediction;
 mod region;
 pub mod request;
+mod together;
 mod windows;
 
 pub use case::{Case, Images, preparation};
@@ -35,6 +36,7 @@ pub use explain::{Explained, Explainer, Settings};
 pub use manifest::sha256;
 pub use output::Format;
 pub use prediction::Prediction;
+pub use together::Together;
 pub use windows::Windows;
 
 pub use voxplain_attribution as attribution;

@@ -4,7 +4,7 @@ use crate::explain::Explainer;
 use crate::region::predicted;
 use crate::windows::Windows;
 use std::borrow::Cow;
-use voxplain_attribution::Network;
+use voxplain_attribution::{Network, Target};
 use voxplain_imaging::{Mode, Volume};
 use voxplain_models::Card;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
@@ -57,6 +57,18 @@ impl Explainer<'_> {
         let rows = prediction.logits.iter().filter(|_| vector);
         let probabilities = rows.map(|row| probabilities(row, kind)).collect();
         Ok(self.prediction.get_or_init(|| Prediction { probabilities, ..prediction }))
+    }
+
+    /// The target with "the predicted class" replaced by what [`Explainer::predict`] found, so that it costs no pass.
+    pub(crate) fn settled(&self, target: Target) -> Result<Target> {
+        let prediction = self.predict()?;
+        let vector = prediction.shape.len() == 2 && prediction.shape[0] == 1 && self.case.windows.is_none();
+        if target != Target::Predicted || !vector {
+            return Ok(target);
+        }
+        let largest =
+            |row: &Vec<f32>| (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
+        Ok(Target::Class(prediction.logits.iter().map(largest).collect()))
     }
 
     /// The output over the whole image.

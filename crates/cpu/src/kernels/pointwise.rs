@@ -49,10 +49,27 @@ pub fn gradient(pool: &Pool, f: Pointwise, upper: &[f32], x: &[f32], y: &mut [f3
     });
 }
 
+vectorized! {
+    /// The divided difference of the rectifier: 1 or 0 where both operands have one sign, else the share of the way that
+    /// lies above 0, in which the signs differ, so that the difference does not cancel.
+    fn rectifier_slope(upper: &[f32], x: &[f32], r: &[f32], y: &mut [f32]) {
+        for (((y, &g), &x), &r) in y.iter_mut().zip(upper).zip(x).zip(r) {
+            let (above, below) = (if x > r { x } else { r }, if x > r { r } else { x });
+            let share = above / (above - below);
+            let slope = if below > 0.0 { 1.0 } else { share };
+            *y = if above > 0.0 { g * slope } else { 0.0 };
+        }
+    }
+}
+
 /// `g (f(x) - f(r)) / (x - r)`.
-pub fn slope(pool: &Pool, f: Pointwise, [upper, x, r]: [&[f32]; 3], y: &mut [f32]) {
-    pool.chunks(y, CHUNK, |i, y| {
+pub fn slope(pool: &Pool, isa: Isa, f: Pointwise, [upper, x, r]: [&[f32]; 3], y: &mut [f32]) {
+    pool.costly_chunks(y, CHUNK, 4, |i, y| {
         let at = i * CHUNK;
+        if f == Pointwise::Relu {
+            let part = at..at + y.len();
+            return rectifier_slope(isa, &upper[part.clone()], &x[part.clone()], &r[part], y);
+        }
         for (k, y) in y.iter_mut().enumerate() {
             let (a, b) = (f64::from(x[at + k]), f64::from(r[at + k]));
             *y = (f64::from(upper[at + k]) * divided_difference(f, a, b)) as f32;

@@ -1,7 +1,8 @@
 //! Pooling, and the scatter and gather by winners' codes.
 
 use crate::arena::Plain;
-use crate::parallel::Pool;
+use crate::parallel::{Pool, Shared};
+use std::ops::Range;
 use voxplain_autodiff::PoolGeometry;
 
 /// A winner's position in its window.
@@ -72,6 +73,65 @@ fn sizes(g: &PoolGeometry) -> (usize, usize) {
     (g.input.iter().product(), g.output.iter().product())
 }
 
+/// Outputs along a row that read data through tap `k`.
+fn reached(g: &PoolGeometry, k: usize) -> Range<usize> {
+    let reach = k * g.dilation[2];
+    let first = g.pad[2].saturating_sub(reach).div_ceil(g.stride[2]);
+    let end = (g.input[2] + g.pad[2]).saturating_sub(reach).div_ceil(g.stride[2]);
+    first.min(g.output[2])..end.min(g.output[2])
+}
+
+/// The maxima of one row of windows with their positions, a tap at a time over the whole row.
+fn max_row(g: &PoolGeometry, plane: &[f32], place: [usize; 2], best: &mut [f32], position: &mut [u32]) {
+    best.fill(f32::NEG_INFINITY);
+    position.fill(u32::MAX);
+    let [z, y] = [0, 1].map(|axis| taps(g, axis, place[axis]));
+    for kz in 0..z.1 {
+        for ky in 0..y.1 {
+            let line = (z.2 + kz * g.dilation[0]) * g.input[1] + y.2 + ky * g.dilation[1];
+            let line = &plane[line * g.input[2]..(line + 1) * g.input[2]];
+            for kx in 0..g.kernel[2] {
+                let code = (((z.0 + kz) * g.kernel[1] + y.0 + ky) * g.kernel[2] + kx) as u32;
+                let reached = reached(g, kx);
+                let Some(from) = (reached.start * g.stride[2] + kx * g.dilation[2]).checked_sub(g.pad[2])
+                else {
+                    continue;
+                };
+                let (best, position) = (&mut best[reached.clone()], &mut position[reached]);
+                let data = line.get(from..).unwrap_or_default();
+                if g.stride[2] == 1 {
+                    take_larger(best, position, data.iter(), code);
+                } else {
+                    take_larger(best, position, data.iter().step_by(g.stride[2]), code);
+                }
+            }
+        }
+    }
+}
+
+/// Where a datum is larger it becomes the best. What is found first stays, and NaN is never larger.
+#[inline(always)]
+fn take_larger<'a>(best: &mut [f32], position: &mut [u32], data: impl Iterator<Item = &'a f32>, code: u32) {
+    for ((best, position), &v) in best.iter_mut().zip(position).zip(data) {
+        let larger = v > *best;
+        *best = if larger { v } else { *best };
+        *position = if larger { code } else { *position };
+    }
+}
+
+/// Windows in which nothing was larger than minus infinity: their first entry, unless that is NaN and another is not.
+fn settle(g: &PoolGeometry, plane: &[f32], p: [usize; 3], value: &mut f32, code: &mut u32) {
+    let mut any = false;
+    window(g, p, |position, at| {
+        if !any || (value.is_nan() && !plane[at].is_nan()) {
+            (*value, *code, any) = (plane[at], position as u32, true);
+        }
+    });
+    if !any {
+        (*value, *code) = (f32::NEG_INFINITY, 0);
+    }
+}
+
 /// The maximum of every window and, where wanted, its code.
 pub fn max<C: Code>(
     pool: &Pool,
@@ -81,36 +141,34 @@ pub fn max<C: Code>(
     codes: Option<&mut [C]>,
 ) {
     let (input, output) = sizes(g);
-    let best = |plane: &[f32], i: usize| {
-        let (mut value, mut code, mut any) = (f32::NEG_INFINITY, 0, false);
-        window(g, place(g.output, i), |position, at| {
-            if !any || plane[at] > value || (value.is_nan() && !plane[at].is_nan()) {
-                (value, code, any) = (plane[at], position, true);
-            }
-        });
-        (value, code)
-    };
-    match (y, codes) {
-        (Some(y), Some(codes)) => {
-            let codes = crate::parallel::Shared::new(codes);
-            pool.chunks(y, output, |p, y| {
-                // SAFETY: the codes of different planes do not overlap and each plane is visited once.
-                let codes = unsafe { codes.slice(p * output, output) };
-                for (i, (y, c)) in y.iter_mut().zip(codes).enumerate() {
-                    let (value, code) = best(&x[p * input..(p + 1) * input], i);
-                    (*y, *c) = (value, C::from_position(code));
+    let width = g.output[2].max(1);
+    let (y, codes) = (y.map(Shared::new), codes.map(Shared::new));
+    let rows = g.output[0] * g.output[1];
+    let cost = x.len().saturating_mul(g.kernel.iter().product());
+    pool.each(g.planes, cost, |p| {
+        let plane = &x[p * input..(p + 1) * input];
+        let (mut best, mut position) = (vec![0.0; width], vec![0; width]);
+        for row in 0..rows {
+            let place = [row / g.output[1], row % g.output[1]];
+            max_row(g, plane, place, &mut best, &mut position);
+            for (i, (value, code)) in best.iter_mut().zip(&mut position).enumerate() {
+                if *code == u32::MAX {
+                    settle(g, plane, [place[0], place[1], i], value, code);
                 }
-            });
+            }
+            let at = p * output + row * width;
+            // SAFETY: the rows of different planes do not overlap and each plane is visited once.
+            unsafe {
+                if let Some(y) = &y {
+                    y.slice(at, width).copy_from_slice(&best);
+                }
+                if let Some(codes) = &codes {
+                    let into = codes.slice(at, width);
+                    into.iter_mut().zip(&position).for_each(|(c, &k)| *c = C::from_position(k as usize));
+                }
+            }
         }
-        (Some(y), None) => pool.chunks(y, output, |p, y| {
-            y.iter_mut().enumerate().for_each(|(i, y)| *y = best(&x[p * input..(p + 1) * input], i).0);
-        }),
-        (None, Some(codes)) => pool.chunks(codes, output, |p, codes| {
-            let plane = &x[p * input..(p + 1) * input];
-            codes.iter_mut().enumerate().for_each(|(i, c)| *c = C::from_position(best(plane, i).1));
-        }),
-        (None, None) => {}
-    }
+    });
 }
 
 /// Every `upper` added to its window's winner.

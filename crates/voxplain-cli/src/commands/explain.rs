@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use voxplain::imaging::read_nifti;
 use voxplain::models::read_tensors;
 use voxplain::request::{self, Context, Request};
-use voxplain::{Case, Device, Error, Explainer, Format, Model, Result, Settings, sha256};
+use voxplain::{Case, Device, Error, Explainer, Format, Model, Result, Settings, Together, sha256};
 
 /// Explains an output of MODEL on a CASE: a folder searched by the model card's modality names, or name=FILE per
 /// modality (.nii, .nii.gz, #N for volume N of a 4D file) or input (.npy, .png, .safetensors#KEY).
@@ -232,9 +232,11 @@ impl Explain {
         let passes = |request: &Request| explainer.passes(request).map_or(1, |p| p.0);
         let bar = progress(requests.iter().map(passes).sum());
         let (mut failed, mut done) = (Vec::new(), 0);
+        let observer = |rows: usize| bar.inc(rows as u64);
+        let mut together = explainer.together(requests, &observer);
         for request in requests {
             bar.set_message(request.id.clone());
-            if let Err(error) = self.unit(explainer, request, (out, &formats), &bar) {
+            if let Err(error) = self.unit(explainer, &mut together, request, (out, &formats), &bar) {
                 bar.suspend(|| eprintln!("voxplain: {error}"));
                 failed.push(error);
             }
@@ -253,6 +255,7 @@ impl Explain {
     fn unit(
         &self,
         explainer: &Explainer<'_>,
+        together: &mut Together<'_>,
         request: &Request,
         (out, formats): (&Path, &[Format]),
         bar: &ProgressBar,
@@ -263,7 +266,7 @@ impl Explain {
             bar.suspend(|| self.report(&machine, &format!("{}: cached", request.id)));
             return Ok(());
         }
-        let explained = explainer.run_observed(request, &|rows| bar.inc(rows as u64))?;
+        let explained = together.run(request, &|rows| bar.inc(rows as u64))?;
         let files = explained.write(out, formats)?;
         let line = json!({
             "id": request.id,

@@ -1,0 +1,201 @@
+//! Methods that share a forward pass give what they give alone, bit for bit, and joined steps what single steps give.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use std::sync::Arc;
+use voxplain::attribution::methods::{Backward, Baseline, Cam, DeepLift};
+use voxplain::attribution::{Engine, Method, Target};
+use voxplain::autodiff::{Composite, Gradient, Planner, Session};
+use voxplain::cpu::Cpu;
+use voxplain::graph::ops::{Binary, ConvAttributes, PoolAttributes};
+use voxplain::graph::{Graph, GraphBuilder, Op};
+use voxplain::tensor::Tensor;
+use voxplain_oracle::Oracle;
+use voxplain_tests::networks::{Case, case};
+
+/// A network of everything that a convolution can be joined with.
+#[derive(Clone, Debug)]
+struct Blocks {
+    channels: [usize; 3],
+    image: Vec<usize>,
+    norm: bool,
+    bias: bool,
+    residual: bool,
+    pool: bool,
+}
+
+fn numbers(seed: u64, n: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..n)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+impl Blocks {
+    fn conv(
+        &self,
+        b: &mut GraphBuilder,
+        name: &str,
+        x: voxplain::graph::ValueId,
+        sizes: [usize; 2],
+    ) -> voxplain::graph::ValueId {
+        let rank = self.image.len();
+        let shape = [&[sizes[1], sizes[0]][..], &vec![3; rank]].concat();
+        let w = b
+            .parameter(&format!("{name}.w"), &shape, numbers(sizes[0] as u64 + 7, shape.iter().product()))
+            .unwrap();
+        let mut operands = vec![x, w];
+        if self.bias {
+            operands.push(b.parameter(&format!("{name}.b"), &[sizes[1]], numbers(3, sizes[1])).unwrap());
+        }
+        let attributes = ConvAttributes {
+            pads_begin: vec![1; rank],
+            pads_end: vec![1; rank],
+            ..ConvAttributes::plain(rank)
+        };
+        let mut y = b.node(name, Op::Conv(attributes), &operands).unwrap();
+        if self.norm {
+            let mut more = vec![y];
+            for (i, part) in ["scale", "shift", "mean", "variance"].into_iter().enumerate() {
+                let values = numbers(i as u64 + 20, sizes[1])
+                    .into_iter()
+                    .map(|v| if i % 3 == 0 { v.abs() + 0.5 } else { v });
+                more.push(
+                    b.parameter(&format!("{name}.{part}"), &[sizes[1]], values.collect::<Vec<_>>()).unwrap(),
+                );
+            }
+            y = b.node(&format!("{name}.norm"), Op::BatchNormalization { epsilon: 1e-5 }, &more).unwrap();
+        }
+        y
+    }
+
+    fn graph(&self) -> Graph {
+        let [ci, co, last] = self.channels;
+        let mut b = GraphBuilder::new();
+        let x = b.input("x", &[&[1, ci][..], &self.image].concat()).unwrap();
+        let first = self.conv(&mut b, "first", x, [ci, co]);
+        let first = b.relu("first.relu", first).unwrap();
+        let mut y = self.conv(&mut b, "second", first, [co, co]);
+        if self.residual {
+            y = b.node("sum", Op::Binary(Binary::Add), &[y, first]).unwrap();
+        }
+        y = b.relu("second.relu", y).unwrap();
+        if self.pool {
+            let rank = self.image.len();
+            let pool = PoolAttributes {
+                kernel: vec![2; rank],
+                strides: vec![2; rank],
+                pads_begin: vec![0; rank],
+                pads_end: vec![0; rank],
+                dilations: vec![1; rank],
+                count_include_pad: false,
+                ceil_mode: false,
+            };
+            y = b.node("pool", Op::MaxPool(pool), &[y]).unwrap();
+        }
+        let y = self.conv(&mut b, "third", y, [co, last]);
+        b.finish(&[y]).unwrap()
+    }
+}
+
+fn blocks() -> impl Strategy<Value = Blocks> {
+    let image = prop_oneof![
+        proptest::collection::vec(2usize..20, 2),
+        (2usize..6, 2usize..8, 2usize..24).prop_map(|(z, y, x)| vec![z, y, x])
+    ];
+    ([1usize..10, 1usize..14, 1usize..10], image, any::<[bool; 4]>()).prop_map(|(channels, image, flags)| {
+        Blocks { channels, image, norm: flags[0], bias: flags[1], residual: flags[2], pool: flags[3] }
+    })
+}
+
+/// The output and the gradient of the output, weighed by `seed`, on a device.
+fn gradient<D: voxplain::autodiff::Device>(device: &D, graph: &Graph, fused: bool) -> (Vec<Vec<f64>>, usize)
+where
+    D::Scalar: voxplain::tensor::Scalar,
+{
+    use voxplain::tensor::Scalar as _;
+    let (x, y) = (graph.inputs()[0], graph.outputs()[0]);
+    let mut planner = Planner::new(graph, 2).unwrap().fused(fused);
+    planner.capture(y);
+    planner.reverse(&Composite::everywhere(Gradient), y, &[x]).unwrap();
+    let plan = Arc::new(planner.finish::<D::Scalar>(None).unwrap());
+    let steps = plan.steps.len();
+    let shape = plan.slot(plan.inputs[0]).shape;
+    let of = |v: Vec<f32>| v.into_iter().map(|v| D::Scalar::from_f64(f64::from(v))).collect::<Vec<_>>();
+    let data = Tensor::new(&shape, of(numbers(1, shape.elements()))).unwrap();
+    let seed = of(numbers(2, plan.slot(plan.reverses[0].seed).shape.elements()));
+    let mut session = Session::new(device, plan).unwrap();
+    session.forward(&[&data]).unwrap();
+    session.reverse(0, &seed).unwrap();
+    let read = |t: Tensor<D::Scalar>| t.data().iter().map(|v| v.to_f64()).collect::<Vec<_>>();
+    (vec![read(session.capture(0).unwrap()), read(session.result(0, 0).unwrap())], steps)
+}
+
+fn relative(a: &[f64], b: &[f64]) -> f64 {
+    let (difference, size) =
+        a.iter().zip(b).fold((0.0, 0.0), |(d, s), (a, b)| (d + (a - b) * (a - b), s + b * b));
+    if size == 0.0 { f64::sqrt(difference) } else { f64::sqrt(difference / size) }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Joined and single steps: the same bits where no normalisation is folded, both close to the oracle, and less to do.
+    #[test]
+    fn joined_steps_say_what_single_steps_say(blocks in blocks()) {
+        let graph = blocks.graph();
+        let cpu = Cpu::best();
+        let (single, many) = gradient(&cpu, &graph, false);
+        let (joined, few) = gradient(&cpu, &graph, true);
+        let (oracle, _) = gradient(&Oracle, &graph, false);
+        let (oracle_joined, _) = gradient(&Oracle, &graph, true);
+        prop_assert!(few < many, "{few} of {many} steps");
+        for ((single, joined), (oracle, oracle_joined)) in
+            single.iter().zip(&joined).zip(oracle.iter().zip(&oracle_joined))
+        {
+            prop_assert_eq!(oracle, oracle_joined);
+            if !blocks.norm {
+                prop_assert_eq!(single, joined);
+            }
+        }
+        // Outputs; a gradient may stand at a kink of the rectifier that rounding moves.
+        prop_assert!(relative(&joined[0], &oracle[0]) < 1e-5, "{}", relative(&joined[0], &oracle[0]));
+    }
+
+    /// Methods asked together and one by one.
+    #[test]
+    fn methods_together_say_what_they_say_alone(case in case()) {
+        let graph = case.graph().unwrap();
+        let x = [Tensor::new(&Case::tensor(&case.x).unwrap().shape(), case_data(&case)).unwrap()];
+        let cpu = Cpu::best();
+        let target = Target::Class(vec![0]);
+        let layer = graph.nodes().last().map(|n| n.name.clone()).unwrap_or_default();
+        let methods: Vec<Box<dyn Method<f32>>> = vec![
+            Box::new(Backward::saliency(false)),
+            Box::new(Backward::input_x_gradient()),
+            Box::new(Backward::guided_backprop()),
+            Box::new(Backward::deconvolution()),
+            Box::new(Cam::grad_cam(layer)),
+            Box::new(DeepLift { baseline: Baseline::Constant(0.0), multiply_by_inputs: true }),
+        ];
+        let mut together = Engine::new(&graph, &cpu, None);
+        let wishes: Vec<(&dyn Method<f32>, &Target)> = methods.iter().map(|m| (&**m, &target)).collect();
+        together.share(&wishes, &x);
+        for method in methods.iter().chain(&methods) {
+            let alone = method.attribute(&mut Engine::new(&graph, &cpu, None), &x, &target);
+            let shared = method.attribute(&mut together, &x, &target);
+            match (alone, shared) {
+                (Ok(alone), Ok(shared)) => prop_assert_eq!(alone, shared),
+                (Err(alone), Err(shared)) => prop_assert_eq!(alone.to_string(), shared.to_string()),
+                (alone, shared) => prop_assert!(false, "{:?} {:?}", alone.is_ok(), shared.is_ok()),
+            }
+        }
+    }
+}
+
+fn case_data(case: &Case) -> Vec<f32> {
+    Case::tensor(&case.x).unwrap().data().iter().map(|&v| v as f32).collect()
+}
