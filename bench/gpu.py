@@ -116,8 +116,8 @@ def ours(program, folder, device, name, params, extra):
     requests = [{"id": f"r{k}", "method": name, "params": params, "target": 0, "expected": {"x": f"r{k}/x"}} for k in range(REPEATS + 1)]
     (folder / "case.json").write_text(json.dumps({"name": "gpu", "output_reduction": None, "methods": requests}))
     out = folder / "out"
-    words = [program, "explain", folder / "model.safetensors", "--request", folder / "case.json", "--tensors", folder / "inputs.safetensors"]
-    words += ["--out", out, "--format", "npy", "--device", device, "--json", "--force", *extra]
+    words = [program, "explain", folder / "model.safetensors", "--request", folder / "case.json"]
+    words += ["--tensors", folder / "inputs.safetensors", "--out", out, "--format", "npy", "--device", device, "--json", "--force", *extra]
     made = subprocess.run([str(w) for w in words], capture_output=True, text=True)
     if made.returncode != 0:
         return None, None, made.stderr.strip().splitlines()[-1:]
@@ -152,7 +152,8 @@ def measure(arguments, folder):
     mask = blocks(arguments.size, max(1, arguments.size // 4))
     example = torch.cat([x, x])
     torch.export.save(torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)), folder / "model.pt2")
-    subprocess.run([arguments.program, "import", folder / "model.pt2", "-o", folder / "model.safetensors"], check=True, stdout=subprocess.DEVNULL)
+    words = [arguments.program, "import", folder / "model.pt2", "-o", folder / "model.safetensors"]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     write_safetensors(folder / "inputs.safetensors", {"input/x": x.numpy(), "mask/x": mask.numpy().astype(np.float32)})
     rows, captum = table(arguments.size, 5 if arguments.full else 20)
     model, data, mask = model.to(device), x.to(device), mask.to(device)
