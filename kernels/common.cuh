@@ -16,10 +16,11 @@ typedef long long i64;
 // The number of this thread in the whole launch.
 __device__ inline i64 thread_number() { return (i64)blockIdx.x * blockDim.x + threadIdx.x; }
 
-// A number of elements.
-struct Count {
-    i64 n;
-};
+// Whether the bit of element i is set, in rows of `row` elements that begin on bytes.
+__device__ inline bool bit(const unsigned char* bits, i64 row, i64 i) {
+    i64 at = i % row;
+    return bits[i / row * ((row + 7) / 8) + at / 8] >> (at % 8) & 1;
+}
 
 // An array seen as [outer, n, inner].
 struct Span {

@@ -2,7 +2,8 @@
 // entries of a row. What `conv_gemm.cu` does not take comes here.
 #include "conv.cuh"
 
-KERNEL conv(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
+KERNEL conv(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ factor,
+            const float* __restrict__ shift, const float* __restrict__ added, const unsigned char* __restrict__ bits,
             float* __restrict__ y, Conv g) {
     i64 i = thread_number(), plane = volume(g.output), taps = volume(g.kernel);
     if (i >= g.batch * g.out_channels * plane) return;
@@ -29,10 +30,13 @@ KERNEL conv(const float* __restrict__ x, const float* __restrict__ w, const floa
             }
         }
     }
-    y[i] = bias ? sum + bias[o] : sum;
+    Finish finish = {factor, shift, added, bits};
+    y[i] = finished(finish, g, o, i, sum);
 }
 
-KERNEL conv_adjoint(const float* __restrict__ upper, const float* __restrict__ w, float* __restrict__ dx, Conv g) {
+KERNEL conv_adjoint(const float* __restrict__ upper, const float* __restrict__ w, const float* __restrict__ factor,
+                    const float* __restrict__ shift, const float* __restrict__ added,
+                    const unsigned char* __restrict__ bits, float* __restrict__ dx, Conv g) {
     i64 i = thread_number(), plane = volume(g.input), taps = volume(g.kernel);
     if (i >= g.batch * g.in_channels * plane) return;
     int px = (int)(i % g.input[2]), py = (int)(i / g.input[2] % g.input[1]);
@@ -59,5 +63,6 @@ KERNEL conv_adjoint(const float* __restrict__ upper, const float* __restrict__ w
             }
         }
     }
-    dx[i] = sum;
+    Finish finish = {factor, shift, added, bits};
+    dx[i] = finished(finish, g, channel, i, sum);
 }

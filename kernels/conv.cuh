@@ -5,7 +5,25 @@
 struct Conv {
     int batch, groups, in_channels, out_channels;
     int input[3], output[3], kernel[3], stride[3], pad[3], dilation[3];
+    // What becomes of a sum: whether what is negative becomes 0, and the length of a row of bits.
+    int rectified, row;
 };
+
+// What a sum goes through before it is stored; what is missing is left out.
+struct Finish {
+    const float* factor;
+    const float* shift;
+    const float* added;
+    const unsigned char* bits;
+};
+
+__device__ inline float finished(const Finish& f, const Conv& g, int channel, i64 at, float sum) {
+    if (f.factor) sum *= f.factor[channel];
+    if (f.shift) sum += f.shift[channel];
+    if (f.added) sum += f.added[at];
+    if (f.bits && !bit(f.bits, g.row, at)) sum = 0.0f;
+    return g.rectified && !(sum > 0.0f) ? 0.0f : sum;
+}
 
 __device__ inline i64 volume(const int* n) { return (i64)n[0] * n[1] * n[2]; }
 

@@ -106,13 +106,13 @@ __device__ inline void load(const Product<ADJOINT>& p, Cursor& c, int inner, flo
     copies_commit();
 }
 
-// Writes an entry of the result, with its channel's bias.
+// Finishes an entry of the result and writes it.
 template <bool ADJOINT>
-__device__ inline void store(const Product<ADJOINT>& p, int row, int column, const float* bias, float* y, float sum) {
+__device__ inline void store(const Product<ADJOINT>& p, int row, int column, const Finish& f, float* y, float sum) {
     if (row >= p.rows || column >= p.columns) return;
     int channel = p.group * p.rows + row, example = column / p.places;
     i64 at = ((i64)example * p.g.groups * p.rows + channel) * p.places + column % p.places;
-    y[at] = bias ? sum + bias[channel] : sum;
+    y[at] = finished(f, p.g, channel, at, sum);
 }
 
 // Products in single precision: a thread makes 4 x 8 entries, 16 columns apart.
@@ -138,12 +138,12 @@ struct Single {
     }
 
     template <bool ADJOINT>
-    __device__ void finish(const Product<ADJOINT>& p, const Cursor& c, const float* bias, float* y) {
+    __device__ void finish(const Product<ADJOINT>& p, const Cursor& c, const Finish& f, float* y) {
 #pragma unroll
         for (int i = 0; i < 4; i++)
 #pragma unroll
             for (int j = 0; j < 8; j++)
-                store(p, c.first_row + threadIdx.x / 16 * 4 + i, c.first_column + threadIdx.x % 16 + 16 * j, bias, y,
+                store(p, c.first_row + threadIdx.x / 16 * 4 + i, c.first_column + threadIdx.x % 16 + 16 * j, f, y,
                       sum[i][j]);
     }
 };
@@ -184,7 +184,7 @@ struct TensorFloat {
     }
 
     template <bool ADJOINT>
-    __device__ void finish(const Product<ADJOINT>& p, const Cursor& c, const float* bias, float* y) {
+    __device__ void finish(const Product<ADJOINT>& p, const Cursor& c, const Finish& f, float* y) {
         int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
         int row = c.first_row + warp / 4 * 32 + lane / 4, column = c.first_column + warp % 4 * 32 + lane % 4 * 2;
 #pragma unroll
@@ -193,13 +193,13 @@ struct TensorFloat {
             for (int j = 0; j < 4; j++)
 #pragma unroll
                 for (int e = 0; e < 4; e++)
-                    store(p, row + i * 16 + e / 2 * 8, column + j * 8 + e % 2, bias, y, sum[i][j][e]);
+                    store(p, row + i * 16 + e / 2 * 8, column + j * 8 + e % 2, f, y, sum[i][j][e]);
     }
 };
 
 // `left` and `right` hold two slices each.
 template <bool ADJOINT, class Products>
-__device__ inline void multiply(const float* source, const float* weights, const float* bias, float* y, const Conv& g,
+__device__ inline void multiply(const float* source, const float* weights, const Finish& f, float* y, const Conv& g,
                                 float* left, float* right) {
     Product<ADJOINT> p(source, weights, g);
     Cursor c = begin(p);
@@ -219,27 +219,37 @@ __device__ inline void multiply(const float* source, const float* weights, const
         products.multiply(left + now * DEPTH * LEFT, right + now * DEPTH * RIGHT);
         __syncthreads();
     }
-    products.finish(p, c, bias, y);
+    products.finish(p, c, f, y);
 }
 
-KERNEL conv_gemm(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-                 float* __restrict__ y, Conv g) {
+KERNEL conv_gemm(const float* __restrict__ source, const float* __restrict__ w, const float* __restrict__ factor,
+                 const float* __restrict__ shift, const float* __restrict__ added,
+                 const unsigned char* __restrict__ bits, float* __restrict__ y, Conv g) {
     __shared__ float left[2 * DEPTH * LEFT], right[2 * DEPTH * RIGHT];
-    multiply<false, Single>(x, w, bias, y, g, left, right);
+    Finish finish = {factor, shift, added, bits};
+    multiply<false, Single>(source, w, finish, y, g, left, right);
 }
 
-KERNEL conv_gemm_adjoint(const float* __restrict__ upper, const float* __restrict__ w, float* __restrict__ dx, Conv g) {
+KERNEL conv_gemm_adjoint(const float* __restrict__ source, const float* __restrict__ w, const float* __restrict__ factor,
+                         const float* __restrict__ shift, const float* __restrict__ added,
+                         const unsigned char* __restrict__ bits, float* __restrict__ y, Conv g) {
     __shared__ float left[2 * DEPTH * LEFT], right[2 * DEPTH * RIGHT];
-    multiply<true, Single>(upper, w, nullptr, dx, g, left, right);
+    Finish finish = {factor, shift, added, bits};
+    multiply<true, Single>(source, w, finish, y, g, left, right);
 }
 
-KERNEL conv_gemm_tf32(const float* __restrict__ x, const float* __restrict__ w, const float* __restrict__ bias,
-                      float* __restrict__ y, Conv g) {
+KERNEL conv_gemm_tf32(const float* __restrict__ source, const float* __restrict__ w, const float* __restrict__ factor,
+                      const float* __restrict__ shift, const float* __restrict__ added,
+                      const unsigned char* __restrict__ bits, float* __restrict__ y, Conv g) {
     __shared__ float left[2 * DEPTH * LEFT], right[2 * DEPTH * RIGHT];
-    multiply<false, TensorFloat>(x, w, bias, y, g, left, right);
+    Finish finish = {factor, shift, added, bits};
+    multiply<false, TensorFloat>(source, w, finish, y, g, left, right);
 }
 
-KERNEL conv_gemm_adjoint_tf32(const float* __restrict__ upper, const float* __restrict__ w, float* __restrict__ dx, Conv g) {
+KERNEL conv_gemm_adjoint_tf32(const float* __restrict__ source, const float* __restrict__ w, const float* __restrict__ factor,
+                              const float* __restrict__ shift, const float* __restrict__ added,
+                              const unsigned char* __restrict__ bits, float* __restrict__ y, Conv g) {
     __shared__ float left[2 * DEPTH * LEFT], right[2 * DEPTH * RIGHT];
-    multiply<true, TensorFloat>(upper, w, nullptr, dx, g, left, right);
+    Finish finish = {factor, shift, added, bits};
+    multiply<true, TensorFloat>(source, w, finish, y, g, left, right);
 }

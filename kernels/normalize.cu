@@ -14,6 +14,18 @@ struct Groups {
 // Entries of a plane that one block of `batch_norm` takes.
 #define CHUNK (4 * THREADS)
 
+// The line that a batch normalisation is for each channel, behind a convolution with this bias or none: factors, then
+// shifts. One thread per channel.
+KERNEL batch_norm_lines(const float* __restrict__ bias, const float* __restrict__ scale, const float* __restrict__ shift,
+                        const float* __restrict__ mean, const float* __restrict__ variance, float* __restrict__ lines,
+                        Channels g) {
+    i64 c = thread_number();
+    if (c >= g.channels) return;
+    double s = scale[c] / sqrt(variance[c] + g.epsilon);
+    lines[c] = (float)s;
+    lines[g.channels + c] = (float)(shift[c] + ((bias ? bias[c] : 0.0) - mean[c]) * s);
+}
+
 // A block takes a chunk of a plane; its first thread computes what belongs to the channel.
 KERNEL batch_norm(const float* __restrict__ x, const float* __restrict__ scale, const float* __restrict__ bias,
                   const float* __restrict__ mean, const float* __restrict__ variance, float* __restrict__ y, Channels g) {

@@ -6,6 +6,8 @@ struct Pool {
     i64 planes;
     int input[3], output[3], kernel[3], stride[3], pad[3], pad_end[3], dilation[3];
     int include_pad, wide;
+    // Of the scatter: whether what is negative becomes 0, and the length of a row of bits.
+    int rectified, row;
 };
 
 struct Place {
@@ -75,7 +77,9 @@ KERNEL max_pool(const float* __restrict__ x, float* __restrict__ y, void* __rest
     if (codes) write_code(codes, g.wide, i, winner);
 }
 
-KERNEL max_scatter(const float* __restrict__ upper, const void* __restrict__ codes, float* __restrict__ dx, Pool g) {
+// What has no bit becomes 0, where there are bits.
+KERNEL max_scatter(const float* __restrict__ upper, const void* __restrict__ codes,
+                   const unsigned char* __restrict__ bits, float* __restrict__ dx, Pool g) {
     i64 i = thread_number();
     if (i >= g.planes * volume(g.input)) return;
     Place p = place(g.input, i);
@@ -89,7 +93,8 @@ KERNEL max_scatter(const float* __restrict__ upper, const void* __restrict__ cod
                 i64 at = flat(g.output, p.plane, z, v, w);
                 if (read_code(codes, g.wide, at) == (kz * g.kernel[1] + ky) * g.kernel[2] + kx) sum += upper[at];
             }
-    dx[i] = sum;
+    if (bits && !bit(bits, g.row, i)) sum = 0.0f;
+    dx[i] = g.rectified && !(sum > 0.0f) ? 0.0f : sum;
 }
 
 KERNEL max_gather(const float* __restrict__ x, const void* __restrict__ codes, float* __restrict__ y, Pool g) {

@@ -17,9 +17,11 @@ use voxplain::request::{self, Context, METHODS};
 use voxplain::tensor::Scalar;
 use voxplain::{Model, Result};
 
-/// The folder of reference material beside the repository, if it is there; its absence is printed.
+/// The folder of reference material beside the repository, or where `VOXPLAIN_SHARED` says (on a GPU host there is no
+/// repository), if it is there; its absence is printed.
 pub fn shared(part: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(part);
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let folder = std::env::var_os("VOXPLAIN_SHARED").map_or_else(beside, PathBuf::from).join(part);
     if folder.is_dir() {
         return Some(folder);
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use voxplain::attribution::methods::Backward;
 use voxplain::attribution::{Engine, Method, Target};
 use voxplain::autodiff::Device;
@@ -33,7 +34,7 @@ fn reference_cases<D: Device>(device: &D, wanted: impl Fn(&str) -> bool) -> usiz
 }
 
 /// Small cases that meet most kernels; the shim is slow.
-const SMALL: [&str; 5] = ["mlp", "cnn2d", "poolzoo2d", "act_softplus_2d", "softmax2d"];
+const SMALL: [&str; 6] = ["mlp", "cnn2d", "poolzoo2d", "softmax2d", "genenet3d", "resnet2d"];
 
 #[test]
 fn reference_cases_on_the_shim() {
@@ -126,14 +127,18 @@ proptest! {
         prop_assert_eq!(&once, &bits(&saliency(&backwards, &case, &x, 32)));
         parity(&forwards, &case)?;
     }
+}
 
-    /// The same on a GPU, where later runs of a session are recordings.
-    #[test]
-    fn bits_on_a_gpu_do_not_depend_on_batches_or_runs(case in case()) {
-        let Some(device) = gpu() else { return Ok(()) };
+/// The same on a GPU, where later runs of a session are recordings.
+#[test]
+fn bits_on_a_gpu_do_not_depend_on_batches_or_runs() {
+    let Some(device) = gpu() else { return };
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(64));
+    let outcome = runner.run(&case(), |case| {
         let x = pair(&case);
         let once = bits(&saliency(&device, &case, &x, 32));
         prop_assert_eq!(&once, &bits(&saliency(&device, &case, &x, 1)));
-        parity(&device, &case)?;
-    }
+        parity(&device, &case)
+    });
+    outcome.unwrap();
 }

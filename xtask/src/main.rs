@@ -1,11 +1,13 @@
 //! The project's chores. `cargo xtask tidy` checks what the compiler cannot, `cargo xtask ci` runs what CI runs once
 //! its tools are installed, `cargo xtask fuzz` runs the fuzz targets, `cargo xtask ptx` compiles the CUDA kernels,
-//! `cargo xtask arm` tests the CPU kernels under an emulator, `cargo xtask bench` measures. Nothing beyond the standard library.
+//! `cargo xtask arm` tests the CPU kernels under an emulator, `cargo xtask bench` measures, `cargo xtask gpu` prepares a
+//! folder for a host with a GPU and without Rust. Nothing beyond the standard library.
 
 mod arm;
 mod bench;
 mod ci;
 mod fuzz;
+mod gpu;
 mod ptx;
 mod shell;
 mod tidy;
@@ -13,7 +15,7 @@ mod tidy;
 use std::process::ExitCode;
 
 const USAGE: &str =
-    "usage: cargo xtask tidy | ci | fuzz [--seconds N] [TARGET] | ptx [--check] | arm | bench [--peers]";
+    "usage: cargo xtask tidy | ci | fuzz [--seconds N] [TARGET] | ptx [--check] | arm | bench [--peers] | gpu";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         Some((&"arm", [])) => arm::run(),
         Some((&"bench", [])) => bench::run(false),
         Some((&"bench", ["--peers"])) => bench::run(true),
+        Some((&"gpu", [])) => gpu::run(),
         Some((&"ptx", [])) => ptx::run(false),
         Some((&"ptx", ["--check"])) => ptx::run(true),
         _ => {

@@ -64,6 +64,8 @@ pub struct GpuMemory<B: Backend> {
     pub(crate) plan: Arc<Plan>,
     pub(crate) parameters: Vec<Arc<B::Buffer>>,
     pub(crate) arena: B::Buffer,
+    /// Room for what a step does not keep, and how many numbers it holds.
+    pub(crate) scratch: (B::Buffer, usize),
     /// The sparse matrices of the plan, by the address of the matrix that the plan keeps alive.
     pub(crate) tables: HashMap<usize, Table<B::Buffer>>,
     recordings: Mutex<Recordings<B::Recording>>,
@@ -139,7 +141,9 @@ impl<B: Backend> Device for Gpu<B> {
                 }
             }
         }
-        Ok(GpuMemory { plan, parameters, arena, tables, recordings: Mutex::default() })
+        let scratch = plan.steps.iter().map(kernels::conv::scratch).max().unwrap_or(0);
+        let scratch = (self.backend.allocate((scratch * size_of::<f32>()).max(1))?, scratch);
+        Ok(GpuMemory { plan, parameters, arena, scratch, tables, recordings: Mutex::default() })
     }
 
     fn write(&self, memory: &mut GpuMemory<B>, slot: Slot, data: &[f32]) -> Result<()> {
@@ -169,6 +173,10 @@ impl<B: Backend> Device for Gpu<B> {
         let step = memory.plan.steps.get(step).ok_or_else(|| Error::internal("there is no such step"))?;
         let operands = Operands::new(&self.backend, self.products, memory, step)?;
         kernels::run(&operands, &step.kernel)
+    }
+
+    fn fuses(&self) -> bool {
+        true
     }
 
     /// Steps run one by one the first time, are recorded the second time where the backend can, and done at once from

@@ -5,7 +5,7 @@ use crate::backend::{Backend, Geometry, Launch, bytes_of};
 use crate::device::{GpuMemory, Products};
 use std::cell::RefCell;
 use voxplain_autodiff::{DType, Plan, Slot, Step, Storage};
-use voxplain_tensor::{Error, Result, Shape};
+use voxplain_tensor::{Error, Result};
 
 /// Threads of a block, everywhere (`THREADS` in `kernels/common.cuh`).
 pub(crate) const THREADS: usize = 256;
@@ -114,8 +114,7 @@ impl<'a, B: Backend> Operands<'a, B> {
             return Err(Error::internal("a parameter is written as a value"));
         }
         let address = self.place(slot, dtype, elements)?;
-        // Bits lie here without gaps, as the kernels write them.
-        let bytes = dtype.bytes(Shape::new(&[elements])?, size_of::<f32>());
+        let bytes = dtype.bytes(self.memory.plan.slot(slot).shape, size_of::<f32>());
         self.writes.borrow_mut().push((address, bytes));
         Ok(address)
     }
@@ -126,6 +125,31 @@ impl<'a, B: Backend> Operands<'a, B> {
             0 => Err(Error::internal("a step without a result")),
             address => Ok(address),
         }
+    }
+
+    /// The address of `elements` numbers of scratch memory behind the first `from`.
+    pub fn scratch(&self, from: usize, elements: usize) -> Result<u64> {
+        let size = size_of::<f32>();
+        if from + elements > self.memory.scratch.1 {
+            return Err(Error::internal("a step needs more scratch memory than its plan said"));
+        }
+        let address = self.backend.address(&self.memory.scratch.0) + (from * size) as u64;
+        self.writes.borrow_mut().push((address, elements * size));
+        Ok(address)
+    }
+
+    fn row(&self, slot: Slot) -> usize {
+        self.memory.plan.slot(slot).shape.last().copied().unwrap_or(1).max(1)
+    }
+
+    /// The length of a row of operand `i`.
+    pub fn read_row(&self, i: usize) -> Result<usize> {
+        Ok(self.row(self.slot(i)?))
+    }
+
+    /// The length of a row of result `i`.
+    pub fn written_row(&self, i: usize) -> usize {
+        self.step.writes.get(i).copied().flatten().map_or(1, |slot| self.row(slot))
     }
 
     /// The number of elements of the first result.

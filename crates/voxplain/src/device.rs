@@ -1,11 +1,12 @@
 //! Which device computes: the choice that a user makes, and the device that it leads to.
 
+use crate::explain::Settings;
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 use voxplain_autodiff::{Device as Kernels, Plan, Slot};
 use voxplain_cpu::{Cpu, CpuMemory};
-use voxplain_cuda::{Cuda, Driver, GpuMemory};
+use voxplain_cuda::{Cuda, Driver, GpuMemory, Products};
 use voxplain_tensor::{Error, Result};
 
 /// The device that computes. Results are the same bits on the same device, and agree between devices within the rounding
@@ -48,15 +49,20 @@ impl FromStr for Device {
 }
 
 impl Device {
-    /// Opens the device; the CPU with so many threads, 0 for all cores, and with plain sums if `exact`.
-    pub(crate) fn open(self, threads: usize, exact: bool) -> Result<Machine> {
-        let cuda = |number| Cuda::open(number).map(|gpu| Machine::Cuda(Box::new(gpu)));
+    /// Opens the device as the settings want it.
+    pub(crate) fn open(self, settings: &Settings) -> Result<Machine> {
+        let products = Products { tensor_float: settings.tensor_float, ..Products::default() };
+        let cuda = |number| -> Result<Machine> {
+            let gpu = Cuda::open(number)?.with_products(products);
+            let name = format!("{}{}", gpu.name(), if settings.tensor_float { ", tf32" } else { "" });
+            Ok(Machine::Cuda(Box::new(gpu), name))
+        };
         match self {
             Self::Cuda(number) => cuda(number),
-            Self::Auto if Cuda::count() > 0 => cuda(0).or_else(|_| Self::Cpu.open(threads, exact)),
+            Self::Auto if Cuda::count() > 0 => cuda(0).or_else(|_| Self::Cpu.open(settings)),
             Self::Auto | Self::Cpu => {
-                let cpu = Cpu::best().with_threads(threads)?;
-                Ok(Machine::Cpu(if exact { cpu.exact() } else { cpu }))
+                let cpu = Cpu::best().with_threads(settings.threads)?;
+                Ok(Machine::Cpu(if settings.exact { cpu.exact() } else { cpu }))
             }
         }
     }
@@ -65,7 +71,8 @@ impl Device {
 /// An open device, whichever it is.
 pub(crate) enum Machine {
     Cpu(Cpu),
-    Cuda(Box<Cuda>),
+    /// With the name in words, its products included.
+    Cuda(Box<Cuda>, String),
 }
 
 /// The memory of a session on it.
@@ -82,7 +89,7 @@ impl Machine {
     pub fn bits(&self) -> &str {
         match self {
             Self::Cpu(cpu) => cpu.bits(),
-            Self::Cuda(gpu) => gpu.name(),
+            Self::Cuda(_, name) => name,
         }
     }
 
@@ -90,7 +97,7 @@ impl Machine {
     pub fn limit(&self, memory: Option<usize>, weights: usize) -> Option<usize> {
         match self {
             Self::Cpu(_) => memory,
-            Self::Cuda(gpu) => {
+            Self::Cuda(gpu, _) => {
                 // A GPU that cannot say what is free will say so when the memory is taken.
                 let free = gpu.free_memory().ok().map(|n| (n - n / SPARE).saturating_sub(weights));
                 memory.into_iter().chain(free).min()
@@ -110,14 +117,14 @@ impl Kernels for Machine {
     fn prepare(&self, plan: Arc<Plan>) -> Result<MachineMemory> {
         match self {
             Self::Cpu(cpu) => cpu.prepare(plan).map(MachineMemory::Cpu),
-            Self::Cuda(gpu) => gpu.prepare(plan).map(MachineMemory::Cuda),
+            Self::Cuda(gpu, _) => gpu.prepare(plan).map(MachineMemory::Cuda),
         }
     }
 
     fn write(&self, memory: &mut MachineMemory, slot: Slot, data: &[f32]) -> Result<()> {
         match (self, memory) {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.write(memory, slot, data),
-            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.write(memory, slot, data),
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.write(memory, slot, data),
             _ => Err(mixed()),
         }
     }
@@ -125,7 +132,7 @@ impl Kernels for Machine {
     fn read(&self, memory: &MachineMemory, slot: Slot, data: &mut [f32]) -> Result<()> {
         match (self, memory) {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.read(memory, slot, data),
-            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.read(memory, slot, data),
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.read(memory, slot, data),
             _ => Err(mixed()),
         }
     }
@@ -133,7 +140,7 @@ impl Kernels for Machine {
     fn set_parameter(&self, memory: &mut MachineMemory, parameter: usize, data: &[f32]) -> Result<()> {
         match (self, memory) {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.set_parameter(memory, parameter, data),
-            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.set_parameter(memory, parameter, data),
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.set_parameter(memory, parameter, data),
             _ => Err(mixed()),
         }
     }
@@ -141,7 +148,7 @@ impl Kernels for Machine {
     fn run(&self, memory: &mut MachineMemory, step: usize) -> Result<()> {
         match (self, memory) {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.run(memory, step),
-            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.run(memory, step),
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.run(memory, step),
             _ => Err(mixed()),
         }
     }
@@ -149,7 +156,7 @@ impl Kernels for Machine {
     fn run_steps(&self, memory: &mut MachineMemory, plan: &Plan, steps: Range<usize>) -> Result<()> {
         match (self, memory) {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.run_steps(memory, plan, steps),
-            (Self::Cuda(gpu), MachineMemory::Cuda(memory)) => gpu.run_steps(memory, plan, steps),
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.run_steps(memory, plan, steps),
             _ => Err(mixed()),
         }
     }
@@ -157,14 +164,14 @@ impl Kernels for Machine {
     fn fuses(&self) -> bool {
         match self {
             Self::Cpu(cpu) => cpu.fuses(),
-            Self::Cuda(gpu) => gpu.fuses(),
+            Self::Cuda(gpu, _) => gpu.fuses(),
         }
     }
 
     fn name(&self) -> &str {
         match self {
             Self::Cpu(cpu) => cpu.name(),
-            Self::Cuda(gpu) => gpu.name(),
+            Self::Cuda(_, name) => name,
         }
     }
 }
@@ -176,8 +183,8 @@ mod tests {
     /// Runs on every machine: with a GPU the device opens, without one a sentence says so and the choice `auto` works.
     #[test]
     fn a_machine_without_a_gpu_says_so_in_one_line() {
-        assert!(Device::Auto.open(1, false).is_ok());
-        match Device::Cuda(Cuda::count()).open(1, false) {
+        assert!(Device::Auto.open(&Settings::default()).is_ok());
+        match Device::Cuda(Cuda::count()).open(&Settings::default()) {
             Ok(_) => unreachable!("there is no GPU of this number"),
             Err(error) => {
                 let text = error.to_string();

@@ -34,6 +34,8 @@ pub struct Settings {
     /// Whether the CPU sums convolutions tap by tap instead of by Winograd's filtering: slower, with the bound of plain
     /// sums.
     pub exact: bool,
+    /// Whether convolutions on a GPU round their factors to 10 bits (tf32, tensor cores): faster, and three digits.
+    pub tensor_float: bool,
 }
 
 /// A network, a case and a device.
@@ -106,7 +108,7 @@ impl<'m> Explainer<'m> {
     /// # Errors
     /// The threads cannot be started, or there is no such device.
     pub fn with_settings(mut self, settings: Settings) -> Result<Self> {
-        self.machine = settings.device.open(settings.threads, settings.exact)?;
+        self.machine = settings.device.open(&settings)?;
         self.settings = settings;
         Ok(self)
     }

@@ -1,8 +1,9 @@
 //! Convolution and its adjoint in x.
 
+use super::{bits, normalize, pool};
 use crate::backend::{Backend, Geometry};
 use crate::operands::{Operands, int, ints};
-use voxplain_autodiff::ConvGeometry;
+use voxplain_autodiff::{AdjointFinish, ChannelGeometry, ConvFinish, ConvGeometry, DType, Kernel, Step};
 use voxplain_tensor::Result;
 
 #[derive(Clone, Copy)]
@@ -18,6 +19,8 @@ pub(super) struct Conv {
     stride: [i32; 3],
     pad: [i32; 3],
     dilation: [i32; 3],
+    rectified: i32,
+    row: i32,
 }
 // SAFETY: numbers of four bytes.
 unsafe impl Geometry for Conv {}
@@ -35,6 +38,8 @@ impl Conv {
             stride: ints(g.stride)?,
             pad: ints(g.pad)?,
             dilation: ints(g.dilation)?,
+            rectified: 0,
+            row: 1,
         })
     }
 }
@@ -65,23 +70,117 @@ fn tiles(o: &Operands<impl Backend>, g: &ConvGeometry, channels: usize, places: 
     (pays && counts).then(|| g.groups * rows.div_ceil(TILE.0) * columns.div_ceil(TILE.1))
 }
 
-pub(super) fn forward<B: Backend>(o: &Operands<B>, g: &ConvGeometry) -> Result<()> {
-    let (x, w, y) = sizes(g);
-    let bias = if o.reads() > 2 { o.real(2, g.out_channels)? } else { 0 };
-    let pointers = [o.real(0, x)?, o.real(1, w)?, bias, o.out(y)?];
-    let name = if o.products().tensor_float { "conv_gemm_tf32" } else { "conv_gemm" };
-    match tiles(o, g, g.out_channels, g.output.iter().product()) {
-        Some(blocks) => o.blocks(("conv_gemm", name), blocks, &pointers, &Conv::new(g)?),
-        None => o.each(("conv", "conv"), y, &pointers, &Conv::new(g)?),
+/// What a sum goes through: addresses, 0 for what is left out, and numbers.
+#[derive(Clone, Copy, Default)]
+struct Finish {
+    factor: u64,
+    shift: u64,
+    added: u64,
+    bits: u64,
+    row: usize,
+    rectified: bool,
+}
+
+impl Finish {
+    fn geometry(&self, g: &ConvGeometry) -> Result<Conv> {
+        Ok(Conv { rectified: i32::from(self.rectified), row: int(self.row.max(1))?, ..Conv::new(g)? })
     }
 }
 
-pub(super) fn adjoint<B: Backend>(o: &Operands<B>, g: &ConvGeometry) -> Result<()> {
-    let (x, w, y) = sizes(g);
-    let pointers = [o.real(0, y)?, o.real(1, w)?, o.out(x)?];
+/// Starts the convolution of `x` to `y`, both addresses that were checked.
+fn launch<B: Backend>(o: &Operands<B>, g: &ConvGeometry, x: u64, f: Finish, y: u64) -> Result<()> {
+    let (_, w, n) = sizes(g);
+    let pointers = [x, o.real(1, w)?, f.factor, f.shift, f.added, f.bits, y];
+    let name = if o.products().tensor_float { "conv_gemm_tf32" } else { "conv_gemm" };
+    match tiles(o, g, g.out_channels, g.output.iter().product()) {
+        Some(blocks) => o.blocks(("conv_gemm", name), blocks, &pointers, &f.geometry(g)?),
+        None => o.each(("conv", "conv"), n, &pointers, &f.geometry(g)?),
+    }
+}
+
+/// The same for the adjoint, from `upper` to `dx`.
+fn launch_adjoint<B: Backend>(
+    o: &Operands<B>,
+    g: &ConvGeometry,
+    upper: u64,
+    f: Finish,
+    dx: u64,
+) -> Result<()> {
+    let (n, w, _) = sizes(g);
+    let pointers = [upper, o.real(1, w)?, f.factor, f.shift, f.added, f.bits, dx];
     let name = if o.products().tensor_float { "conv_gemm_adjoint_tf32" } else { "conv_gemm_adjoint" };
     match tiles(o, g, g.in_channels, g.input.iter().product()) {
-        Some(blocks) => o.blocks(("conv_gemm", name), blocks, &pointers, &Conv::new(g)?),
-        None => o.each(("conv", "conv_adjoint"), x, &pointers, &Conv::new(g)?),
+        Some(blocks) => o.blocks(("conv_gemm", name), blocks, &pointers, &f.geometry(g)?),
+        None => o.each(("conv", "conv_adjoint"), n, &pointers, &f.geometry(g)?),
     }
+}
+
+pub(super) fn forward<B: Backend>(o: &Operands<B>, g: &ConvGeometry) -> Result<()> {
+    let (x, _, y) = sizes(g);
+    let shift = if o.reads() > 2 { o.real(2, g.out_channels)? } else { 0 };
+    launch(o, g, o.real(0, x)?, Finish { shift, ..Finish::default() }, o.out(y)?)
+}
+
+pub(super) fn adjoint<B: Backend>(o: &Operands<B>, g: &ConvGeometry) -> Result<()> {
+    let (x, _, y) = sizes(g);
+    launch_adjoint(o, g, o.real(0, y)?, Finish::default(), o.out(x)?)
+}
+
+/// Numbers of scratch memory that a step needs: the lines of its normalisation, and a value that is not kept.
+pub(crate) fn scratch(step: &Step) -> usize {
+    match &step.kernel {
+        Kernel::ConvBlock(g, f) => {
+            let kept = step.writes.first().copied().flatten().is_some();
+            2 * usize::from(f.norm.is_some()) * g.out_channels + if kept { 0 } else { sizes(g).2 }
+        }
+        Kernel::ConvAdjointBlock(g, f) if f.norm.is_some() => sizes(g).2,
+        _ => 0,
+    }
+}
+
+/// The convolution with its normalisation, sum and rectifier in one launch; bits and pooling from what it made.
+pub(super) fn block<B: Backend>(o: &Operands<B>, g: &ConvGeometry, f: &ConvFinish) -> Result<()> {
+    let ((x, _, n), c) = (sizes(g), g.out_channels);
+    let bias = if f.biased { o.real(2, c)? } else { 0 };
+    let mut next = 2 + usize::from(f.biased);
+    let mut finish = Finish { shift: bias, rectified: f.rectified, ..Finish::default() };
+    if let Some(epsilon) = f.norm {
+        let operand = |k: usize| o.real(next + k, c);
+        let lines = o.scratch(0, 2 * c)?;
+        let pointers = [bias, operand(0)?, operand(1)?, operand(2)?, operand(3)?, lines];
+        normalize::lines(o, c, epsilon, &pointers)?;
+        (finish.factor, finish.shift) = (lines, lines + (c * size_of::<f32>()) as u64);
+        next += 4;
+    }
+    if f.added {
+        finish.added = o.real(next, n)?;
+    }
+    let y = match o.wanted(0, DType::Real, n)? {
+        0 => o.scratch(2 * usize::from(f.norm.is_some()) * c, n)?,
+        y => y,
+    };
+    launch(o, g, o.real(0, x)?, finish, y)?;
+    let bits = o.wanted(1, DType::Bits, n)?;
+    if bits != 0 {
+        bits::of(o, y, bits, n, o.written_row(1))?;
+    }
+    f.pool.map_or(Ok(()), |p| pool::max_of(o, &p, y, 2))
+}
+
+/// The normalisation's adjoint, then the convolution's with mask and rectifier in one launch.
+pub(super) fn adjoint_block<B: Backend>(o: &Operands<B>, g: &ConvGeometry, f: &AdjointFinish) -> Result<()> {
+    let ((n, _, y), c) = (sizes(g), g.out_channels);
+    let (mut upper, mut next) = (o.real(0, y)?, 2);
+    if let Some(epsilon) = f.norm {
+        let scaled = o.scratch(0, y)?;
+        let inner = g.output.iter().product();
+        let channels = ChannelGeometry { batch: g.batch, channels: c, inner, epsilon };
+        normalize::scale(o, &channels, &[upper, o.real(2, c)?, o.real(3, c)?, scaled])?;
+        (upper, next) = (scaled, 4);
+    }
+    let mut finish = Finish { rectified: f.rectified, ..Finish::default() };
+    if f.masked {
+        (finish.bits, finish.row) = (o.coded(next, DType::Bits, n)?, o.read_row(next)?);
+    }
+    launch_adjoint(o, g, upper, finish, o.out(n)?)
 }

@@ -4,7 +4,7 @@
 pub(crate) mod axis_map;
 mod binary;
 mod bits;
-mod conv;
+pub(crate) mod conv;
 mod conv_weight;
 mod matmul;
 mod movement;
@@ -15,19 +15,10 @@ mod reduce;
 mod slope;
 mod softmax;
 
-use crate::backend::{Backend, Geometry};
+use crate::backend::Backend;
 use crate::operands::Operands;
 use voxplain_autodiff::{Kernel, Span};
-use voxplain_tensor::{Error, Result};
-
-/// A number of elements.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Count {
-    n: i64,
-}
-// SAFETY: one number.
-unsafe impl Geometry for Count {}
+use voxplain_tensor::Result;
 
 /// An array seen as `[outer, n, inner]`.
 #[derive(Clone, Copy)]
@@ -83,8 +74,8 @@ pub(crate) fn run<B: Backend>(o: &Operands<B>, kernel: &Kernel) -> Result<()> {
         Kernel::Softmax(s, log) => softmax::forward(o, *s, *log),
         Kernel::SoftmaxAdjoint(s, log) => softmax::adjoint(o, *s, *log),
         Kernel::Fill(value) => movement::fill(o, *value),
-        Kernel::ConvBlock(..) | Kernel::ConvAdjointBlock(..) | Kernel::Unpool(..) => {
-            Err(Error::internal("joined steps are made only for devices that ask for them"))
-        }
+        Kernel::ConvBlock(g, finish) => conv::block(o, g, finish),
+        Kernel::ConvAdjointBlock(g, finish) => conv::adjoint_block(o, g, finish),
+        Kernel::Unpool(g, rectified) => pool::unpool(o, g, *rectified),
     }
 }

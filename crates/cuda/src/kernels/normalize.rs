@@ -45,9 +45,25 @@ pub(super) fn batch<B: Backend>(o: &Operands<B>, g: &ChannelGeometry) -> Result<
 
 pub(super) fn batch_adjoint<B: Backend>(o: &Operands<B>, g: &ChannelGeometry) -> Result<()> {
     let (n, c) = (g.batch * g.channels * g.inner, g.channels);
-    let pointers = [o.real(0, n)?, o.real(1, c)?, o.real(2, c)?, o.out(n)?];
+    scale(o, g, &[o.real(0, n)?, o.real(1, c)?, o.real(2, c)?, o.out(n)?])
+}
+
+/// The adjoint between addresses that were checked: upper, scale, variance, result.
+pub(super) fn scale<B: Backend>(o: &Operands<B>, g: &ChannelGeometry, pointers: &[u64; 4]) -> Result<()> {
     let (geometry, blocks) = channels(g);
-    o.blocks((STEM, "batch_norm_adjoint"), blocks, &pointers, &geometry)
+    o.blocks((STEM, "batch_norm_adjoint"), blocks, pointers, &geometry)
+}
+
+/// A factor and a shift for each of `count` channels, between addresses that were checked: bias or 0, scale, shift, mean,
+/// variance, result.
+pub(super) fn lines<B: Backend>(
+    o: &Operands<B>,
+    count: usize,
+    epsilon: f64,
+    pointers: &[u64; 6],
+) -> Result<()> {
+    let geometry = Channels { channels: count as i64, inner: 1, chunks: 1, epsilon };
+    o.each((STEM, "batch_norm_lines"), count, pointers, &geometry)
 }
 
 pub(super) fn forward<B: Backend>(o: &Operands<B>, s: Span, epsilon: f64) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Pooling, and the scatter and gather by winners' codes.
 
 use crate::backend::{Backend, Geometry};
-use crate::operands::{Operands, ints};
+use crate::operands::{Operands, int, ints};
 use voxplain_autodiff::{DType, PoolGeometry};
 use voxplain_tensor::Result;
 
@@ -20,10 +20,12 @@ struct Pool {
     dilation: [i32; 3],
     include_pad: i32,
     wide: i32,
+    rectified: i32,
+    row: i32,
     /// Fills the last place of eight bytes.
     unused: i32,
 }
-// SAFETY: numbers, 24 of four bytes behind one of eight.
+// SAFETY: numbers, 26 of four bytes behind one of eight.
 unsafe impl Geometry for Pool {}
 
 fn geometry(g: &PoolGeometry) -> Result<Pool> {
@@ -38,6 +40,8 @@ fn geometry(g: &PoolGeometry) -> Result<Pool> {
         dilation: ints(g.dilation)?,
         include_pad: i32::from(g.include_pad),
         wide: i32::from(g.code() == DType::Index),
+        rectified: 0,
+        row: 1,
         unused: 0,
     })
 }
@@ -48,15 +52,30 @@ fn sizes(g: &PoolGeometry) -> (usize, usize) {
 }
 
 pub(super) fn max<B: Backend>(o: &Operands<B>, g: &PoolGeometry) -> Result<()> {
-    let (x, y) = sizes(g);
-    let pointers = [o.real(0, x)?, o.wanted(0, DType::Real, y)?, o.wanted(1, g.code(), y)?];
-    o.each((STEM, "max_pool"), y, &pointers, &geometry(g)?)
+    max_of(o, g, o.real(0, sizes(g).0)?, 0)
+}
+
+/// The maxima of what lies at address `x`, to the results from `first` on.
+pub(super) fn max_of<B: Backend>(o: &Operands<B>, g: &PoolGeometry, x: u64, first: usize) -> Result<()> {
+    let n = sizes(g).1;
+    let pointers = [x, o.wanted(first, DType::Real, n)?, o.wanted(first + 1, g.code(), n)?];
+    o.each((STEM, "max_pool"), n, &pointers, &geometry(g)?)
 }
 
 pub(super) fn scatter<B: Backend>(o: &Operands<B>, g: &PoolGeometry) -> Result<()> {
     let (x, y) = sizes(g);
-    let pointers = [o.real(0, y)?, o.coded(1, g.code(), y)?, o.out(x)?];
+    let pointers = [o.real(0, y)?, o.coded(1, g.code(), y)?, 0, o.out(x)?];
     o.each((STEM, "max_scatter"), x, &pointers, &geometry(g)?)
+}
+
+/// The scatter with a mask, if there is one, and a rectifier.
+pub(super) fn unpool<B: Backend>(o: &Operands<B>, g: &PoolGeometry, rectified: bool) -> Result<()> {
+    let (x, y) = sizes(g);
+    let masked = o.reads() > 2;
+    let (bits, row) = if masked { (o.coded(2, DType::Bits, x)?, o.read_row(2)?) } else { (0, 1) };
+    let geometry = Pool { rectified: i32::from(rectified), row: int(row)?, ..geometry(g)? };
+    let pointers = [o.real(0, y)?, o.coded(1, g.code(), y)?, bits, o.out(x)?];
+    o.each((STEM, "max_scatter"), x, &pointers, &geometry)
 }
 
 pub(super) fn gather<B: Backend>(o: &Operands<B>, g: &PoolGeometry) -> Result<()> {

@@ -1,0 +1,199 @@
+"""Seconds of every method on a GPU, ours and PyTorch + Captum's, on GeneNet with the same weights and input, in one run.
+
+  python gpu.py --program ./voxplain --device cuda:0 --out RESULTS-gpu.md
+
+The settings are those of Jin et al., except that occlusion steps by 20 voxels instead of 5 unless --full is given (for
+both sides). PyTorch runs as a user writes it, with its default of tf32 convolutions; ours runs in single precision and in
+tf32. A time is the median of three attributions after one that warms up, the network's loading excluded, planning and
+copies included. `--device cpu --size 64` (the least that
+GeneNet takes) tries the script on a machine without a GPU.
+"""
+
+import argparse
+import json
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from architectures import GeneNet  # noqa: E402
+
+LAYER = "conv6.op.6"
+REPEATS = 3
+
+
+def write_safetensors(path, tensors):
+    """The format is a length, a header in JSON, and the data."""
+    header, at = {}, 0
+    for name, x in tensors.items():
+        kind = {"float32": "F32", "int64": "I64"}[str(x.dtype)]
+        header[name] = {"dtype": kind, "shape": list(x.shape), "data_offsets": [at, at + x.nbytes]}
+        at += x.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(np.ascontiguousarray(x).tobytes() for x in tensors.values()))
+
+
+def network(size, generator):
+    torch.manual_seed(0)
+    model = GeneNet(4, (16, 32, 64, 128, 128, 128), (1, 2, 2, 2, 2, 2), size, 4096, 2)
+    model.train()
+    with torch.no_grad():
+        for _ in range(2):
+            model(torch.rand(2, 4, size, size, size, generator=generator))
+    return model.eval()
+
+
+def blocks(size, side):
+    """Features: blocks of every modality apart, numbered from 0."""
+    at = torch.arange(size) // side
+    count = int(at[-1]) + 1
+    one = (at[:, None, None] * count + at[None, :, None]) * count + at[None, None, :]
+    return torch.stack([one + m * count**3 for m in range(4)])[None]
+
+
+def table(size, stride):
+    """Our name, parameters, Captum's call, and whether both compute the same map."""
+    window, step = min(11, size), min(stride, size)
+    path = {"n_steps": 50, "quadrature": "gausslegendre"}
+    mask = {"mask": {"x": "mask/x"}}
+
+    def captum(name, model, x, mask):
+        import captum.attr as ca
+
+        layer = dict(model.named_modules())[LAYER]
+        calls = {
+            "saliency": lambda: ca.Saliency(model).attribute(x, target=0, abs=False),
+            "input_x_gradient": lambda: ca.InputXGradient(model).attribute(x, target=0),
+            "guided_backprop": lambda: ca.GuidedBackprop(model).attribute(x, target=0),
+            "deconvolution": lambda: ca.Deconvolution(model).attribute(x, target=0),
+            "gradcam": lambda: ca.LayerAttribution.interpolate(ca.LayerGradCam(model, layer).attribute(x, target=0), x.shape[2:]),
+            "guided_gradcam": lambda: ca.GuidedGradCam(model, layer).attribute(x, target=0),
+            "deeplift": lambda: ca.DeepLift(model).attribute(x, target=0),
+            "integrated_gradients": lambda: ca.IntegratedGradients(model).attribute(x, target=0, n_steps=50, internal_batch_size=10),
+            "gradient_shap": lambda: ca.GradientShap(model).attribute(x, torch.zeros_like(x), target=0, n_samples=5, stdevs=0.0),
+            "smoothgrad": lambda: ca.NoiseTunnel(ca.Saliency(model)).attribute(
+                x, target=0, nt_type="smoothgrad", nt_samples=10, nt_samples_batch_size=5, stdevs=0.1),
+            "occlusion": lambda: ca.Occlusion(model).attribute(
+                x, (1, window, window, window), strides=(1, step, step, step), target=0, perturbations_per_eval=5),
+            "feature_ablation": lambda: ca.FeatureAblation(model).attribute(x, target=0, feature_mask=mask, perturbations_per_eval=5),
+            "shapley_sampling": lambda: ca.ShapleyValueSampling(model).attribute(
+                x, target=0, feature_mask=mask, n_samples=25, perturbations_per_eval=5),
+            "kernel_shap": lambda: ca.KernelShap(model).attribute(x, target=0, feature_mask=mask, n_samples=300),
+            "lime": lambda: ca.Lime(model).attribute(x, target=0, feature_mask=mask, n_samples=500),
+        }
+        return calls[name]
+
+    rows = {
+        "saliency": ({"abs": False}, True),
+        "input_x_gradient": ({}, True),
+        "guided_backprop": ({}, True),
+        "deconvolution": ({}, True),
+        "gradcam": ({"layer": LAYER, "interpolate": "nearest"}, False),
+        "guided_gradcam": ({"layer": LAYER, "interpolate": "nearest"}, True),
+        "deeplift": ({}, False),
+        "integrated_gradients": (path, True),
+        "gradient_shap": ({"draws": 5, "seed": 1}, False),
+        "smoothgrad": ({"draws": 10, "sigma": 0.1, "base_params": {"abs": True}}, False),
+        "occlusion": ({"window": {"x": [1, window, window, window]}, "strides": {"x": [1, step, step, step]}}, True),
+        "feature_ablation": (mask, True),
+        "shapley_sampling": ({**mask, "draws": 25, "seed": 1}, False),
+        "kernel_shap": ({**mask, "mode": "captum", "draws": 300, "seed": 1}, False),
+        "lime": ({**mask, "draws": 500, "seed": 1}, False),
+    }
+    return rows, captum
+
+
+def ours(program, folder, device, name, params, extra):
+    """Median seconds and the map of one method, or why there is none."""
+    requests = [{"id": f"r{k}", "method": name, "params": params, "target": 0, "expected": {"x": f"r{k}/x"}} for k in range(REPEATS + 1)]
+    (folder / "case.json").write_text(json.dumps({"name": "gpu", "output_reduction": None, "methods": requests}))
+    out = folder / "out"
+    words = [program, "explain", folder / "model.safetensors", "--request", folder / "case.json"]
+    words += ["--tensors", folder / "inputs.safetensors", "--out", out, "--format", "npy", "--device", device, "--json", "--force", *extra]
+    made = subprocess.run([str(w) for w in words], capture_output=True, text=True)
+    if made.returncode != 0:
+        return None, None, made.stderr.strip().splitlines()[-1:]
+    seconds = [json.loads(line)["seconds"] for line in made.stdout.splitlines() if '"seconds"' in line][1:]
+    found = sorted((out / "r1").rglob("*.npy"))
+    return statistics.median(seconds), np.load(found[0]) if found else None, None
+
+
+def theirs(call, device):
+    """Median seconds and the map of one Captum call."""
+    seconds = []
+    for _ in range(REPEATS + 1):
+        start = time.perf_counter()
+        map_ = call()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:]), map_.detach().cpu().numpy()
+
+
+def difference(a, b):
+    if a is None or b is None or a.size != b.size:
+        return None
+    return float(np.abs(a.ravel() - b.ravel()).max() / max(np.abs(b).max(), 1e-30))
+
+
+def measure(arguments, folder):
+    device = arguments.device.replace("auto", "cuda:0")
+    generator = torch.Generator().manual_seed(1)
+    model = network(arguments.size, generator)
+    x = torch.rand(1, 4, arguments.size, arguments.size, arguments.size, generator=generator)
+    mask = blocks(arguments.size, max(1, arguments.size // 4))
+    example = torch.cat([x, x])
+    torch.export.save(torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)), folder / "model.pt2")
+    words = [arguments.program, "import", folder / "model.pt2", "-o", folder / "model.safetensors"]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    write_safetensors(folder / "inputs.safetensors", {"input/x": x.numpy(), "mask/x": mask.numpy().astype(np.float32)})
+    rows, captum = table(arguments.size, 5 if arguments.full else 20)
+    model, data, mask = model.to(device), x.to(device), mask.to(device)
+    for name, (params, same) in rows.items():
+        if arguments.methods and name not in arguments.methods:
+            continue
+        single, map_, error = ours(arguments.program, folder, arguments.device, name, params, [])
+        tf32 = ours(arguments.program, folder, arguments.device, name, params, ["--tf32"])[0]
+        peer, expected = theirs(captum(name, model, data.clone().requires_grad_(), mask), device)
+        yield name, peer, single, tf32, difference(map_, expected) if same else None, error
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", default="./voxplain")
+    parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--methods", nargs="*")
+    parser.add_argument("--out", type=Path, default=Path("RESULTS-gpu.md"))
+    arguments = parser.parse_args()
+    import captum
+
+    gpu = torch.cuda.get_device_name(0) if arguments.device.startswith("cuda") else "no GPU"
+    step = 5 if arguments.full else 20
+    lines = [
+        f"{gpu}; torch {torch.__version__}, captum {captum.__version__}; GeneNet, 1 x 4 x {arguments.size}^3, occlusion steps of {step}.",
+        "Median seconds of three attributions; PyTorch with its default of tf32 convolutions. The last column is the largest",
+        "difference of our single-precision map from Captum's, as a part of its largest entry, where both compute the same.",
+        "",
+        "| method | PyTorch + Captum | voxplain | ratio | voxplain tf32 | ratio | difference |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, peer, single, tf32, apart, error in measure(arguments, Path(folder)):
+            cell = [f"{t:.4f} | {peer / t:.1f}" if t else f"failed: {error} | " for t in (single, tf32)]
+            lines.append(f"| {name} | {peer:.4f} | {cell[0]} | {cell[1]} | {'' if apart is None else f'{apart:.1e}'} |")
+            print(lines[-1], flush=True)
+    arguments.out.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
