@@ -480,7 +480,7 @@ def export(name, folder, arguments):
     names = program.graph_signature.user_inputs
     path = folder / (f"{name}.onnx" if arguments.onnx else f"{name}.pt2")
     if arguments.onnx:
-        dialect = {"external_data": False} if arguments.onnx == "dynamo" else {}
+        dialect = {"external_data": arguments.external} if arguments.onnx == "dynamo" else {}
         torch.onnx.export(
             model, examples, str(path), dynamo=arguments.onnx == "dynamo", input_names=list(names), verbose=False, **dialect)
     else:
@@ -496,6 +496,7 @@ def main():
     parser.add_argument("names", nargs="*", help="the networks; all without names")
     parser.add_argument("--out", type=Path, help="the folder for the files")
     parser.add_argument("--onnx", choices=["dynamo", "torchscript"], help="write NAME.onnx by this exporter instead")
+    parser.add_argument("--external", action="store_true", help="ONNX by dynamo: the weights in a file of their own")
     parser.add_argument("--dynamic", action="store_true", help="export with a free batch size")
     parser.add_argument("--strict", action="store_true", help="export by way of Dynamo")
     parser.add_argument("--neutral", action="store_true", help="no paths of this machine in the files")

@@ -2,6 +2,7 @@
 //! pattern matches only where its inner values have no other use; the fused node has the name and result of the
 //! last node of the pattern.
 
+mod adaptive_pooling;
 mod gelu;
 mod group_normalization;
 mod simple;
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Runs every pattern until none matches.
 pub(crate) fn run(graph: &mut RawGraph) {
-    let patterns: [Pattern; 8] = [
+    let patterns: [Pattern; 9] = [
         simple::softplus,
         simple::silu,
         simple::mish,
@@ -20,6 +21,7 @@ pub(crate) fn run(graph: &mut RawGraph) {
         gelu::exact,
         gelu::tanh,
         group_normalization::group_normalization,
+        adaptive_pooling::average,
     ];
     hoist_constants(graph);
     while pass(graph, &patterns) {}
