@@ -6,8 +6,11 @@ use super::{Match, View};
 use crate::adaptive::window;
 use crate::raw::{Attribute, Constant, RawNode};
 
-/// Grids above this size are no pooling of a network.
-const MOST_ENTRIES: usize = 1 << 20;
+/// Grids above this size are no pooling of a network, and comparing them takes time.
+const MOST_ENTRIES: usize = 1 << 18;
+
+/// Windows with more entries are no pooling of a network.
+const MOST_ADDED: usize = 1 << 12;
 
 /// The mean over windows of one size, or the sum over masked windows divided by their sizes.
 pub(super) fn average(view: &View<'_>, node: &RawNode) -> Option<Match> {
@@ -64,13 +67,14 @@ fn all_added<'a>(
         if let Some(add) = view.maker(value, "Add") {
             inner.push(add);
             open.extend([add.input(0)?, add.input(1)?]);
+            (inner.len() < 4 * MOST_ADDED).then_some(())?;
             continue;
         }
         let (j, row, column) = entry(view, value, 4)?;
         let (i, source, outer) = entry(view, row, 3)?;
         inner.extend([column, outer]);
         picked.push((i, j));
-        (*from.get_or_insert(source) == source && picked.len() <= MOST_ENTRIES).then_some(())?;
+        (*from.get_or_insert(source) == source && picked.len() <= MOST_ADDED).then_some(())?;
     }
     picked.sort_unstable();
     Some((picked, from?))
@@ -135,7 +139,7 @@ impl Axis {
 struct Windows<'a> {
     data: &'a str,
     axes: [Axis; 2],
-    nodes: [&'a RawNode; 3],
+    nodes: [&'a RawNode; 2],
 }
 
 impl<'a> Windows<'a> {
@@ -165,7 +169,7 @@ impl<'a> Windows<'a> {
         (whole_windows && expected.eq(index.iter().copied())).then(|| Self {
             data: first.input(0).unwrap_or(""),
             axes,
-            nodes: [back, gather, first],
+            nodes: [back, gather],
         })
     }
 

@@ -5,6 +5,7 @@
 mod adaptive_pooling;
 mod gelu;
 mod group_normalization;
+mod picked;
 mod simple;
 
 use crate::raw::{Attribute, Constant, RawGraph, RawNode};
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Runs every pattern until none matches.
 pub(crate) fn run(graph: &mut RawGraph) {
-    let patterns: [Pattern; 9] = [
+    let patterns: [Pattern; 10] = [
         simple::softplus,
         simple::silu,
         simple::mish,
@@ -22,6 +23,7 @@ pub(crate) fn run(graph: &mut RawGraph) {
         gelu::tanh,
         group_normalization::group_normalization,
         adaptive_pooling::average,
+        picked::picked,
     ];
     hoist_constants(graph);
     while pass(graph, &patterns) {}

@@ -8,6 +8,8 @@ mod activations;
 mod adaptive;
 mod arithmetic;
 mod attributes;
+mod choices;
+mod composed;
 mod folding;
 mod layers;
 mod movement;
@@ -247,6 +249,9 @@ impl Lowering {
             "AdaptiveAveragePool" | "AdaptiveMaxPool" => self.adaptive_pool(name, node),
             "Gather" => self.gather(name, node),
             "Tile" => self.tile(name, node),
+            "Pow" => self.power(name, node),
+            "Max" | "Min" => self.bounded(name, node),
+            "ReduceMin" => self.reduce_min(name, node),
             "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" | "ReduceMax" | "ReduceSum" => {
                 self.reduce(name, node)
             }
