@@ -39,7 +39,7 @@ fn moved(model: &[u8], name: &str) -> Vec<u8> {
 #[test]
 fn weights_are_read_from_the_file_beside_the_model_and_nowhere_else() {
     let (folder, model, weights) = folder("all");
-    refused(&folder, &model, &[WEIGHTS, "tensor"]);
+    refused(&folder, &model, &[WEIGHTS, "tensor", "keep it beside the model"]);
     std::fs::write(folder.join(WEIGHTS), &weights).unwrap();
     assert!(Model::from_onnx(&model, Some(&folder)).is_ok());
     let alone = Model::from_onnx(&model, None).unwrap_err();
@@ -60,5 +60,26 @@ fn a_link_out_of_the_folder_is_refused() {
     std::os::unix::fs::symlink(&elsewhere, folder.join(WEIGHTS)).unwrap();
     refused(&folder, &model, &["outside the model's folder"]);
     std::fs::remove_file(elsewhere).unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_file_is_what_it_holds_and_pickles_are_named() {
+    let (folder, _, _) = folder("content");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    // A program with another ending is still a program.
+    let other = folder.join("model.safetensors");
+    std::fs::copy(data.join("conv.pt2"), &other).unwrap();
+    assert!(Model::open(&other).is_ok());
+    // As torch.save begins, before and since it writes zip archives.
+    for bytes in [&b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."[..], b"\x80\x04\x95\xba\0\0\0\0\0\0\0}\x94."] {
+        for name in ["model.pth", "model.pt2"] {
+            std::fs::write(folder.join(name), bytes).unwrap();
+            let error = Model::open(&folder.join(name)).unwrap_err();
+            assert!(error.message().contains("pickle"), "{name}: {error}");
+        }
+    }
+    let error = Model::open(&folder).unwrap_err();
+    assert!(error.message().contains("folder"), "{error}");
     std::fs::remove_dir_all(folder).unwrap();
 }
