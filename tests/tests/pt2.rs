@@ -34,6 +34,6 @@ fn outputs_and_gradients_are_those_of_pytorch() {
 
 #[test]
 fn in_double_precision_too() {
-    // The weights, the inputs and the expected values are rounded to single precision.
-    agree(&Oracle, 3e-7);
+    // The weights, the inputs and the expected values are rounded to single precision, merged weights once more.
+    agree(&Oracle, 1e-6);
 }
