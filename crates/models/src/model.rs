@@ -45,7 +45,8 @@ impl Model {
     /// # Errors
     /// The bytes are not ONNX, or the network cannot be built; one sentence says why.
     pub fn from_onnx(bytes: &[u8], folder: Option<&Path>) -> Result<Self> {
-        Ok(Self::plain(build(onnx::read(bytes, folder)?)?))
+        let (raw, notes) = onnx::read(bytes, folder)?;
+        Ok(Self { notes, ..Self::plain(build(raw)?) })
     }
 
     /// Builds a named architecture (see [`architectures`](crate::architectures)) from a plain PyTorch state dict in
