@@ -36,10 +36,10 @@ pub fn read_tensors(bytes: &[u8]) -> Result<(BTreeMap<String, Constant>, HashMap
 }
 
 /// What to do with the files that `torch.save` writes.
-pub(crate) const PICKLE: &str = "this is a pickle (torch.save or TorchScript), and pickles are never read, because they can run any code; save the \
-     weights with `safetensors.torch.save_file(model.state_dict(), \"state.safetensors\")` and name the architecture with \
-     --arch, or the network with `torch.export.save(torch.export.export(model.eval(), (example,)), \"model.pt2\")`, torch \
-     2.9 or newer";
+pub(crate) const PICKLE: &str = "this is a pickle (torch.save or TorchScript), and pickles are never read, because they \
+     can run any code; save the weights with `safetensors.torch.save_file(model.state_dict(), \"state.safetensors\")` and \
+     name the architecture with --arch, or the network with `torch.export.save(torch.export.export(model.eval(), \
+     (example,)), \"model.pt2\")`, torch 2.9 or newer";
 
 /// Whether a file begins as a pickle of protocol 2 to 5 does. A safetensors file begins with the length of its header,
 /// then the brace of the header.

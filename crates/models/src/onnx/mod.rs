@@ -33,7 +33,10 @@ pub(crate) fn read(bytes: &[u8], folder: Option<&Path>) -> Result<(RawGraph, Vec
     let traces = traces(graph)?;
     let note =
         format!("stack traces of {traces} nodes, with paths of the machine of the export, are not kept");
-    Ok((read_graph(graph, folder)?, if traces > 0 { vec![note] } else { Vec::new() }))
+    let mut notes = if traces > 0 { vec![note] } else { Vec::new() };
+    let graph = read_graph(graph, folder)?;
+    notes.extend(graph.notes_on_batches());
+    Ok((graph, notes))
 }
 
 /// How many nodes say where in whose files they were made.

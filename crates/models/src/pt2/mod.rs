@@ -180,13 +180,7 @@ fn assemble(
             _ => {}
         }
     }
-    for (name, sizes) in graph.inputs.iter().filter(|(_, sizes)| sizes.first().is_some_and(|&s| s > 1)) {
-        notes.push(format!(
-            "input {name:?} was exported with a batch of {0}, so one example is {0} rows together; export with a batch of \
-             1 to have one row each",
-            sizes[0]
-        ));
-    }
+    notes.extend(graph.notes_on_batches());
     aten::translate(program, needed, names, &mut graph, notes)?;
     give_way(&mut graph);
     crate::onnx::make_unique(&mut graph);
