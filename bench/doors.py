@@ -85,7 +85,9 @@ def table(arguments, names):
         for door in DOORS:
             path = arguments.out / f"{name}.{door}.row"
             if path.exists():
-                cells = path.read_text().strip().split(" | ")
+                # The exporter's first sentence, without where its code lies.
+                text = re.sub(r"^(not exported: )(?:[\w.]+: )?(.*?)(?:\. .*)?$", r"\1\2", path.read_text().strip())
+                cells = text.split(" | ")
                 # The time of reading is this machine's affair.
                 row = [*cells[:9], cells[9].partition(" s")[2].strip(", |*")] if len(cells) > 9 else cells
                 print(f"| {name} | {door} | {' | '.join(row)} |")
