@@ -251,7 +251,61 @@ def cases():
             f"triplemrnet-{backbone}", partial(TripleMRNet, backbone), planes(96), {"slices": "3,2,4"})
 
 
+def narrow(make, by, gain=1):
+    """A network that has no option for its width, with every number of channels divided, for grey images. `gain` keeps the
+    signal of deep networks with gates alive. Sizes that differ must still differ, or the network has other shortcuts."""
+    def less(count):
+        return count if count <= 8 else max(1, count // by)
+
+    def shrunk():
+        model = make()
+        for module in model.modules():
+            if isinstance(module, nn.modules.conv._ConvNd):
+                # Only images have 1 or 3 channels.
+                module.in_channels = 1 if module.in_channels in (1, 3) else less(module.in_channels)
+                module.out_channels = less(module.out_channels)
+                module.groups = less(module.groups) if module.groups > 1 else 1
+                shape = (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
+                fan = max(2, shape[1] * module.weight[0, 0].numel())
+                module.weight = nn.Parameter(torch.randn(shape) * gain * (2 / fan) ** 0.5)
+                if module.bias is not None:
+                    module.bias = nn.Parameter(torch.zeros(module.out_channels))
+            elif isinstance(module, nn.modules.batchnorm._NormBase):
+                module.num_features = less(module.num_features)
+                module.weight = nn.Parameter(torch.ones(module.num_features))
+                module.bias = nn.Parameter(torch.zeros(module.num_features))
+                module.running_mean = torch.zeros(module.num_features)
+                module.running_var = torch.ones(module.num_features)
+            elif isinstance(module, nn.Linear):
+                module.in_features, module.out_features = less(module.in_features), less(module.out_features)
+                shape = (module.out_features, module.in_features)
+                module.weight = nn.Parameter(torch.randn(shape) * (2 / max(2, shape[1])) ** 0.5)
+                module.bias = nn.Parameter(torch.zeros(module.out_features))
+        return model
+
+    return shrunk
+
+
 def tiny():
+    # Networks for images of 32 and more pixels; their widths cannot be chosen.
+    for name, size, by in (
+        ("alexnet", (63, 64), 64), ("vgg16_bn", (64, 33), 64), ("resnet18", (20, 17), 32), ("resnet50", (16, 17), 64),
+        ("efficientnet_b0", (24, 17), 16),
+    ):
+        gain = 1.4 if name.startswith("efficient") else 1
+        yield name, Case(name, narrow(partial(getattr(tv, name), num_classes=3), by, gain), volume(1, *size))
+    yield "densenet121", Case(
+        "densenet121", lambda: tv.DenseNet(1, (6, 12, 24, 16), 2, 2, num_classes=3), volume(3, 33, 32))
+    yield "monai-densenet121", Case(
+        "monai-densenet121", lambda: nets.DenseNet121(2, 2, 3, init_features=2, growth_rate=1, bn_size=2), volume(2, 32, 33))
+    make = partial(nets.EfficientNetBN, "efficientnet-b0", False, spatial_dims=2, in_channels=1, num_classes=3)
+    yield "monai-efficientnet-b0", Case("monai-efficientnet-b0", narrow(make, 16, 1.4), volume(1, 32, 40))
+    make = partial(nets.SEResNet50, spatial_dims=3, in_channels=1, num_classes=3)
+    yield "seresnet50", Case("seresnet50", narrow(make, 64), volume(1, 9, 10, 8))
+    for backbone, size in (("alexnet", 63), ("resnet18", 16)):
+        inputs = {"axial": (2, 1, size, size), "sagittal": (1, 1, size, size), "coronal": (1, 1, size, size)}
+        yield f"triplemrnet-{backbone}", Case(
+            f"triplemrnet-{backbone}", narrow(partial(TripleMRNet, backbone), 64), inputs, {"slices": "2,1,1"})
     small = {"block_inplanes": [2, 4, 6, 8], "num_classes": 3, "conv1_t_size": 3}
     yield "unet", Case("unet", lambda: nets.UNet(2, 2, 2, (2, 3, 4), (2, 2), num_res_units=1), volume(2, 8, 12), prefix="module.")
     yield "unet-plain", Case("unet", lambda: nets.UNet(3, 1, 2, (2, 3), (2,)), volume(1, 4, 4, 6))

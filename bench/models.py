@@ -37,17 +37,21 @@ def network(*shapes):
     return register
 
 
-def vision(name, *, size=64, **options):
+def vision(name, *, size=64, key=None, **options):
     def make():
         import torchvision.models as models
 
         return getattr(models, name)(weights=None, **options)
 
-    NETWORKS[name] = (make, ((1, 3, size, size),))
+    NETWORKS[key or name] = (make, ((1, 3, size, size),))
 
 
 vision("alexnet", num_classes=10)
 vision("vgg11_bn", num_classes=10)
+# At the size of its training the adaptive pooling changes nothing, and every exporter takes it.
+vision("alexnet", size=224, key="alexnet_224", num_classes=10)
+vision("vgg16_bn", num_classes=10)
+vision("resnet34", num_classes=10)
 for plain in ["resnet18", "resnet50", "resnext50_32x4d", "densenet121", "mobilenet_v2", "mobilenet_v3_large"]:
     vision(plain, num_classes=10)
 for plain in ["efficientnet_b0", "efficientnet_v2_s", "convnext_tiny", "shufflenet_v2_x1_0", "squeezenet1_1"]:
@@ -346,7 +350,7 @@ def attention_block():
 
 
 @network((1, 2, 9, 10, 11))
-def operator_zoo():
+def operator_zoo(irregular=True):
     class OperatorZoo(nn.Module):
         """The operators that no other network here has."""
 
@@ -369,7 +373,10 @@ def operator_zoo():
             x = f.interpolate(x, size=(5, 7, 6), mode="trilinear", align_corners=True)
             x = f.interpolate(x, scale_factor=(1.5, 1.3, 2.0), mode="trilinear", align_corners=False)
             x = f.interpolate(x, scale_factor=0.7, mode="nearest")
-            x = f.adaptive_avg_pool3d(x, (3, 4, 4)) + f.adaptive_max_pool3d(x, (3, 4, 1))
+            if irregular:
+                x = f.adaptive_avg_pool3d(x, (3, 4, 4)) + f.adaptive_max_pool3d(x, (3, 4, 1))
+            else:
+                x = f.avg_pool3d(x, (2, 3, 5), 1)
             x = f.mish(self.layer(x)) - f.selu(x) / 3 + torch.sub(x, x.tanh(), alpha=2)
             x = f.hardtanh(x, -2.0, 3.0) + f.hardswish(x) + f.hardsigmoid(x) + f.relu6(x * 4) + f.silu(x)
             x = 1 - torch.clamp(x, min=-3) + x.flip(2) + x.pow(2) * 0.1 + torch.exp(-x.abs())
@@ -382,6 +389,12 @@ def operator_zoo():
             return x.amin(dim=1).sum(dim=(1, 2)) + x[:, 0, 0, 0] * torch.zeros(5).add(2.0)
 
     return OperatorZoo()
+
+
+@network((1, 2, 9, 10, 11))
+def operator_zoo_onnx():
+    """Without the poolings that PyTorch's ONNX exporters refuse."""
+    return operator_zoo(irregular=False)
 
 
 @network((1, 3, 14))
@@ -460,6 +473,20 @@ def without_paths(program):
             node.meta["stack_trace"] = 'File "network.py", line 1, in forward'
 
 
+def without_metadata(path):
+    """As above, for ONNX."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    for part in [model, model.graph, *model.graph.node]:
+        kept = [p for p in part.metadata_props if p.key == "pkg.torch.onnx.name_scopes"]
+        del part.metadata_props[:]
+        part.metadata_props.extend(kept)
+    for node in model.graph.node:
+        node.doc_string = ""
+    path.write_bytes(model.SerializeToString())
+
+
 def export(name, folder, arguments):
     from safetensors.torch import save_file
 
@@ -480,9 +507,11 @@ def export(name, folder, arguments):
     names = program.graph_signature.user_inputs
     path = folder / (f"{name}.onnx" if arguments.onnx else f"{name}.pt2")
     if arguments.onnx:
-        dialect = {"external_data": False} if arguments.onnx == "dynamo" else {}
+        dialect = {"external_data": arguments.external} if arguments.onnx == "dynamo" else {}
         torch.onnx.export(
             model, examples, str(path), dynamo=arguments.onnx == "dynamo", input_names=list(names), verbose=False, **dialect)
+        if arguments.neutral:
+            without_metadata(path)
     else:
         torch.export.save(program, path)
     took = time.time() - start
@@ -496,6 +525,7 @@ def main():
     parser.add_argument("names", nargs="*", help="the networks; all without names")
     parser.add_argument("--out", type=Path, help="the folder for the files")
     parser.add_argument("--onnx", choices=["dynamo", "torchscript"], help="write NAME.onnx by this exporter instead")
+    parser.add_argument("--external", action="store_true", help="ONNX by dynamo: the weights in a file of their own")
     parser.add_argument("--dynamic", action="store_true", help="export with a free batch size")
     parser.add_argument("--strict", action="store_true", help="export by way of Dynamo")
     parser.add_argument("--neutral", action="store_true", help="no paths of this machine in the files")

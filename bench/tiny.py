@@ -3,6 +3,8 @@
     python bench/tiny.py --neutral --out crates/models/tests/data conv gates norms pools two_inputs in_place in_place_view
     python bench/tiny.py --neutral --dynamic --out crates/models/tests/data free_batch
     python bench/tiny.py --neutral --strict --out crates/models/tests/data baked
+    python bench/tiny.py --neutral --onnx dynamo --external --out crates/models/tests/data picks
+    python bench/tiny.py --neutral --onnx torchscript --out crates/models/tests/data script
 """
 
 import torch
@@ -146,6 +148,54 @@ def pools():
             d = d.repeat(1, 1, 1, 2)[..., :5].flip(3)
             x = torch.stack([a, b, c, d.clamp(min=0.1)], dim=1)
             return x.amin(dim=(3, 4)).sum(dim=2) + x[:, :, 0, 1, -1].pow(2)
+
+    return Net()
+
+
+@network((1, 3, 8, 7))
+def picks():
+    class Net(nn.Module):
+        """What the dynamo exporter takes apart: adaptive poolings whose windows are irregular, overlap or repeat entries,
+        and picked, split and repeated entries."""
+
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm, self.pool = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d((3, 5))
+            self.most = nn.MaxPool2d((4, 5), 4)
+            self.fc = nn.Linear(12, 3)
+
+        def forward(self, x):
+            f = nn.functional
+            x = f.silu(self.norm(self.conv(x)))
+            a = self.pool(x)
+            b = f.adaptive_avg_pool2d(self.most(x), (3, 5))
+            c = f.adaptive_avg_pool2d(x[:, :, :, :6], (7, 5))[:, [2, 0, 1, 1], 4:]
+            y, z = (a * b + c.clamp(max=0.7)).split([1, 3], dim=1)
+            y = torch.cat([z, y.repeat(1, 1, 1, 2)[..., 3:8]], 1).pow(2).amin(dim=3)
+            return self.fc(y.flatten(1))
+
+    return Net()
+
+
+@network((1, 2, 4, 6, 5))
+def script():
+    class Net(nn.Module):
+        """What the older exporter writes: shapes by arithmetic, constants as nodes, activations and norms in parts."""
+
+        def __init__(self):
+            super().__init__()
+            self.down = nn.Sequential(nn.Conv3d(2, 4, 3, stride=2, padding=1), nn.GroupNorm(2, 4), nn.GELU())
+            self.gate = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Conv3d(4, 4, 1), nn.Softplus())
+            self.up = nn.ConvTranspose3d(4, 2, 2, stride=2)
+            self.fc = nn.Linear(10, 3)
+
+        def forward(self, x):
+            y = self.down(x)
+            y = self.up(y * self.gate(y))
+            y = nn.functional.interpolate(y, size=x.shape[2:], mode="trilinear", align_corners=True) + x
+            y = y[:, [1, 0, 1]][:, :2].expand(x.shape[0], -1, -1, -1, -1)
+            y = y.view(y.shape[0], 2, -1, x.shape[-1])
+            return self.fc(nn.functional.mish(y.amax(2)).reshape(y.shape[0], -1))
 
     return Net()
 

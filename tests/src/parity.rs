@@ -72,8 +72,9 @@ pub fn compare<D: Device>(model: &Model, check: &BTreeMap<String, Constant>, dev
 }
 
 /// How complete DeepLift and Integrated Gradients (32 Gauss-Legendre steps) are from an input of zeros, on the first
-/// input of a check file and class 0 (summed over space): the sum of the map minus the difference of the outputs, as a
-/// part of that difference, or of a thousandth of the output where the difference is smaller than that.
+/// input of a check file and the first class (summed over space) that the input changes: the sum of the map minus the
+/// difference of the outputs, as a part of that difference, or of a thousandth of the output where the difference is
+/// smaller than that.
 ///
 /// # Errors
 /// A tensor is missing, or the network cannot run.
@@ -90,13 +91,20 @@ pub fn completeness<D: Device>(
         Tensor::new(&graph.shape(v), stored.into_iter().map(D::Scalar::from_f64).collect())
     };
     let inputs: Vec<Tensor<D::Scalar>> = graph.inputs().iter().map(input).collect::<Result<_>>()?;
+    let classes = graph.shape(graph.outputs()[0]).get(1).copied().unwrap_or(1);
     let mut engine = Engine::new(graph, device, None);
     let mut residual = |method: &dyn Method<D::Scalar>| -> Result<f64> {
-        let found = method.attribute(&mut engine, &inputs, &Target::Class(vec![0]))?;
         let first = |list: Option<Vec<f64>>| list.and_then(|l| l.first().copied()).unwrap_or(f64::NAN);
-        let value = found.values.first().copied().unwrap_or(f64::NAN);
-        let scale = first(found.differences).abs().max(1e-3 * value.abs());
-        Ok(first(found.residuals).abs() / scale)
+        for class in 0..classes {
+            let found = method.attribute(&mut engine, &inputs, &Target::Class(vec![class]))?;
+            let value = found.values.first().copied().unwrap_or(f64::NAN);
+            let scale = first(found.differences).abs().max(1e-3 * value.abs());
+            // A rectifier at the end may leave a class without any output.
+            if scale > 0.0 {
+                return Ok(first(found.residuals).abs() / scale);
+            }
+        }
+        Ok(f64::NAN)
     };
     let baseline = || Baseline::Constant(0.0);
     let steps = Steps::Fixed(Quadrature::GaussLegendre, 32);

@@ -107,3 +107,29 @@ fn descriptions_beside_a_model_become_its_card() {
     std::fs::write(out.join("dataset.json"), dataset(channels + 1)).unwrap();
     refused(&import, 2, "channels, and the network takes");
 }
+
+#[test]
+fn cards_that_cannot_work_are_refused_before_they_are_in_a_file() {
+    let out = folder("wrong_card");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/models/tests/data/conv.pt2");
+    let (card, written) = (out.join("card.toml"), out.join("model.safetensors"));
+    let import = ["import", text(&model), "--card", text(&card), "-o", text(&written)];
+    let wrong = [
+        ("classes = ['a', 'b', 'c']", "names 3 classes, and the network has 2 outputs"),
+        ("classes = ['a', 'a']", "two of a class \"a\""),
+        ("[[input]]\nname = 'x'\nchannels = ['t1', 't1']", "two of a channel \"t1\""),
+        ("[[input]]\nname = 'x'\nchannels = ['t1']", "1 channels, and the network takes 2"),
+        ("orientation = 'RAX'", "orientation"),
+        ("cam_layer = 'conv7'", "no layer named \"conv7\""),
+    ];
+    for (said, expected) in wrong {
+        std::fs::write(&card, said).unwrap();
+        refused(&import, 2, expected);
+        assert!(!written.exists(), "{said}");
+    }
+    std::fs::write(&card, "clases = ['a', 'b']\n[[input]]\nname = 'x'\nchannels = ['t1', 't2']").unwrap();
+    assert!(standard_output(&import).contains("clases are kept, but mean nothing"));
+    let image = out.join("t1.npy");
+    let case = format!("t1={}", text(&image));
+    refused(&["predict", text(&written), &case, &case.replace("t1", "t2")], 2, "a NIfTI file is expected");
+}

@@ -13,6 +13,9 @@ use voxplain_tensor::{Error, Result};
 /// The bytes are not a safetensors file (truncated, overlapping, oversized), or a tensor has an element type that
 /// weights cannot have.
 pub fn read_tensors(bytes: &[u8]) -> Result<(BTreeMap<String, Constant>, HashMap<String, String>)> {
+    if bytes.starts_with(b"PK\x03\x04") || looks_pickled(bytes) {
+        return Err(Error::unsupported(PICKLE));
+    }
     let broken = |e: safetensors::SafeTensorError| {
         Error::invalid(format!(
             "not a usable safetensors file ({e}); expected a complete file as safetensors 0.3 or newer writes it"
@@ -30,6 +33,18 @@ pub fn read_tensors(bytes: &[u8]) -> Result<(BTreeMap<String, Constant>, HashMap
         tensors.insert(name, constant);
     }
     Ok((tensors, metadata))
+}
+
+/// What to do with the files that `torch.save` writes.
+pub(crate) const PICKLE: &str = "this is a pickle (torch.save or TorchScript), and pickles are never read, because they \
+     can run any code; save the weights with `safetensors.torch.save_file(model.state_dict(), \"state.safetensors\")` and \
+     name the architecture with --arch, or the network with `torch.export.save(torch.export.export(model.eval(), \
+     (example,)), \"model.pt2\")`, torch 2.9 or newer";
+
+/// Whether a file begins as a pickle of protocol 2 to 5 does. A safetensors file begins with the length of its header,
+/// then the brace of the header.
+pub(crate) fn looks_pickled(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x80, 2..=5, ..]) && bytes.get(8) != Some(&b'{')
 }
 
 fn words<const N: usize>(data: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {

@@ -5,6 +5,7 @@
 //! because propagation rules belong to operators; and one `lowering` turns it into a verified graph.
 #![forbid(unsafe_code)]
 
+mod adaptive;
 mod architectures;
 mod card;
 mod container;

@@ -45,7 +45,8 @@ impl Model {
     /// # Errors
     /// The bytes are not ONNX, or the network cannot be built; one sentence says why.
     pub fn from_onnx(bytes: &[u8], folder: Option<&Path>) -> Result<Self> {
-        Ok(Self::plain(build(onnx::read(bytes, folder)?)?))
+        let (raw, notes) = onnx::read(bytes, folder)?;
+        Ok(Self { notes, ..Self::plain(build(raw)?) })
     }
 
     /// Builds a named architecture (see [`architectures`](crate::architectures)) from a plain PyTorch state dict in
@@ -73,18 +74,19 @@ impl Model {
         Self { graph, card: Card::default(), notes: Vec::new() }
     }
 
-    /// Reads a file of our own form or, by its ending, an ONNX (`.onnx`) or PyTorch (`.pt2`) file.
+    /// Reads a file of our own form, an ONNX file (by its ending, `.onnx`) or a PyTorch program (by its ending, `.pt2`, or
+    /// because it is a zip archive, which nothing else is).
     ///
     /// # Errors
     /// The file cannot be read, or as the reader of its form says.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = read(path)?;
         let place = |e: Error| e.within(path.display());
+        if path.extension().is_some_and(|e| e == "pt2") || bytes.starts_with(ZIP) {
+            return Self::from_pt2(&bytes).map_err(place);
+        }
         if path.extension().is_some_and(|e| e == "onnx") {
             return Self::from_onnx(&bytes, path.parent()).map_err(place);
-        }
-        if path.extension().is_some_and(|e| e == "pt2") {
-            return Self::from_pt2(&bytes).map_err(place);
         }
         Self::from_bytes(&bytes).map_err(place)
     }
@@ -127,8 +129,15 @@ fn write_all(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
+/// The first bytes of a zip archive.
+const ZIP: &[u8] = b"PK\x03\x04";
+
 /// Reads a whole file.
 fn read(path: &Path) -> Result<Vec<u8>> {
+    if path.is_dir() {
+        let text = format!("{}: this is a folder; the file of a network is expected", path.display());
+        return Err(Error::invalid(text));
+    }
     std::fs::read(path).map_err(|e| {
         let kind = if e.kind() == std::io::ErrorKind::NotFound { Error::invalid } else { Error::io };
         kind(format!("{}: {e}", path.display()))

@@ -155,3 +155,19 @@ pub struct RawGraph {
     /// Sizes of one example that the file states for results of nodes; the lowering must find the same.
     pub shapes: BTreeMap<String, Vec<i64>>,
 }
+
+impl RawGraph {
+    /// What to know about inputs that were exported with several examples, which no plan can tell from one.
+    pub(crate) fn notes_on_batches(&self) -> Vec<String> {
+        let inputs = self.inputs.iter().filter(|(name, _)| !self.constants.contains_key(name));
+        let several = inputs.filter(|(_, sizes)| sizes.first().is_some_and(|&s| s > 1));
+        let note = |(name, sizes): &(String, Vec<i64>)| {
+            format!(
+                "input {name:?} was exported with a batch of {0}, so one example is {0} rows together; export with a batch \
+                 of 1 to have one row each",
+                sizes[0]
+            )
+        };
+        several.map(note).collect()
+    }
+}

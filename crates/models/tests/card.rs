@@ -103,3 +103,13 @@ fn each_mistake_is_one_sentence() {
         assert!(message.contains(part) && !message.contains('\n'), "{text}: {message}");
     }
 }
+
+#[test]
+fn fields_that_cannot_be_meant_are_named() {
+    let refused = |text: &str, word: &str| {
+        let error = Card::parse(text).unwrap_err();
+        assert!(error.message().contains(word), "{error}");
+    };
+    refused("threshold = 2", "from 0 to 1");
+    refused("[[input]]\nname = 'x'\nchanels = ['t1']", "\"chanels\"");
+}

@@ -127,4 +127,27 @@ proptest! {
             let _ = Model::from_bytes(&model(X, r#"["y"]"#, &nodes, &tensors));
         }
     }
+
+    #[test]
+    fn arbitrary_numbers_in_picks_splits_and_poolings_never_panic(a in any::<i64>(), b in -2i64..70, c in -2i64..9, swap in any::<bool>()) {
+        let (a, b) = if swap { (b, a) } else { (a, b) };
+        let attributes = [
+            ("Gather", format!(r#"{{"axis":{c}}}"#)),
+            ("Split", format!(r#"{{"axis":{c},"split":[{a},{b}]}}"#)),
+            ("Tile", String::from("{}")),
+            ("AdaptiveAveragePool", format!(r#"{{"output_size":[{a},{b}]}}"#)),
+            ("AdaptiveMaxPool", format!(r#"{{"output_size":[{b},{c}],"input_size":[6,7]}}"#)),
+        ];
+        let numbers = [Int("k", &[4], &[1, c, b, a]), Int("one", &[], &[b])];
+        for (op, text) in &attributes {
+            for inputs in [r#""x","k""#, r#""x","one""#, r#""x""#] {
+                let outputs = if *op == "Split" { r#""y","z""# } else { r#""y""# };
+                let nodes = format!(r#"[{{"op":"{op}","name":"n","inputs":[{inputs}],"outputs":[{outputs}],"attributes":{text}}}]"#);
+                let file = model(r#"[{"name":"x","shape":[-1,2,6,7]}]"#, r#"["y"]"#, &nodes, &numbers);
+                if let Ok(read) = Model::from_bytes(&file) {
+                    prop_assert!(read.to_bytes().is_ok());
+                }
+            }
+        }
+    }
 }

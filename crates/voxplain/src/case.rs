@@ -242,6 +242,14 @@ fn images(
         let path = given.map(PathBuf::from).or_else(|| found.next());
         let path = path.ok_or_else(|| Error::internal("a found modality has no file"))?;
         let (path, volume) = numbered(path)?;
+        if path.extension().is_some_and(|e| e == "npy" || e == "safetensors" || e == "png") {
+            return Err(Error::invalid(format!(
+                "{}: {} is an image, so a NIfTI file is expected; an array goes in as the network takes it, under the name \
+                 of the network's input: {input}=FILE",
+                path.display(),
+                channel.name
+            )));
+        }
         read(&path, files)?;
         volumes.push(read_nifti(&path, volume).map_err(|e| e.within(&channel.name))?);
     }

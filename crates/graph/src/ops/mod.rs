@@ -31,8 +31,8 @@ use voxplain_tensor::{Error, Result, Shape};
 pub const SUPPORTED: &str = "Conv, ConvTranspose, BatchNormalization, InstanceNormalization, GroupNormalization, \
 LayerNormalization, Relu, LeakyRelu, PRelu, Elu, Selu, Gelu, Sigmoid, HardSigmoid, HardSwish, SiLU, Mish, Tanh, Softplus, \
 Clip, Exp, Log, Sqrt, Abs, Neg, Reciprocal, Erf, MaxPool, AveragePool, GlobalAveragePool, GlobalMaxPool, ReduceMean, \
-ReduceMax, ReduceSum, Gemm, MatMul, Add, Sub, Mul, Div, Concat, Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Slice, \
-Pad, Resize, Expand, Softmax, LogSoftmax, Identity, Dropout, Constant, Shape, Cast";
+ReduceMax, ReduceMin, ReduceSum, Gemm, MatMul, Add, Sub, Mul, Div, Pow, Max, Min, Concat, Flatten, Reshape, Squeeze, \
+Unsqueeze, Transpose, Slice, Split, Gather, Tile, Pad, Resize, Expand, Softmax, LogSoftmax, Identity, Dropout, Constant, Shape, Cast";
 
 /// The structural class of an operator at its place: which kind of rule speaks about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

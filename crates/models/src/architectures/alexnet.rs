@@ -23,7 +23,7 @@ pub(super) fn features(b: &mut Blueprint, x: &Flow, prefix: &str) -> Result<Flow
 pub(super) fn build(b: &mut Blueprint) -> Result<Vec<Flow>> {
     let x = b.image("features.0", Some(224))?;
     let mut x = features(b, &x, "features")?;
-    x = b.adaptive_average(&x, "avgpool", 6)?;
+    x = b.adaptive_average(&x, "avgpool", 6);
     x = b.flatten(&x, "flatten");
     for i in [1, 4] {
         x = b.linear(&x, &format!("classifier.{i}"))?;

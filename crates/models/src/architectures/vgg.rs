@@ -31,7 +31,7 @@ fn network(b: &mut Blueprint, stages: &[usize], normalised: bool) -> Result<Vec<
         }
         x = b.max_pool(&x, &next(), (2, 2, 0))?;
     }
-    x = b.adaptive_average(&x, "avgpool", 7)?;
+    x = b.adaptive_average(&x, "avgpool", 7);
     x = b.flatten(&x, "flatten");
     for i in [0, 3] {
         x = b.linear(&x, &format!("classifier.{i}"))?;

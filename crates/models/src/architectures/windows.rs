@@ -256,45 +256,15 @@ impl Blueprint {
         self.global("GlobalAveragePool", x, name)
     }
 
-    /// PyTorch's adaptive average: entry `i` of `to` is the mean of the entries `floor(i n / to) .. ceil((i + 1) n / to)`.
-    /// The windows are boxes, so the mean is taken axis by axis.
-    pub fn adaptive_average(&mut self, x: &Flow, name: &str, to: usize) -> Result<Flow> {
+    /// PyTorch's adaptive average: entry `i` of `to` is the mean of the entries `floor(i n / to) .. ceil((i + 1) n / to)`
+    /// of each spatial axis.
+    pub fn adaptive_average(&mut self, x: &Flow, name: &str, to: usize) -> Flow {
         if x.spatial().iter().all(|&s| s == to) {
-            return Ok(self.pointwise("Identity", x, name, &[]));
+            return self.pointwise("Identity", x, name, &[]);
         }
-        if to > 0 && x.spatial().iter().all(|&s| s == x.shape[1] && s % to == 0) {
-            let kernel = x.shape[1] / to;
-            return self.average_pool(x, name, kernel, kernel);
-        }
-        let mut x = x.clone();
-        for axis in 1..=x.axes() {
-            let last = axis == x.axes();
-            let name = if last { String::from(name) } else { format!("{name}.axis{axis}") };
-            x = self.adaptive_axis(&x, &name, axis, to)?;
-        }
-        Ok(x)
-    }
-
-    fn adaptive_axis(&mut self, x: &Flow, name: &str, axis: usize, to: usize) -> Result<Flow> {
-        let from = x.shape[axis];
-        let one = |v: usize| Attribute::Ints(vec![v as i64]);
-        let sized = |size: usize| {
-            let mut shape = x.shape.clone();
-            shape[axis] = size;
-            shape
-        };
-        let mut parts = Vec::with_capacity(to);
-        for i in 0..to {
-            let (start, end) = (i * from / to, ((i + 1) * from).div_ceil(to));
-            let bounds = [("starts", one(start)), ("ends", one(end)), ("axes", one(axis + 1))];
-            let part = format!("{name}.window{i}");
-            let part = self.node("Slice", &part, vec![x.name.clone()], &bounds, sized(end - start));
-            let mean = [("axes", one(axis + 1)), ("keepdims", Attribute::Int(1))];
-            let mean = self.node("ReduceMean", &format!("{name}.mean{i}"), vec![part.name], &mean, sized(1));
-            parts.push(mean.name);
-        }
-        let attributes = [("axis", Attribute::Int(axis as i64 + 1))];
-        Ok(self.node("Concat", name, parts, &attributes, sized(to)))
+        let shape = std::iter::once(x.channels()).chain(x.spatial().iter().map(|_| to)).collect();
+        let sizes = [("output_size", ints(vec![to; x.axes()]))];
+        self.node("AdaptiveAveragePool", name, vec![x.name.clone()], &sizes, shape)
     }
 
     /// Twice the size by linear interpolation.

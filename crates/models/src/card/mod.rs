@@ -116,6 +116,9 @@ impl Card {
             (None, None) => Vec::new(),
             _ => return Err(fields.wrong("inputs", "a list")),
         };
+        if fields.number("threshold")?.is_some_and(|t| !(0.0..=1.0).contains(&t)) {
+            return Err(fields.wrong("threshold", "a probability, from 0 to 1"));
+        }
         Ok(Self {
             task: choice(fields, "task", &["classification", "segmentation", "regression"])?,
             classes: fields.texts("classes")?,
@@ -220,6 +223,13 @@ fn sliding_window(value: &Value) -> Result<SlidingWindow> {
 
 fn parse_input(value: &Value) -> Result<CardInput> {
     let fields = Fields::of(value, "model card: an entry of \"inputs\"")?;
+    let known = ["name", "channels", "aliases", "steps"];
+    if let Some(key) = fields.object.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err(Error::invalid(format!(
+            "model card: an entry of \"inputs\" has a field {key:?}; {} are known",
+            known.join(", ")
+        )));
+    }
     let mut aliases = BTreeMap::new();
     if let Some(value) = fields.get("aliases") {
         let map = Fields::of(value, "model card: \"aliases\"")?;

@@ -2,8 +2,10 @@
 //! pattern matches only where its inner values have no other use; the fused node has the name and result of the
 //! last node of the pattern.
 
+mod adaptive_pooling;
 mod gelu;
 mod group_normalization;
+mod picked;
 mod simple;
 
 use crate::raw::{Attribute, Constant, RawGraph, RawNode};
@@ -11,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Runs every pattern until none matches.
 pub(crate) fn run(graph: &mut RawGraph) {
-    let patterns: [Pattern; 8] = [
+    let patterns: [Pattern; 10] = [
         simple::softplus,
         simple::silu,
         simple::mish,
@@ -20,6 +22,8 @@ pub(crate) fn run(graph: &mut RawGraph) {
         gelu::exact,
         gelu::tanh,
         group_normalization::group_normalization,
+        adaptive_pooling::average,
+        picked::picked,
     ];
     hoist_constants(graph);
     while pass(graph, &patterns) {}

@@ -45,9 +45,13 @@ fn known(op: &str) -> Option<&'static [&'static str]> {
 
 fn known_without_weights(op: &str) -> Option<&'static [&'static str]> {
     Some(match op {
-        "ReduceMean" | "ReduceMax" | "ReduceSum" => &["axes", "keepdims", "noop_with_empty_axes"],
+        "AdaptiveAveragePool" | "AdaptiveMaxPool" => &["input_size", "output_size"],
+        "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceSum" => {
+            &["axes", "keepdims", "noop_with_empty_axes"]
+        }
         "Gemm" => &["alpha", "beta", "transA", "transB"],
         "Concat" | "Flatten" | "Gather" | "Softmax" | "LogSoftmax" => &["axis"],
+        "Split" => &["axis", "num_outputs", "split"],
         "Reshape" => &["allowzero", "shape"],
         "Squeeze" | "Unsqueeze" => &["axes"],
         "Transpose" => &["perm"],
@@ -73,7 +77,8 @@ fn known_without_weights(op: &str) -> Option<&'static [&'static str]> {
         "Constant" | "ConstantOfShape" => return None,
         "Relu" | "PRelu" | "Sigmoid" | "HardSwish" | "Silu" | "Swish" | "Mish" | "Tanh" | "Softplus"
         | "Exp" | "Log" | "Sqrt" | "Abs" | "Neg" | "Reciprocal" | "Erf" | "GlobalAveragePool"
-        | "GlobalMaxPool" | "MatMul" | "Add" | "Sub" | "Mul" | "Div" | "Expand" | "Identity" => &[],
+        | "GlobalMaxPool" | "MatMul" | "Add" | "Sub" | "Mul" | "Div" | "Expand" | "Identity" | "Tile"
+        | "Pow" | "Max" | "Min" => &[],
         // Unknown operators are refused by name later.
         _ => return None,
     })

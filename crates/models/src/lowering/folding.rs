@@ -1,6 +1,6 @@
 //! Exporters write shapes as arithmetic; a static graph has no place for it, so whatever is known is computed here.
 
-use super::{Lowering, Value};
+use super::{Lowering, Value, choices};
 use crate::raw::{Attribute, Constant, RawNode};
 use voxplain_graph::ops::broadcast;
 use voxplain_tensor::{Error, Result, Shape};
@@ -42,6 +42,9 @@ impl Lowering {
         }
         match (node.op.as_str(), operands.as_slice()) {
             ("Add" | "Sub" | "Mul" | "Div", [a, b]) => combined(&node.op, a, b),
+            ("Mod", [a, b]) if node.int("fmod", 0)? == 0 => combined("Mod", a, b),
+            ("Equal" | "Greater" | "Less", [a, b]) => choices::compared(&node.op, a, b).map(Some),
+            ("Where", [condition, a, b]) => choices::chosen(condition, a, b),
             ("Cast", [x]) => cast(node, x),
             ("Sqrt" | "Neg", [x]) => Ok(each(&node.op, x)),
             ("Concat", _) => super::moves::joined(node, &operands).map(Some),
@@ -147,6 +150,7 @@ fn real(op: &str, a: f64, b: f64) -> f64 {
         "Add" => a + b,
         "Sub" => a - b,
         "Mul" => a * b,
+        "Mod" => a - b * (a / b).floor(),
         _ => a / b,
     }
 }
@@ -156,6 +160,8 @@ fn whole(op: &str, a: i64, b: i64) -> Result<i64> {
         "Add" => a.checked_add(b),
         "Sub" => a.checked_sub(b),
         "Mul" => a.checked_mul(b),
+        // The result has the divisor's sign.
+        "Mod" => a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r }),
         _ => a.checked_div(b),
     };
     result.ok_or_else(|| Error::invalid(format!("{op} of {a} and {b} has no result in 64 bits")))

@@ -3,7 +3,7 @@
 
 use super::attributes::unsupported;
 use super::windows::Windows;
-use super::{Lowering, Value, axis, refuse_unless, sizes};
+use super::{Lowering, Value, axis, sizes};
 use crate::raw::{Constant, RawNode};
 use voxplain_graph::Op;
 use voxplain_graph::ops::{ConvAttributes, ConvTransposeAttributes, GemmAttributes};
@@ -50,14 +50,16 @@ impl Lowering {
         let epsilon = node.float("epsilon", 1e-5)?;
         let x = self.shape(node, 0)?;
         let channels = x.get(1).copied().unwrap_or(1);
+        if node.int("training_mode", 0)? != 0 {
+            return Err(Error::unsupported(
+                "normalisation in training mode; call model.eval() and export again",
+            ));
+        }
         if node.outputs.iter().skip(1).any(|o| !o.is_empty()) {
             return Err(unsupported("further results (statistics) are not supported"));
         }
         let op = match node.op.as_str() {
-            "BatchNormalization" => {
-                refuse_unless(node, "training_mode", 0)?;
-                Op::BatchNormalization { epsilon }
-            }
+            "BatchNormalization" => Op::BatchNormalization { epsilon },
             "InstanceNormalization" => Op::GroupNormalization { groups: channels, epsilon },
             "GroupNormalization" => {
                 let groups = usize::try_from(node.int("num_groups", 0)?).unwrap_or(0);

@@ -5,12 +5,16 @@
 //! Shape arithmetic on whole numbers is computed here and leaves no nodes.
 
 mod activations;
+mod adaptive;
 mod arithmetic;
 mod attributes;
+mod choices;
+mod composed;
 mod folding;
 mod layers;
 mod movement;
 mod moves;
+mod pieces;
 mod pooling;
 mod resize;
 mod windows;
@@ -42,6 +46,9 @@ pub(crate) struct Lowering {
 
 /// Numbers that all nodes together may make at import, unless the file has weights enough to speak of.
 const MOST_COMPUTED: usize = 1 << 26;
+
+/// What a node costs beside a number.
+const NUMBERS_OF_A_NODE: usize = 256;
 
 /// Builds the graph.
 ///
@@ -95,13 +102,17 @@ impl Lowering {
                 node.op
             )));
         }
-        let value = self.node(&label, node).map_err(|e| {
+        let placed = |e: Error| {
             if e.message().starts_with("node ") {
                 e
             } else {
                 e.within(format!("node {label:?} ({})", node.op))
             }
-        })?;
+        };
+        if node.op == "Split" {
+            return self.split(&label, node).map_err(placed);
+        }
+        let value = self.node(&label, node).map_err(placed)?;
         if !node.output().is_empty() {
             self.check_stated(&label, node, &value)?;
             self.values.insert(String::from(node.output()), value);
@@ -235,6 +246,12 @@ impl Lowering {
             "Gemm" | "MatMul" => self.matrix(name, node),
             "Linear" => self.linear(name, node),
             "MaxPool" | "AveragePool" => self.pool(name, node),
+            "AdaptiveAveragePool" | "AdaptiveMaxPool" => self.adaptive_pool(name, node),
+            "Gather" => self.gather(name, node),
+            "Tile" => self.tile(name, node),
+            "Pow" => self.power(name, node),
+            "Max" | "Min" => self.bounded(name, node),
+            "ReduceMin" => self.reduce_min(name, node),
             "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" | "ReduceMax" | "ReduceSum" => {
                 self.reduce(name, node)
             }
@@ -261,6 +278,12 @@ impl Lowering {
             )
         })?;
         Ok(())
+    }
+
+    /// Nodes that stand for one node of the file, each counted as many numbers: a small file must not make millions.
+    fn spend_nodes(&mut self, nodes: usize) -> Result<()> {
+        self.spend(nodes.saturating_mul(NUMBERS_OF_A_NODE))
+            .map_err(|_| Error::limit("the poolings and picked entries up to here need too many nodes"))
     }
 
     /// Weights without elements have no meaning to any operator; absent options are allowed to be empty.

@@ -4,8 +4,8 @@ use super::attributes::unsupported;
 use super::windows::Windows;
 use super::{Lowering, Value, axes, refuse_unless, sizes};
 use crate::raw::RawNode;
-use voxplain_graph::Op;
 use voxplain_graph::ops::{PoolAttributes, Reduction};
+use voxplain_graph::{Op, ValueId};
 use voxplain_tensor::{Error, Result};
 
 impl Lowering {
@@ -34,23 +34,31 @@ impl Lowering {
 
     pub(super) fn reduce(&mut self, name: &str, node: &RawNode) -> Result<Value> {
         let x = self.shape(node, 0)?;
-        let reduction = match node.op.as_str() {
-            "GlobalAveragePool" | "ReduceMean" => Reduction::Mean,
-            "GlobalMaxPool" | "ReduceMax" => Reduction::Max,
-            _ => Reduction::Sum,
-        };
         let input = self.operand(node, 0)?;
         if node.op.starts_with("Global") {
+            let reduction = if node.op == "GlobalMaxPool" { Reduction::Max } else { Reduction::Mean };
             let axes: Vec<usize> = (2..x.rank()).collect();
             return self.add(name, Op::Reduce { reduction, axes, keep_axes: true }, &[input]);
         }
+        let value = self.reduction(name, node, input)?;
+        Ok(Value::Graph(value))
+    }
+
+    /// The reduction of `x` over the axes of a node, which are an attribute or its second operand.
+    pub(super) fn reduction(&mut self, name: &str, node: &RawNode, x: ValueId) -> Result<ValueId> {
+        let rank = self.builder.shape(x).rank();
+        let reduction = match node.op.as_str() {
+            "ReduceMean" => Reduction::Mean,
+            "ReduceMax" | "ReduceMin" => Reduction::Max,
+            _ => Reduction::Sum,
+        };
         let listed = node.ints("axes")?.map_or_else(|| self.known_ints(node, 1), |a| Ok(Some(a)))?;
         let listed = listed.unwrap_or_default();
         if listed.is_empty() && node.int("noop_with_empty_axes", 0)? != 0 {
-            return self.add(name, Op::Identity, &[input]);
+            return self.builder.node(name, Op::Identity, &[x]);
         }
-        let axes = if listed.is_empty() { (0..x.rank()).collect() } else { axes(&listed, x.rank())? };
+        let axes = if listed.is_empty() { (0..rank).collect() } else { axes(&listed, rank)? };
         let keep_axes = node.int("keepdims", 1)? != 0;
-        self.add(name, Op::Reduce { reduction, axes, keep_axes }, &[input])
+        self.builder.node(name, Op::Reduce { reduction, axes, keep_axes }, &[x])
     }
 }

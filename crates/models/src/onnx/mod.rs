@@ -13,8 +13,8 @@ use std::path::Path;
 use voxplain_tensor::{Error, Result};
 use wire::{Field, Reader};
 
-/// Reads a model.
-pub(crate) fn read(bytes: &[u8], folder: Option<&Path>) -> Result<RawGraph> {
+/// Reads a model: the graph, and what a user should know about how it was read.
+pub(crate) fn read(bytes: &[u8], folder: Option<&Path>) -> Result<(RawGraph, Vec<String>)> {
     let (mut graph, mut opset) = (None, 0);
     let mut reader = Reader::new(bytes);
     while let Some((number, field)) = reader.next()? {
@@ -30,7 +30,31 @@ pub(crate) fn read(bytes: &[u8], folder: Option<&Path>) -> Result<RawGraph> {
             "ONNX opset {opset}; opsets 13 to 23 are supported, export again with one of them"
         )));
     }
-    read_graph(graph, folder)
+    let traces = traces(graph)?;
+    let note =
+        format!("stack traces of {traces} nodes, with paths of the machine of the export, are not kept");
+    let mut notes = if traces > 0 { vec![note] } else { Vec::new() };
+    let graph = read_graph(graph, folder)?;
+    notes.extend(graph.notes_on_batches());
+    Ok((graph, notes))
+}
+
+/// How many nodes say where in whose files they were made.
+fn traces(graph: &[u8]) -> Result<usize> {
+    let mut count = 0;
+    for node in children(graph, 1)? {
+        let mut reader = Reader::new(node);
+        let mut traced = false;
+        while let Some((number, field)) = reader.next()? {
+            traced |= match number {
+                6 => field.bytes()?.windows(6).any(|w| w == b", line"),
+                9 => tensor::entry(field.bytes()?)?.0 == "pkg.torch.onnx.stack_trace",
+                _ => false,
+            };
+        }
+        count += usize::from(traced);
+    }
+    Ok(count)
 }
 
 /// The version of the default operator set, if this entry is about it.

@@ -146,6 +146,12 @@ fn external(entries: &[(String, String)], folder: Option<&Path>, expected: usize
     }
     let path = folder.join(location);
     let failed = |e: std::io::Error| Error::invalid(format!("{}: {e}", path.display()));
+    if !path.exists() {
+        return Err(Error::invalid(format!(
+            "the weights lie in a file of their own, {}, which is not there; keep it beside the model under this name",
+            path.display()
+        )));
+    }
     // A link inside the folder may still lead out of it.
     let real = std::fs::canonicalize(&path).map_err(failed)?;
     let home = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };

@@ -12,6 +12,7 @@ mod symbols;
 mod weights;
 mod zip;
 
+use crate::container::{PICKLE, looks_pickled};
 use crate::raw::RawGraph;
 use program::{Program, Source};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -27,6 +28,9 @@ const MOST_GRAPH: usize = 1 << 24;
 
 /// Reads a program: the graph, and what a user should know about how it was read.
 pub(crate) fn read(bytes: &[u8]) -> Result<(RawGraph, Vec<String>)> {
+    if looks_pickled(bytes) {
+        return Err(Error::unsupported(PICKLE));
+    }
     if !bytes.starts_with(b"PK") {
         return Err(Error::invalid(format!("not a zip archive, which a .pt2 file is; {SAVE_AGAIN}")));
     }
@@ -64,12 +68,13 @@ fn find_model(archive: &Archive<'_>) -> Result<(String, String)> {
         return Ok(found);
     }
     let has = |part: &str| archive.names().any(|name| name.contains(part));
+    if has("data.pkl") {
+        return Err(Error::unsupported(PICKLE));
+    }
     let what = if has("serialized_exported_program") {
         "this file was written by torch 2.8 or older, in a form with pickles"
     } else if has("aotinductor") {
         "this is a package of compiled code (AOTInductor), which holds no graph"
-    } else if has("data.pkl") {
-        "this is a pickle (torch.save or TorchScript), and pickles are never read"
     } else {
         "the archive holds no exported model, or several"
     };
@@ -175,13 +180,7 @@ fn assemble(
             _ => {}
         }
     }
-    for (name, sizes) in graph.inputs.iter().filter(|(_, sizes)| sizes.first().is_some_and(|&s| s > 1)) {
-        notes.push(format!(
-            "input {name:?} was exported with a batch of {0}, so one example is {0} rows together; export with a batch of \
-             1 to have one row each",
-            sizes[0]
-        ));
-    }
+    notes.extend(graph.notes_on_batches());
     aten::translate(program, needed, names, &mut graph, notes)?;
     give_way(&mut graph);
     crate::onnx::make_unique(&mut graph);

@@ -1,6 +1,7 @@
 //! A `.pt2` file is a zip without compression, so reading it needs no library: names, places and checksums. The archive
 //! comes from anywhere; nothing in it is believed before the bytes agree.
 
+use crate::container::PICKLE;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use voxplain_tensor::{Error, Result};
@@ -161,6 +162,9 @@ impl<'a> Rows<'a> {
         let fields = row.get(46 + name..46 + name + extra).ok_or_else(cut)?;
         self.at += 46 + name + extra + comment;
         let (flags, method) = (short(8)?, short(10)?);
+        if method != 0 && text.contains("/code/__torch__") {
+            return Err(Error::unsupported(PICKLE));
+        }
         if method != 0 || flags & 1 != 0 {
             return Err(Error::unsupported(format!(
                 "entry {text:?} is compressed or encrypted; torch.export.save writes plain entries, so give the file \

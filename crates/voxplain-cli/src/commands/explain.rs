@@ -231,7 +231,10 @@ impl Explain {
                         .join(", ")
                 })
                 .collect();
-            say(&format!("{}: {}", case.id, names.join("; ")));
+            // A segmentation has no probabilities of the whole image.
+            if !names.is_empty() {
+                say(&format!("{}: {}", case.id, names.join("; ")));
+            }
         }
         let passes = |request: &Request| explainer.passes(request).map_or(1, |p| p.0);
         let bar = progress(requests.iter().map(passes).sum());

@@ -6,7 +6,7 @@ use crate::Outcome;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use voxplain::imaging::atomic_write;
-use voxplain::models::{Card, architectures, read_tensors};
+use voxplain::models::{Card, CardInput, architectures, read_tensors};
 use voxplain::{Error, ErrorKind, Model, Result, preparation};
 
 /// Reads a network and writes one file with weights, graph and card.
@@ -105,6 +105,8 @@ impl Import {
 /// A card that cannot work is refused before it is in a file.
 fn check_card(model: &Model) -> Result<()> {
     let graph = &model.graph;
+    check_names(model)?;
+    preparation(&model.card, &CardInput::default()).map_err(|e| e.within("orientation"))?;
     for input in &model.card.inputs {
         let known = graph.inputs().iter().find(|&&v| graph.value(v).name == input.name);
         let Some(&value) = known else {
@@ -131,10 +133,40 @@ fn check_card(model: &Model) -> Result<()> {
     Ok(())
 }
 
+/// Names have to mean one thing each, and no more classes may be named than the network has outputs.
+fn check_names(model: &Model) -> Result<()> {
+    let (graph, card) = (&model.graph, &model.card);
+    let channels: Vec<&String> = card.inputs.iter().flat_map(|i| &i.channels).collect();
+    let twice = |names: &[&String]| {
+        names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)).map(|(_, name)| (*name).clone())
+    };
+    let classes: Vec<&String> = card.classes.iter().collect();
+    for (what, names) in [("class", classes.as_slice()), ("channel", channels.as_slice())] {
+        if let Some(name) = twice(names) {
+            return Err(Error::invalid(format!(
+                "the card names two of a {what} {name:?}; names must differ"
+            )));
+        }
+    }
+    let outputs = graph.shape(graph.outputs()[0]).get(1).copied().unwrap_or(1);
+    // One output may speak of two classes.
+    if classes.len() > outputs.max(2) {
+        return Err(Error::invalid(format!(
+            "the card names {} classes, and the network has {outputs} outputs",
+            classes.len()
+        )));
+    }
+    Ok(())
+}
+
 /// What the card says, and what it leaves to the user.
 fn report_card(card: &Card, path: Option<&Path>) {
     let Some(path) = path else { return };
     let channels: Vec<&str> = card.inputs.iter().flat_map(|i| &i.channels).map(String::as_str).collect();
+    if !card.other.is_empty() {
+        let names: Vec<&str> = card.other.keys().map(String::as_str).collect();
+        say(&format!("the card's {} are kept, but mean nothing to this program", names.join(", ")));
+    }
     say(&format!(
         "card from {}: classes {}; channels {}",
         path.display(),
