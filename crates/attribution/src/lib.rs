@@ -14,7 +14,7 @@ mod quadrature;
 pub mod rules;
 mod target;
 
-pub use attribution::{Attribution, Grid, Map, Scores};
+pub use attribution::{Attribution, Grid, Map, Region, Scores};
 pub use draws::{Draws, Generator};
 pub use engine::{Engine, Fill, FillRow, Network, PassSpec, Row, Rules, Table, TakeRow};
 pub use interpolate::{Interpolation, resize};
