@@ -73,6 +73,7 @@ pub fn run_case<D: Device>(case: &Path, onnx: bool, device: &D) -> Result<Vec<Co
         seed: 0,
         cam_layer: None,
         network_inputs: &[],
+        spacings: &[],
     };
     let inputs = context.stored_inputs::<D::Scalar>()?;
     let folded = voxplain::graph::rewrite::fold_batch_normalization(&model.graph)?;

@@ -10,7 +10,7 @@ use voxplain::attribution::{Attribution, Engine, Method, Target};
 use voxplain::graph::ops::Binary;
 use voxplain::graph::{Graph, GraphBuilder, Op, ValueId};
 use voxplain::perturbation::methods::*;
-use voxplain::perturbation::{Coalition, Features};
+use voxplain::perturbation::{Coalition, Features, Fill, Inside, NO_FEATURE, Sharing, Spread};
 use voxplain::tensor::Tensor;
 use voxplain_oracle::Oracle;
 use voxplain_tests::networks::{Case, case};
@@ -326,4 +326,58 @@ fn bad_input_is_one_sentence() {
     fail(&ShapleySampling { baseline: zero(), features, permutations }, &x, "row 0 is no order");
     let strides = vec![vec![3]];
     fail(&Occlusion { baseline: zero(), window: vec![vec![1]], strides }, &x, "leave entries uncovered");
+}
+
+/// Regions of two inputs that have the same numbers are never one feature; entries of no region stay; maps of divided
+/// scores add up.
+#[test]
+fn regions_belong_to_their_modality() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 2, 3]).unwrap();
+    let y = b.input("y", &[1, 1, 3]).unwrap();
+    let flat = |b: &mut GraphBuilder, name: &str, v, n| {
+        b.node(name, Op::Reshape { sizes: vec![1, n] }, &[v]).unwrap()
+    };
+    let (p, q) = (flat(&mut b, "p", x, 6), flat(&mut b, "q", y, 3));
+    let p = dense(&mut b, "f", p, &[1, 6], &[1.0; 6], &[0.0]);
+    let q = dense(&mut b, "g", q, &[1, 3], &[1.0; 3], &[0.0]);
+    let sum = b.node("sum", Op::Binary(Binary::Add), &[p, q]).unwrap();
+    let graph = b.finish(&[sum]).unwrap();
+    let maps_of = [tensor(&[1, 1, 3], &[1.0, 1.0, 0.0]), tensor(&[1, 1, 3], &[0.0, 1.0, 7.0])];
+    let own = Features::of_regions(&graph, &maps_of, Sharing::Own).unwrap();
+    assert_eq!(own.of(0, 0), [0, 0, NO_FEATURE, 1, 1, NO_FEATURE]);
+    assert_eq!(own.of(1, 0), [NO_FEATURE, 2, 3]);
+    assert_eq!(own.modalities_of(&graph, 0).unwrap(), [0, 1, 2, 2]);
+    let joint = Features::of_regions(&graph, &maps_of, Sharing::Joint).unwrap();
+    assert_eq!(joint.of(0, 0), [0, 0, NO_FEATURE, 0, 0, NO_FEATURE]);
+    assert_eq!(joint.of(1, 0), [NO_FEATURE, 1, 2]);
+    let inputs = [tensor(&[1, 2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), tensor(&[1, 1, 3], &[7.0, 8.0, 9.0])];
+    let method = ShapleyValues { baseline: zero(), features: own.spread(Spread::Divide) };
+    let result = run(&graph, &method, &inputs);
+    assert_eq!(scores(&result), [3.0, 9.0, 8.0, 9.0]);
+    assert_eq!(maps(&result), [1.5, 1.5, 0.0, 4.5, 4.5, 0.0, 0.0, 8.0, 9.0]);
+    let regions = &result.scores.as_ref().unwrap().regions[0];
+    assert_eq!(
+        (regions[1].input, regions[1].channel, regions[1].number, regions[1].entries),
+        (Some(0), Some(1), 1, 2)
+    );
+}
+
+/// A region of a ramp, filled from its surroundings, is the ramp again; the foreground decides what is touched.
+#[test]
+fn fills_keep_to_the_foreground() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 1, 7]).unwrap();
+    let y = b.relu("relu", x).unwrap();
+    let graph = b.finish(&[y]).unwrap();
+    let ramp = [tensor(&[1, 1, 7], &[0.0, 1.0, 2.0, 90.0, 4.0, 5.0, 6.0])];
+    let hole = [tensor(&[1, 1, 7], &[0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])];
+    let features = Features::of_regions(&graph, &hole, Sharing::Own).unwrap();
+    let filled = Fill::Surroundings.make_inside(&ramp, &Inside::Foreground, Some(&features)).unwrap();
+    assert!((filled[0].data()[3] - 3.0).abs() < 1e-3, "{:?}", filled[0]);
+    assert!(Fill::Surroundings.make(&ramp).unwrap_err().message().contains("needs regions"));
+    let five = Fill::Constant(5.0).make_inside(&ramp, &Inside::Foreground, None).unwrap();
+    assert_eq!(five[0].data(), [0.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0]);
+    let given = Inside::Given(vec![tensor(&[1, 1, 7], &[0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0])]);
+    assert_eq!(Fill::Mean.make_inside(&ramp, &given, None).unwrap()[0].data()[..4], [0.0, 1.5, 1.5, 90.0]);
 }

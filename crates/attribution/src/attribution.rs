@@ -51,6 +51,21 @@ pub struct Scores {
     pub values: Vec<Vec<f64>>,
     /// Standard errors of the same shape, from the estimator's own draws; infinite where they do not determine one.
     pub errors: Option<Vec<Vec<f64>>>,
+    /// Where each feature lies, of the same shape.
+    pub regions: Vec<Vec<Region>>,
+}
+
+/// Where a feature lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Region {
+    /// The graph input, if it lies in one only.
+    pub input: Option<usize>,
+    /// The channel of that input, if it lies in one only.
+    pub channel: Option<usize>,
+    /// Its number among the features of the same place, from 1.
+    pub number: usize,
+    /// How many entries it has in all inputs together; 0 for a number that no entry has.
+    pub entries: usize,
 }
 
 impl<S: Scalar> Attribution<S> {

@@ -16,7 +16,7 @@ pub mod rules;
 mod shared;
 mod target;
 
-pub use attribution::{Attribution, Grid, Map, Scores};
+pub use attribution::{Attribution, Grid, Map, Region, Scores};
 pub use draws::{Draws, Generator};
 pub use engine::{Engine, Fill, FillRow, Network, PassSpec, Row, Rules, Table, TakeRow};
 pub use interpolate::{Interpolation, resize};

@@ -15,6 +15,7 @@ mod preprocess;
 mod quaternion;
 mod random;
 mod resample;
+mod slic;
 mod tumour;
 mod volume;
 
@@ -27,4 +28,5 @@ pub use phantom::{Lesion, MODALITIES, Phantom, PhantomOptions, Shown};
 pub use picture::{read_png, write_png};
 pub use preprocess::{Pipeline, Prepared, Step};
 pub use resample::{Mode, resize_array, resize_axis, resize_volume};
+pub use slic::{SlicImage, SlicOptions, slic};
 pub use volume::Volume;

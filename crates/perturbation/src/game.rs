@@ -1,7 +1,7 @@
 //! The explained value as a function of which features are present.
 
 use crate::coalition::Coalition;
-use crate::features::Features;
+use crate::features::{Features, NO_FEATURE};
 use std::collections::HashMap;
 use voxplain_attribution::methods::Baseline;
 use voxplain_attribution::{Fill, Network, PassSpec, Seeds, Target};
@@ -104,7 +104,7 @@ impl<'n, S: Scalar> Game<'n, S> {
                 let x = &inputs[i].data()[example * into.len()..][..into.len()];
                 let labels = features.of(i, example);
                 for ((v, &x), &label) in into.iter_mut().zip(x).zip(labels) {
-                    if coalitions[row].contains(label as usize) {
+                    if label == NO_FEATURE || coalitions[row].contains(label as usize) {
                         *v = x;
                     }
                 }
@@ -120,16 +120,18 @@ impl<'n, S: Scalar> Game<'n, S> {
         Ok(values)
     }
 
-    /// Sums over the entries of each feature of an example: `of(input value, baseline value)`.
+    /// Sums over the entries of each feature of an example: `of(input value, baseline value)`. Entries without a feature,
+    /// which are always there, come last.
     pub(crate) fn sums(&self, example: usize, of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
-        let mut sums = vec![0.0; self.features.count()];
+        let count = self.features.count();
+        let mut sums = vec![0.0; count + 1];
         for (i, input) in self.inputs.iter().enumerate() {
             let length = input.data().len() / self.examples;
             let x = &input.data()[example * length..][..length];
             let mut b = vec![S::ZERO; length];
             self.baseline.fill(i, example, &mut b);
             for ((x, b), &label) in x.iter().zip(&b).zip(self.features.of(i, example)) {
-                sums[label as usize] += of(x.to_f64(), b.to_f64());
+                sums[(label as usize).min(count)] += of(x.to_f64(), b.to_f64());
             }
         }
         sums

@@ -2,8 +2,8 @@
 //!
 //! Two layers: a [`Game`] says what the explained value is when only a [`Coalition`] of features is present, evaluating
 //! each coalition once; estimators ([`methods`]) ask it and turn the answers into one score per feature. Methods that
-//! score single windows or features ask the network directly. A score is painted on every entry of its feature and not
-//! divided by the feature's size.
+//! score single windows or features ask the network directly. A score is painted on every entry of its feature,
+//! divided by the feature's size where [`Spread::Divide`] asks for it.
 #![forbid(unsafe_code)]
 
 mod coalition;
@@ -15,6 +15,6 @@ mod paint;
 pub mod regression;
 
 pub use coalition::Coalition;
-pub use features::Features;
-pub use fills::Fill;
+pub use features::{Features, NO_FEATURE, Sharing, Spread};
+pub use fills::{Fill, Inside};
 pub use game::Game;

@@ -1,29 +1,42 @@
 //! From scores of features to maps.
 
-use crate::features::Features;
+use crate::features::{Features, NO_FEATURE};
 use crate::game::Game;
 use voxplain_attribution::{Attribution, Grid, Map, Scores};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Result, Scalar, Tensor};
 
-/// Maps in which every entry has the score of its feature.
+/// Maps in which every entry has the score of its feature, or its share of it.
 pub(crate) fn maps<S: Scalar>(
     graph: &Graph,
     features: &Features,
     scores: &[Vec<f64>],
 ) -> Result<Vec<Map<S>>> {
+    let shares: Vec<Vec<f64>> = (0..scores.len()).map(|n| features.shares(n)).collect();
     let mut maps = Vec::new();
     for (i, &value) in graph.inputs().iter().enumerate() {
-        let score = |n: usize| features.of(i, n).iter().map(move |&l| S::from_f64(scores[n][l as usize]));
-        let data: Vec<S> = (0..scores.len()).flat_map(score).collect();
+        let one = |n: usize, label: u32| {
+            let label = label as usize;
+            if label == NO_FEATURE as usize { 0.0 } else { scores[n][label] * shares[n][label] }
+        };
+        let row = |n: usize| features.of(i, n).iter().map(move |&l| S::from_f64(one(n, l)));
+        let data: Vec<S> = (0..scores.len()).flat_map(row).collect();
         let values = Tensor::new(&graph.batched_shape(value, scores.len())?, data)?;
         maps.push(Map { grid: Grid::Input(graph.value(value).name.clone()), values });
     }
     Ok(maps)
 }
 
-/// What a reader of painted maps has to know.
-pub(crate) const PAINTED: &str = "every entry has the score of its whole feature, not divided by its size";
+/// Scores with where they lie.
+pub(crate) fn scored(
+    graph: &Graph,
+    features: &Features,
+    values: Vec<Vec<f64>>,
+    errors: Option<Vec<Vec<f64>>>,
+) -> Scores {
+    let regions = (0..values.len()).map(|n| features.regions(graph, n)).collect();
+    Scores { values, errors, regions }
+}
 
 /// What an estimator found for every example.
 #[derive(Default)]
@@ -47,16 +60,17 @@ pub(crate) fn finish<S: Scalar>(
     }
     let sums = found.scores.iter().map(|s| s.iter().sum::<f64>());
     let residuals: Vec<f64> = sums.zip(&differences).map(|(s, d)| s - d).collect();
+    let (graph, features) = (game.network().graph(), game.features());
     let mut notes = found.notes;
-    notes.push(String::from(PAINTED));
+    notes.push(features.note());
     Ok(Attribution {
-        maps: maps(game.network().graph(), game.features(), &found.scores)?,
+        maps: maps(graph, features, &found.scores)?,
         values,
         residuals: efficient.then_some(residuals),
         differences: efficient.then_some(differences),
         forward_passes: game.evaluations(),
         backward_passes: 0,
         notes,
-        scores: Some(Scores { values: found.scores, errors: Some(found.errors).filter(|e| !e.is_empty()) }),
+        scores: Some(scored(graph, features, found.scores, Some(found.errors).filter(|e| !e.is_empty()))),
     })
 }

@@ -48,6 +48,7 @@ pub struct Explainer<'m> {
     pub(crate) model_hash: String,
     pub(crate) reduction: bool,
     names: Vec<String>,
+    spacings: Vec<[f64; 3]>,
     machine: Machine,
     pub(crate) prediction: OnceCell<Prediction>,
     merged: OnceCell<Graph>,
@@ -97,6 +98,7 @@ impl<'m> Explainer<'m> {
             model_hash,
             reduction: false,
             names,
+            spacings: case.images.iter().map(spacing).collect(),
             machine: Machine::Cpu(Cpu::best()),
             prediction: OnceCell::new(),
             merged: OnceCell::new(),
@@ -138,6 +140,7 @@ impl<'m> Explainer<'m> {
             seed: self.settings.seed,
             cam_layer: self.model.card.cam_layer.as_deref(),
             network_inputs: &self.case.inputs,
+            spacings: &self.spacings,
         }
     }
 
@@ -313,6 +316,11 @@ impl<'m> Explainer<'m> {
             Target::Predicted => String::from("predicted class"),
         }
     }
+}
+
+/// Distances of the network's voxels; 1 for arrays.
+fn spacing(images: &Option<crate::case::Images>) -> [f64; 3] {
+    images.as_ref().map_or([1.0; 3], |i| i.prepared.geometry.spacing())
 }
 
 /// How many forward passes a plan's forward segment holds.

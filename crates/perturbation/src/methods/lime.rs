@@ -81,9 +81,12 @@ impl Geometry {
 
     fn distance(&self, set: &Coalition, distance: Distance) -> f64 {
         let pick = |inside: &[f64], outside: &[f64]| -> f64 {
-            (0..set.features()).map(|f| if set.contains(f) { inside[f] } else { outside[f] }).sum()
+            let features = set.features();
+            let own: f64 = (0..features).map(|f| if set.contains(f) { inside[f] } else { outside[f] }).sum();
+            // What belongs to no feature is always there.
+            own + inside[features]
         };
-        let zero = vec![0.0; set.features()];
+        let zero = vec![0.0; set.features() + 1];
         match distance {
             Distance::Euclidean => pick(&zero, &self.gap).sqrt(),
             Distance::Cosine => {

@@ -18,8 +18,8 @@ pub use shapley_values::ShapleyValues;
 
 use crate::features::Features;
 use crate::game::finite;
-use crate::paint::{PAINTED, maps};
-use voxplain_attribution::{Attribution, Fill, Network, PassSpec, Scores, Seeds, Target};
+use crate::paint::{maps, scored};
+use voxplain_attribution::{Attribution, Fill, Network, PassSpec, Seeds, Target};
 use voxplain_tensor::{Result, Scalar, Tensor};
 
 /// The explained value of `rows` inputs of example `n` that `fill(row, input, into)` writes.
@@ -79,8 +79,8 @@ fn one_at_a_time<'o, S: Scalar>(
         differences: None,
         forward_passes: passes,
         backward_passes: 0,
-        notes: vec![String::from(PAINTED)],
-        scores: Some(Scores { values: found, errors: None }),
+        notes: vec![features.note()],
+        scores: Some(scored(network.graph(), features, found, None)),
     })
 }
 

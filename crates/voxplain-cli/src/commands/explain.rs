@@ -138,6 +138,7 @@ impl Explain {
                 seed: 0,
                 cam_layer: None,
                 network_inputs: &[],
+                spacings: &[],
             };
             let case = Case::from_arrays(context.stored_inputs().map_err(|e| e.within(tensors.display()))?);
             let explainer = Explainer::new(&model, &case).with_settings(settings)?.with_tensors(

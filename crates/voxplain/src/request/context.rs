@@ -7,7 +7,7 @@ use voxplain_attribution::methods::Baseline;
 use voxplain_attribution::{Method, Target};
 use voxplain_graph::Graph;
 use voxplain_models::Constant;
-use voxplain_perturbation::Fill;
+use voxplain_perturbation::{Fill, Inside};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// Where parameters are looked up.
@@ -24,6 +24,8 @@ pub struct Context<'a> {
     pub cam_layer: Option<&'a str>,
     /// The network's inputs, for parameters that default to their shape.
     pub network_inputs: &'a [Tensor<f32>],
+    /// Distance of neighbours along the network's spatial axes, per input; 1 where it is not known.
+    pub spacings: &'a [[f64; 3]],
 }
 
 impl Context<'_> {
@@ -134,6 +136,20 @@ impl Context<'_> {
         match p.map.get("baseline") {
             None | Some(Value::Null) => Ok(Baseline::Constant(0.0)),
             Some(Value::Number(n)) => Ok(Baseline::Constant(n.as_f64().unwrap_or(0.0))),
+            Some(Value::String(words)) if words == "surroundings" => {
+                if !p.map.contains_key("mask") {
+                    return Err(Error::invalid(
+                        "a fill from the surroundings needs regions; add mask, as slic or grid 16",
+                    ));
+                }
+                let inputs: Vec<Tensor<S>> = self.network_inputs.iter().map(Tensor::convert).collect();
+                let features = self.features(p, "modality")?;
+                Ok(Baseline::Given(Fill::Surroundings.make_inside(
+                    &inputs,
+                    &Inside::Foreground,
+                    Some(&features),
+                )?))
+            }
             Some(Value::String(words)) => {
                 let inputs: Vec<Tensor<S>> = self.network_inputs.iter().map(Tensor::convert).collect();
                 match fill(words, self.seed)? {
@@ -150,7 +166,7 @@ impl Context<'_> {
 fn fill(words: &str, seed: u64) -> Result<Fill> {
     let bad = || {
         Error::invalid(format!(
-            "no baseline {words:?}; zero, a number, mean, noise, blur SIGMA, mirror AXIS or a tensor per input expected"
+            "no baseline {words:?}; zero, a number, mean, noise, blur SIGMA, mirror AXIS, surroundings or a tensor per input expected"
         ))
     };
     let (name, number) = words.split_once(' ').map_or((words, None), |(n, v)| (n, Some(v)));

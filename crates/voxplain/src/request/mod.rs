@@ -4,6 +4,7 @@
 //! per input (`{"x": "baseline/x"}`).
 
 mod context;
+mod features;
 mod gradients;
 mod parameters;
 mod perturbations;

@@ -4,11 +4,11 @@ use super::context::Context;
 use super::parameters::Parameters;
 use serde_json::Value;
 use voxplain_attribution::Method;
+use voxplain_perturbation::Coalition;
 use voxplain_perturbation::methods::{
     Distance, FeatureAblation, FeaturePermutation, KernelRows, KernelShap, Lime, LimeRows, Occlusion,
     Permutations, ShapleySampling, ShapleyValues, Surrogate,
 };
-use voxplain_perturbation::{Coalition, Features};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 impl Context<'_> {
@@ -21,18 +21,18 @@ impl Context<'_> {
         Ok(Some(match method {
             "occlusion" => Box::new(self.occlusion(p)?),
             "feature_ablation" => {
-                p.only(&["baseline", "mask"])?;
+                p.only(&["baseline", "mask", "spread"])?;
                 Box::new(FeatureAblation { baseline: self.baseline(p)?, features: self.features(p, "each")? })
             }
             "feature_permutation" => {
-                p.only(&["mask", "seed"])?;
+                p.only(&["mask", "spread", "seed"])?;
                 Box::new(FeaturePermutation {
                     features: self.features(p, "modality")?,
                     seed: self.seed_of(p)?,
                 })
             }
             "shapley_values" => {
-                p.only(&["baseline", "mask"])?;
+                p.only(&["baseline", "mask", "spread"])?;
                 let features = self.features(p, "modality")?;
                 Box::new(ShapleyValues { baseline: self.baseline(p)?, features })
             }
@@ -45,28 +45,6 @@ impl Context<'_> {
 
     fn seed_of(&self, p: &Parameters<'_>) -> Result<u64> {
         Ok(p.count("seed")?.map_or(self.seed, |s| s as u64))
-    }
-
-    /// The features that `mask` names: a tensor per input, `each` entry, every `modality`, or `grid N` blocks.
-    fn features(&self, p: &Parameters<'_>, default: &str) -> Result<Features> {
-        let words = match p.map.get("mask") {
-            None | Some(Value::Null) => default,
-            Some(Value::String(words)) => words,
-            Some(map) => {
-                let masks: Vec<Tensor<f64>> = self.per_input(map, "mask")?;
-                return Features::from_masks(self.graph, &masks);
-            }
-        };
-        match words.split_once(' ') {
-            None if words == "each" => Ok(Features::each(self.graph)),
-            None if words == "modality" => Ok(Features::modalities(self.graph)),
-            Some(("grid", side)) if side.parse::<usize>().is_ok_and(|s| s > 0) => {
-                Ok(Features::grid(self.graph, side.parse().unwrap_or(1)))
-            }
-            _ => Err(Error::invalid(format!(
-                "no mask {words:?}; a tensor per input, each, modality or grid SIDE expected"
-            ))),
-        }
     }
 
     /// Numbers per input, from `{input: [..]}` or one list for all inputs.
@@ -126,7 +104,7 @@ impl Context<'_> {
     }
 
     fn shapley_sampling<S: Scalar>(&self, p: &Parameters<'_>) -> Result<ShapleySampling<S>> {
-        p.only(&["baseline", "mask", "permutations", "draws", "antithetic", "seed"])?;
+        p.only(&["baseline", "mask", "spread", "permutations", "draws", "antithetic", "seed"])?;
         let permutations = match p.text("permutations")? {
             Some(key) => {
                 let order = |row: Vec<f64>| row.into_iter().map(|v| v as usize).collect();
@@ -146,7 +124,7 @@ impl Context<'_> {
     }
 
     fn kernel_shap<S: Scalar>(&self, p: &Parameters<'_>) -> Result<KernelShap<S>> {
-        p.only(&["baseline", "mask", "mode", "coalitions", "weights", "draws", "seed"])?;
+        p.only(&["baseline", "mask", "spread", "mode", "coalitions", "weights", "draws", "seed"])?;
         let features = self.features(p, "modality")?;
         let (seed, draws) = (self.seed_of(p)?, p.count("draws")?.unwrap_or(300));
         let stored = p.map.contains_key("coalitions");
@@ -176,6 +154,7 @@ impl Context<'_> {
         p.only(&[
             "baseline",
             "mask",
+            "spread",
             "coalitions",
             "distance",
             "kernel_width",

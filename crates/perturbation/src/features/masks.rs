@@ -1,0 +1,50 @@
+//! Features as masks name them: equal numbers are one feature, wherever they are.
+
+use super::Features;
+use voxplain_graph::Graph;
+use voxplain_tensor::{Error, Result, Tensor};
+
+/// The most features: more is a mask of something else.
+pub(super) const MOST: usize = 1 << 26;
+
+/// A mask's value as a number.
+pub(super) fn whole(value: f64, name: &str) -> Result<u32> {
+    let whole = value >= 0.0 && value < MOST as f64 && value.fract() == 0.0;
+    whole.then_some(value as u32).ok_or_else(|| {
+        Error::invalid(format!(
+            "the mask of input {name:?} holds {value}; whole numbers from 0 to {} expected",
+            MOST - 1
+        ))
+    })
+}
+
+impl Features {
+    /// Features from masks of whole numbers, one per input, of the input's shape with one row for all examples or one
+    /// row each. Equal numbers are one feature, in whatever inputs they are, as in Captum.
+    ///
+    /// # Errors
+    /// A mask has another shape, or holds something else than whole numbers from 0; the message names the input.
+    pub fn from_masks(graph: &Graph, masks: &[Tensor<f64>]) -> Result<Self> {
+        if masks.len() != graph.inputs().len() {
+            return Err(Error::invalid(format!("{} masks for {} inputs", masks.len(), graph.inputs().len())));
+        }
+        let mut labels = Vec::new();
+        for (mask, &value) in masks.iter().zip(graph.inputs()) {
+            let (name, want, have) = (&graph.value(value).name, graph.shape(value), mask.shape());
+            let one = want.elements();
+            let fits = have.rank() == want.rank()
+                && have.get(1..) == want.get(1..)
+                && mask.data().len() % one.max(1) == 0
+                && !mask.data().is_empty();
+            if !fits {
+                return Err(Error::invalid(format!(
+                    "the mask of input {name:?} has shape {have}; that of the input, {want}, with one row for all examples \
+                     or one each expected"
+                )));
+            }
+            let all: Vec<u32> = mask.data().iter().map(|&v| whole(v, name)).collect::<Result<_>>()?;
+            labels.push(all.chunks(one).map(<[u32]>::to_vec).collect());
+        }
+        Ok(Self::counted(labels))
+    }
+}

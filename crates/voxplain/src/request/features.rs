@@ -1,0 +1,110 @@
+//! The features that a request names.
+
+use super::context::Context;
+use super::parameters::Parameters;
+use serde_json::Value;
+use voxplain_imaging::{SlicImage, SlicOptions, slic};
+use voxplain_perturbation::{Features, Sharing, Spread};
+use voxplain_tensor::{Error, Result, Tensor};
+
+/// What `slic` words may set, as `slic joint segments=30 compactness=0.2 sigma=1`.
+fn slic_words(words: &str) -> Result<(Sharing, SlicOptions)> {
+    let (mut sharing, mut options) = (Sharing::Own, SlicOptions::default());
+    for word in words.split_whitespace() {
+        let bad = || {
+            Error::invalid(format!(
+                "slic does not know {word:?}; joint, segments=N, compactness=C, sigma=S or iterations=N expected"
+            ))
+        };
+        let number = |v: &str| v.parse::<f64>().map_err(|_| bad());
+        let count = |v: &str| v.parse::<usize>().map_err(|_| bad());
+        match word.split_once('=') {
+            None if word == "joint" => sharing = Sharing::Joint,
+            Some(("segments", v)) => options.segments = count(v)?,
+            Some(("compactness", v)) => options.compactness = number(v)?,
+            Some(("sigma", v)) => options.sigma = number(v)?,
+            Some(("iterations", v)) => options.iterations = count(v)?,
+            _ => return Err(bad()),
+        }
+    }
+    Ok((sharing, options))
+}
+
+impl Context<'_> {
+    /// The features that `mask` names: a tensor per input, `each` entry, every `modality` or `input`, `grid N` blocks, or
+    /// `slic` supervoxels; `spread` says how scores become maps.
+    pub(super) fn features(&self, p: &Parameters<'_>, default: &str) -> Result<Features> {
+        let spread = [Spread::Copy, Spread::Divide][p.choice("spread", &["copy", "divide"])?];
+        Ok(self.named_features(p, default)?.spread(spread))
+    }
+
+    fn named_features(&self, p: &Parameters<'_>, default: &str) -> Result<Features> {
+        let words = match p.map.get("mask") {
+            None | Some(Value::Null) => default,
+            Some(Value::String(words)) => words,
+            Some(map) => {
+                let masks: Vec<Tensor<f64>> = self.per_input(map, "mask")?;
+                return Features::from_masks(self.graph, &masks);
+            }
+        };
+        let (name, rest) = words.split_once(' ').unwrap_or((words, ""));
+        match (name, rest) {
+            ("each", "") => Ok(Features::each(self.graph)),
+            ("modality", "") => Ok(Features::modalities(self.graph)),
+            ("input", "") => Ok(Features::inputs(self.graph)),
+            ("grid", side) if side.parse::<usize>().is_ok_and(|s| s > 0) => {
+                Ok(Features::grid(self.graph, side.parse().unwrap_or(1)))
+            }
+            ("slic", rest) => self.supervoxels(rest),
+            _ => Err(Error::invalid(format!(
+                "no mask {words:?}; a tensor per input, each, modality, input, grid SIDE or slic expected"
+            ))),
+        }
+    }
+
+    /// Supervoxels of every modality by itself, or of all channels of an input at once, where values are not 0.
+    fn supervoxels(&self, words: &str) -> Result<Features> {
+        let (sharing, options) = slic_words(words)?;
+        let maps = self.network_inputs.iter().enumerate();
+        let maps: Vec<Tensor<f64>> =
+            maps.map(|(i, x)| regions(x, self.spacing_of(i), sharing, &options)).collect::<Result<_>>()?;
+        Features::of_regions(self.graph, &maps, sharing)
+    }
+
+    fn spacing_of(&self, input: usize) -> [f64; 3] {
+        self.spacings.get(input).copied().unwrap_or([1.0; 3])
+    }
+}
+
+/// The regions of every example of one input: `[examples, channels or 1, spatial]`.
+fn regions(
+    x: &Tensor<f32>,
+    spacing: [f64; 3],
+    sharing: Sharing,
+    options: &SlicOptions,
+) -> Result<Tensor<f64>> {
+    let shape = x.shape();
+    let sizes: [usize; 3] = match shape.get(2..) {
+        Some(&[a, b]) => [1, a, b],
+        Some(&[a, b, c]) => [a, b, c],
+        _ => {
+            return Err(Error::unsupported(format!(
+                "supervoxels of an input of shape {shape}; two or three spatial axes expected"
+            )));
+        }
+    };
+    let space: usize = sizes.iter().product();
+    let mut out = Vec::new();
+    for n in 0..shape[0] {
+        let channels: Vec<&[f32]> = x.row(n).chunks(space).collect();
+        let groups =
+            if sharing == Sharing::Joint { vec![&channels[..]] } else { channels.chunks(1).collect() };
+        for group in groups {
+            let mask: Vec<bool> = (0..space).map(|i| group.iter().any(|c| c[i] != 0.0)).collect();
+            let image = SlicImage { channels: group, sizes, spacing, mask: Some(&mask) };
+            out.extend(slic(&image, options)?.into_iter().map(f64::from));
+        }
+    }
+    let channels = if sharing == Sharing::Joint { 1 } else { shape[1] };
+    Tensor::new(&shape.with(1, channels)?, out)
+}
