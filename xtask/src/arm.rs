@@ -25,8 +25,11 @@ llvm=$(apt-cache show "libstd-rust-web-$minor:amd64" | grep -o 'libllvm[0-9]*' |
 apt-get download -q "rustc-web=$version" "libstd-rust-web-dev:amd64=$version" "libstd-rust-web-$minor:amd64=$version" \
     "libstd-rust-web-dev:arm64=$version" "$llvm:amd64"
 for package in ./*.deb; do dpkg -x "$package" root; rm "$package"; done
-printf '#!/bin/sh\nexport LD_LIBRARY_PATH=%s/root/usr/lib/x86_64-linux-gnu:%s/root/usr/lib\nexec %s/root/usr/bin/rustc --sysroot %s/root/usr "$@"\n' \
-    "$dir" "$dir" "$dir" "$dir" > rustc
+{
+    echo '#!/bin/sh'
+    echo "export LD_LIBRARY_PATH=$dir/root/usr/lib/x86_64-linux-gnu:$dir/root/usr/lib"
+    echo "exec $dir/root/usr/bin/rustc --sysroot $dir/root/usr \"\$@\""
+} > rustc
 chmod +x rustc
 "#;
 

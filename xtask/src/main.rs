@@ -14,8 +14,7 @@ mod tidy;
 
 use std::process::ExitCode;
 
-const USAGE: &str =
-    "usage: cargo xtask tidy | ci | fuzz [--seconds N] [TARGET] | ptx [--check] | arm | bench [--peers] | gpu";
+const USAGE: &str = "usage: cargo xtask tidy | ci | fuzz [--seconds N] [TARGET] | ptx [--check] | arm | bench [--peers] | gpu";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

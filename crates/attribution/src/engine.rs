@@ -335,9 +335,11 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
         fill: FillRow<'_, D::Scalar>,
         take: TakeRow<'_, D::Scalar>,
     ) -> Result<()> {
-        if let Some(shared) = &mut self.shared
-            && shared.run(spec, rows, fill, take)?
-        {
+        let shared = match &mut self.shared {
+            Some(shared) => shared.run(spec, rows, fill, take)?,
+            None => false,
+        };
+        if shared {
             self.observer.iter_mut().for_each(|observer| observer(rows));
             return Ok(());
         }

@@ -143,10 +143,8 @@ impl<'p> Fuser<'p> {
 
     fn take_norm(&self, chain: &mut Chain, finish: &mut ConvFinish, reads: &mut Vec<Slot>) {
         let Some((at, step)) = self.only_reader(chain.value) else { return };
-        if let (Kernel::BatchNorm(n), Some(Some(y))) = (&step.kernel, step.writes.first())
-            && self.root(step.reads[0]) == self.root(chain.value)
-            && self.are_parameters(&step.reads[1..])
-        {
+        let (Kernel::BatchNorm(n), Some(Some(y))) = (&step.kernel, step.writes.first()) else { return };
+        if self.root(step.reads[0]) == self.root(chain.value) && self.are_parameters(&step.reads[1..]) {
             finish.norm = Some(n.epsilon);
             reads.extend_from_slice(&step.reads[1..]);
             chain.parts.push(at);
@@ -219,12 +217,16 @@ impl<'p> Fuser<'p> {
     fn join_adjoint(&mut self, i: usize, g: ConvGeometry, dx: Slot) {
         let step = &self.plan.steps[i];
         let (mut finish, mut reads, mut parts) = (AdjointFinish::default(), step.reads.clone(), vec![i]);
-        let before = self.maker[self.root(reads[0])].filter(|_| self.only_reader(reads[0]).is_some());
-        if let Some(at) = before
-            && let Step { kernel: Kernel::BatchNormAdjoint(n), reads: from, .. } = &self.plan.steps[at]
-            && !self.taken[at]
-            && self.same_shape(from[0], reads[0])
-            && self.are_parameters(&from[1..])
+        let before = self.maker[self.root(reads[0])].filter(|&at| {
+            let from = &self.plan.steps[at];
+            matches!(from.kernel, Kernel::BatchNormAdjoint(_))
+                && !self.taken[at]
+                && self.only_reader(reads[0]).is_some()
+                && self.same_shape(from.reads[0], reads[0])
+                && self.are_parameters(&from.reads[1..])
+        });
+        if let Some((at, Step { kernel: Kernel::BatchNormAdjoint(n), reads: from, .. })) =
+            before.map(|at| (at, &self.plan.steps[at]))
         {
             finish.norm = Some(n.epsilon);
             reads[0] = from[0];

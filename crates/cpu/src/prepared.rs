@@ -135,10 +135,11 @@ impl Packs {
         ];
         let key = (from.iter().map(|p| p.as_ptr() as usize).collect(), layout);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = known.get(&key)
-            && let Some(packed) = entry.packed.upgrade()
-            && entry.from.iter().zip(from).all(|(a, b)| a.upgrade().is_some_and(|a| Arc::ptr_eq(&a, b)))
-        {
+        let alive = |entry: &Known| {
+            let same = |(a, b): (&Weak<[f32]>, &Arc<[f32]>)| a.upgrade().is_some_and(|a| Arc::ptr_eq(&a, b));
+            entry.packed.upgrade().filter(|_| entry.from.iter().zip(from).all(same))
+        };
+        if let Some(packed) = known.get(&key).and_then(alive) {
             return packed;
         }
         known.retain(|_, entry| entry.packed.strong_count() > 0);

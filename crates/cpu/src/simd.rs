@@ -215,7 +215,9 @@ mod avx2 {
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::Avx2;
 
+// Compiled only where the compiler knows AVX-512 (see build.rs).
 #[cfg(all(target_arch = "x86_64", avx512))]
+#[allow(clippy::incompatible_msrv)]
 mod avx512 {
     use super::Simd;
     use core::arch::x86_64::*;

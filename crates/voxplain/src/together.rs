@@ -6,6 +6,9 @@ use crate::request::Request;
 use voxplain_attribution::{Engine, Method, Network, Target};
 use voxplain_tensor::Result;
 
+/// What a request runs, and on which target.
+type Wish = (Box<dyn Method<f32>>, Target);
+
 /// An explainer that has been told which requests will come, in any order. Every result is the same, bit for bit, as that of
 /// [`Explainer::run`].
 pub struct Together<'e> {
@@ -21,9 +24,7 @@ impl<'m> Explainer<'m> {
         let mut engine = self.engine();
         let known: Vec<_> =
             requests.iter().filter_map(|r| self.shareable(r, &mut engine).ok().flatten()).collect();
-        if let Ok(inputs) = self.rows(&[0])
-            && self.case.windows.is_none()
-        {
+        if let (Ok(inputs), None) = (self.rows(&[0]), &self.case.windows) {
             let methods: Vec<(&dyn Method<f32>, &Target)> = known.iter().map(|(m, t)| (&**m, t)).collect();
             engine.share(&methods, &inputs);
         }
@@ -32,11 +33,7 @@ impl<'m> Explainer<'m> {
     }
 
     /// The method and the settled target of a request that runs on the network as it is.
-    fn shareable(
-        &self,
-        request: &Request,
-        engine: &mut Engine<'_, Machine>,
-    ) -> Result<Option<(Box<dyn Method<f32>>, Target)>> {
+    fn shareable(&self, request: &Request, engine: &mut Engine<'_, Machine>) -> Result<Option<Wish>> {
         let method = self.context().method::<f32>(request)?;
         if request.merges_normalization() || self.case.windows.is_some() || method.passes().1 == 0 {
             return Ok(None);

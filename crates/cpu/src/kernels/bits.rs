@@ -21,7 +21,7 @@ const fn words() -> [[u32; 8]; 256] {
     let mut words = [[0; 8]; 256];
     let mut i = 0;
     while i < 256 * 8 {
-        if i / 8 >> (i % 8) & 1 == 1 {
+        if ((i / 8) >> (i % 8)) & 1 == 1 {
             words[i / 8][i % 8] = u32::MAX;
         }
         i += 1;
