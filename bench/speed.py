@@ -121,14 +121,14 @@ def peer_methods(model, inputs, layer):
     return calls
 
 
-def peer(model, inputs, layer, repeats, chosen):
+def peer(model, inputs, layer, repeats, chosen, paths=True):
     """Seconds by method; methods that fail are left out."""
     import torch
     seconds = {}
     with torch.no_grad():
         seconds["forward"] = median(repeats, lambda: model(*inputs))
     for name, (call, slow) in peer_methods(model, inputs, layer).items():
-        if chosen and name not in chosen:
+        if (chosen and name not in chosen) or (slow and not paths):
             continue
         try:
             seconds[name] = median(1 if slow else repeats, call)
@@ -160,7 +160,7 @@ def export(model, inputs, path):
     torch.export.save(program, path)
 
 
-def measure(name, repeats, threads):
+def measure(name, repeats, threads, paths):
     import torch
     torch.set_num_threads(threads)
     model, shapes, layer = build(name)
@@ -171,7 +171,7 @@ def measure(name, repeats, threads):
         folder = Path(folder)
         export(model, inputs, folder / "model.pt2")
         mine, memory = ours(folder, inputs, layer, repeats, threads)
-    eager = peer(model, inputs, layer, repeats, None)
+    eager = peer(model, inputs, layer, repeats, None, paths)
     tuned = peer(*folded(model, inputs), layer, repeats, {"Gradient"})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\n### {name}: {', '.join('x'.join(map(str, s)) for s in shapes)}, {threads} threads\n")
@@ -189,6 +189,7 @@ def main():
     parser.add_argument("--networks", nargs="+", default=["genenet", "densenet121-3d", "resnet18", "triplemrnet"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--no-paths", action="store_true", help="leave out IG, GradientShap and SmoothGrad of PyTorch: minutes")
     parser.add_argument("--environment")
     arguments = parser.parse_args()
     if arguments.environment:
@@ -197,7 +198,7 @@ def main():
     import torch
     print(f"torch {torch.__version__}, captum {captum.__version__}, {torch.backends.cpu.get_cpu_capability()}", flush=True)
     for name in arguments.networks:
-        measure(name, arguments.repeats, arguments.threads)
+        measure(name, arguments.repeats, arguments.threads, not arguments.no_paths)
 
 
 if __name__ == "__main__":
