@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ["torch", "torchvision", "captum", "monai", "numpy"]
+PACKAGES = ["torch", "torchvision", "captum", "monai", "numpy", "safetensors"]
 
 
 def in_environment(folder):
@@ -156,7 +156,7 @@ def export(model, inputs, path):
     # Two examples, or the batch would be taken for a constant.
     examples = tuple(torch.cat([x[:1], x[:1]]) for x in inputs)
     free = tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs)
-    program = torch.export.export(model, examples, dynamic_shapes=free if not hasattr(model, "axial_net") else (*free,))
+    program = torch.export.export(model, examples, dynamic_shapes=free)
     torch.export.save(program, path)
 
 

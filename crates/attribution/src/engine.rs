@@ -2,8 +2,8 @@
 //! engine's affair.
 
 use crate::Method;
-use crate::prepared::Prepared;
-use crate::shared::{Shared, Survey};
+use crate::prepared::{Prepared, segment};
+use crate::survey::Survey;
 use crate::target::{Seeds, Target};
 use std::collections::BTreeMap;
 use voxplain_autodiff::{Composite, Device, Plan, Planner, Signal};
@@ -150,7 +150,7 @@ pub trait Network<S: Scalar> {
                  voxels that a segmentation gives the class"
             )));
         }
-        Ok(Target::Class(self.values(inputs, output)?.iter().map(|row| largest(row)).collect()))
+        Ok(Target::predicted(&self.values(inputs, output)?))
     }
 
     /// The seeds of a target for these inputs.
@@ -161,11 +161,6 @@ pub trait Network<S: Scalar> {
         let examples = self.examples(inputs)?;
         self.settle(target, inputs)?.resolve(self.graph(), examples)
     }
-}
-
-/// The position of the largest value, the first of equals.
-fn largest<S: Scalar>(row: &[S]) -> usize {
-    (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
 }
 
 /// Copies example `n` of `examples` of `tensor`.
@@ -223,7 +218,8 @@ pub struct Engine<'a, D: Device> {
     most_rows: usize,
     sessions: BTreeMap<Key, Prepared<'a, D>>,
     observer: Option<Box<dyn FnMut(usize) + 'a>>,
-    shared: Option<Shared<'a, D>>,
+    /// The passes of several methods in one.
+    shared: Option<Prepared<'a, D>>,
 }
 
 /// Bytes of arenas up to which rows are batched and sessions are kept where no limit is set.
@@ -310,15 +306,20 @@ impl<'a, D: Device> Engine<'a, D> {
     fn prepared(&mut self, spec: &PassSpec<'_>, rows: usize) -> Result<usize> {
         let key = Self::key(spec, rows);
         if let Some(known) = self.sessions.get(&key) {
-            return Ok(known.session.plan().arena_bytes);
+            return Ok(known.bytes());
         }
         let plan = self.plan(spec, rows)?;
-        let bytes = plan.arena_bytes;
-        let kept: usize = self.sessions.values().map(|s| s.session.plan().arena_bytes).sum();
-        if kept + bytes > self.limit.unwrap_or(COMFORTABLE) {
+        let (bytes, limit) = (plan.arena_bytes, self.limit.unwrap_or(COMFORTABLE));
+        let shared = self.shared.as_ref().map_or(0, Prepared::bytes);
+        let kept: usize = self.sessions.values().map(Prepared::bytes).sum();
+        if kept + bytes + shared > limit {
             self.sessions.clear();
         }
-        self.sessions.insert(key, Prepared::new(self.device, plan)?);
+        if bytes + shared > limit {
+            self.shared = None;
+        }
+        let segments = segment(spec).into_iter().collect();
+        self.sessions.insert(key, Prepared::new(self.device, plan, segments, spec.captures.clone())?);
         Ok(bytes)
     }
 }
@@ -335,14 +336,13 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
         fill: FillRow<'_, D::Scalar>,
         take: TakeRow<'_, D::Scalar>,
     ) -> Result<()> {
-        let shared = match &mut self.shared {
-            Some(shared) => shared.run(spec, rows, fill, take)?,
-            None => false,
-        };
-        if shared {
+        let found = self.shared.as_mut().and_then(|s| s.find(spec, rows).map(|found| (s, found)));
+        if let Some((shared, (segment, captures))) = found {
+            shared.run_rows(0, (Some(segment), &captures), fill, take)?;
             self.observer.iter_mut().for_each(|observer| observer(rows));
             return Ok(());
         }
+        let captures: Vec<usize> = (0..spec.captures.len()).collect();
         let chunk = self.chunk(spec, rows)?;
         let mut start = 0;
         while start < rows {
@@ -352,7 +352,7 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
                 .sessions
                 .get_mut(&Self::key(spec, count))
                 .ok_or_else(|| Error::internal("a session is missing"))?;
-            prepared.run_rows((start, count), fill, take)?;
+            prepared.run_rows(start, (spec.table.map(|_| 0), &captures), fill, take)?;
             start += count;
             if let Some(observer) = &mut self.observer {
                 observer(count);

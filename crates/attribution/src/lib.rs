@@ -13,7 +13,7 @@ pub mod methods;
 mod prepared;
 mod quadrature;
 pub mod rules;
-mod shared;
+mod survey;
 mod target;
 
 pub use attribution::{Attribution, Grid, Map, Region, Scores};

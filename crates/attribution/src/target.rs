@@ -48,6 +48,13 @@ impl<S: Scalar> Seeds<S> {
 }
 
 impl Target {
+    /// The class of the largest output of each row, the first of equals: what [`Target::Predicted`] means.
+    pub fn predicted<S: Scalar>(rows: &[Vec<S>]) -> Self {
+        let largest =
+            |row: &Vec<S>| (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
+        Self::Class(rows.iter().map(largest).collect())
+    }
+
     /// The seeds for `examples` examples. [`Target::Predicted`] must have been replaced by a class before.
     ///
     /// # Errors

@@ -78,11 +78,18 @@ impl<'p> Fuser<'p> {
         self.plan.slots[slot.index()].root.index()
     }
 
-    /// The steps that read a value; none if someone outside reads it too, or a step that is joined already.
+    /// The segment that a step belongs to: 0 forward, `1 + k` for reverse segment `k`.
+    fn segment(&self, step: usize) -> usize {
+        self.plan.reverses.iter().position(|r| r.steps.contains(&step)).map_or(0, |k| k + 1)
+    }
+
+    /// The steps that read a value; none if someone outside reads it too, a step that is joined already, or a step of
+    /// another segment, which may run any number of times after this one.
     fn readers(&self, slot: Slot) -> &[usize] {
         let root = self.root(slot);
-        let open = !self.wanted[root] && self.readers[root].iter().all(|&i| !self.taken[i]);
-        if open { &self.readers[root] } else { &[] }
+        let home = self.maker[root].map(|i| self.segment(i));
+        let open = |&i: &usize| !self.taken[i] && Some(self.segment(i)) == home;
+        if !self.wanted[root] && self.readers[root].iter().all(open) { &self.readers[root] } else { &[] }
     }
 
     /// The only reader of a value, if it reads it once.
@@ -202,8 +209,13 @@ impl<'p> Fuser<'p> {
         writes: &mut [Option<Slot>],
     ) {
         let root = self.root(chain.value);
+        // Other readers may have the values before pooling, which are then made too.
         let pool = self.readers[root].iter().copied().find_map(|i| match &self.plan.steps[i].kernel {
-            Kernel::MaxPool(p) if finish.rectified && is_halving(p, g) && !self.taken[i] => Some((i, *p)),
+            Kernel::MaxPool(p)
+                if finish.rectified && is_halving(p, g) && !self.taken[i] && self.segment(i) == 0 =>
+            {
+                Some((i, *p))
+            }
             _ => None,
         });
         let Some((at, pool)) = pool else { return };
@@ -298,16 +310,7 @@ impl<'p> Fuser<'p> {
     }
 }
 
-/// Whether a pooling halves the outputs of a convolution in windows of one or two, side by side, all whole.
+/// Whether a pooling halves the outputs of a convolution, its rows among them.
 fn is_halving(p: &PoolGeometry, g: &ConvGeometry) -> bool {
-    let axis = |a: usize| {
-        let k = p.kernel[a];
-        (k == 2 || k == 1 && a < 2)
-            && p.stride[a] == k
-            && p.dilation[a] == 1
-            && p.pad[a] == 0
-            && p.input[a] == g.output[a]
-            && p.output[a] == p.input[a] / k
-    };
-    p.planes == g.batch * g.out_channels && (0..3).all(axis)
+    p.is_halving() && p.kernel[2] == 2 && p.input == g.output && p.planes == g.batch * g.out_channels
 }

@@ -62,6 +62,15 @@ impl PoolGeometry {
     pub fn code(&self) -> DType {
         if self.kernel.iter().product::<usize>() <= 256 { DType::Byte } else { DType::Index }
     }
+
+    /// Whether windows of one or two entries along each axis lie side by side, without padding.
+    pub fn is_halving(&self) -> bool {
+        (0..3).all(|a| {
+            let k = self.kernel[a];
+            let apart = self.stride[a] == k && self.dilation[a] == 1 && self.pad[a] == 0;
+            k <= 2 && apart && self.output[a] == self.input[a] / k
+        })
+    }
 }
 
 /// Strides of a matrix operand in elements.

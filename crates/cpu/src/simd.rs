@@ -75,7 +75,7 @@ macro_rules! instructions {
                 #[inline(always)]
                 unsafe fn $method($($arg: $kind),*) $(-> $result)? {
                     // SAFETY: the caller promises the instruction set and pointers valid for the lanes in question.
-                    #[allow(unused_unsafe)]
+                    #[allow(unused_unsafe, reason = "bodies without instructions need none")]
                     unsafe { $body }
                 }
             )*

@@ -11,7 +11,7 @@ fn volume(sizes: [usize; 3]) -> usize {
     sizes.iter().product()
 }
 
-/// The convolution in double precision, and for every output the bound of the module's documentation.
+/// The convolution in double precision.
 fn reference(g: &ConvGeometry, x: &[f32], w: &[f32]) -> Vec<f64> {
     let (ci, co) = (g.in_channels / g.groups, g.out_channels / g.groups);
     let mut y = vec![0.0; g.batch * g.out_channels * volume(g.output)];
@@ -67,7 +67,9 @@ proptest! {
         let w = numbers(seed ^ 1, g.out_channels * ci * volume(kernel));
         let expected = reference(&g, &x, &w);
         let largest = x.iter().fold(0f32, |m, v| m.max(v.abs()));
-        let bound = f64::from(f32::EPSILON) / 2.0 * (ci + 14) as f64 * 54.0 * f64::from(largest) * heaviest(&w, g.out_channels);
+        let axes = if deep { 3 } else { 2 };
+        let unit = f64::from(f32::EPSILON) / 2.0;
+        let bound = unit * (ci + 14) as f64 * 4f64.powi(axes) * f64::from(largest) * heaviest(&w, g.out_channels);
         for cpu in cpus() {
             let fast = run(&cpu, Kernel::Conv(g), &[&x, &w], expected.len());
             for (a, b) in fast.iter().zip(&expected) {

@@ -66,9 +66,7 @@ impl Explainer<'_> {
         if target != Target::Predicted || !vector {
             return Ok(target);
         }
-        let largest =
-            |row: &Vec<f32>| (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
-        Ok(Target::Class(prediction.logits.iter().map(largest).collect()))
+        Ok(Target::predicted(&prediction.logits))
     }
 
     /// The output over the whole image.

@@ -14,6 +14,7 @@ type Wish = (Box<dyn Method<f32>>, Target);
 pub struct Together<'e> {
     explainer: &'e Explainer<'e>,
     engine: Engine<'e, Machine>,
+    observer: &'e dyn Fn(usize),
 }
 
 impl<'m> Explainer<'m> {
@@ -29,7 +30,7 @@ impl<'m> Explainer<'m> {
             engine.share(&methods, &inputs);
         }
         engine.observe(observer);
-        Together { explainer: self, engine }
+        Together { explainer: self, engine, observer }
     }
 
     /// The method and the settled target of a request that runs on the network as it is.
@@ -49,9 +50,9 @@ impl<'e> Together<'e> {
     ///
     /// # Errors
     /// As [`Explainer::run`].
-    pub fn run(&mut self, request: &Request, observer: &dyn Fn(usize)) -> Result<Explained<'e>> {
+    pub fn run(&mut self, request: &Request) -> Result<Explained<'e>> {
         if request.merges_normalization() {
-            return self.explainer.run_observed(request, observer);
+            return self.explainer.run_observed(request, self.observer);
         }
         self.explainer.run_with(&mut self.engine, request)
     }

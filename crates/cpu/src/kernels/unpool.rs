@@ -27,19 +27,10 @@ impl Gates<'_> {
     }
 }
 
-/// Whether windows of one or two entries lie side by side and cover everything but what they leave at the end.
-fn is_halving(g: &PoolGeometry) -> bool {
-    let axis = |a: usize| {
-        let k = g.kernel[a];
-        k <= 2 && g.stride[a] == k && g.pad[a] == 0 && g.dilation[a] == 1 && g.output[a] == g.input[a] / k
-    };
-    (0..3).all(axis)
-}
-
 /// Every `upper` in its window's winner, then the gates.
 pub fn run(pool: &Pool, g: &PoolGeometry, upper: &[f32], codes: &[u8], gates: Gates<'_>, dx: &mut [f32]) {
     let (row, rows) = (g.input[2].max(1), g.input[0] * g.input[1]);
-    if is_halving(g) {
+    if g.is_halving() {
         return halving(pool, g, upper, codes, gates, dx);
     }
     scatter(pool, g, upper, codes, dx);

@@ -274,7 +274,7 @@ impl Explain {
             bar.suspend(|| self.report(&machine, &format!("{}: cached", request.id)));
             return Ok(());
         }
-        let explained = together.run(request, &|rows| bar.inc(rows as u64))?;
+        let explained = together.run(request)?;
         let files = explained.write(out, formats)?;
         let line = json!({
             "id": request.id,

@@ -6,21 +6,18 @@
 //! few outputs between the rows. One register-blocked loop adds the taps of four channels and a few vectors of positions.
 //! An element's terms are added in the order of its taps, whatever the strip, tile, thread or batch.
 
-use super::Problem;
 use super::output::{Block, Output};
 use super::panel::Panel;
+use super::tile::{CHANNELS, Operands, tiles};
+use super::{ITEMS, Problem};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 
-/// Channels whose sums are kept in registers together.
-pub const CHANNELS: usize = 4;
 /// Bytes of a panel that stay in the second cache beside weights.
 const PANEL_BYTES: usize = 160 << 10;
 /// Positions of a strip beyond which longer strips gain nothing.
 const POSITIONS: usize = 256;
-/// Work items that keep the threads of any machine busy.
-const ITEMS: usize = 16;
 /// Numbers behind panels and rows that vectors may run over: a tile of the widest instruction set.
 pub const SLACK: usize = 6 * 16;
 
@@ -113,66 +110,6 @@ impl Job<'_> {
     }
 }
 
-/// Adds the taps of `J` vectors of positions for four channels.
-///
-/// # Safety
-/// The instruction set is there; every tap can be read `J` vectors wide from `panel`, its weights from `weights`; `sums` has
-/// four rows of `J` vectors, `pitch` apart.
-#[inline(always)]
-unsafe fn tile<S: Simd, const J: usize>(
-    panel: *const f32,
-    taps: &[(u32, u32)],
-    weights: *const f32,
-    start: [f32; CHANNELS],
-    sums: *mut f32,
-    pitch: usize,
-) {
-    // SAFETY: as the caller says.
-    unsafe {
-        let mut sum: [[S::V; J]; CHANNELS] = start.map(|s| [S::splat(s); J]);
-        for &(offset, tap) in taps {
-            S::add_products(&mut sum, panel.add(offset as usize), weights.add(tap as usize * CHANNELS));
-        }
-        for c in 0..CHANNELS {
-            for j in 0..J {
-                S::store(sums.add(c * pitch + j * S::LANES), sum[c][j]);
-            }
-        }
-    }
-}
-
-/// As [`tile`] for `vectors` vectors, from 1 to the most of the instruction set.
-#[inline(always)]
-unsafe fn tiles<S: Simd>(
-    vectors: usize,
-    panel: *const f32,
-    taps: &[(u32, u32)],
-    weights: *const f32,
-    start: [f32; CHANNELS],
-    sums: *mut f32,
-    pitch: usize,
-) {
-    let mut done = 0;
-    while done < vectors {
-        // Equal shares: a last tile of one vector would wait for its own sums.
-        let left = vectors - done;
-        let n = left.div_ceil(left.div_ceil(S::TILE));
-        // SAFETY: as the caller of this function says.
-        unsafe {
-            let (panel, sums) = (panel.add(done * S::LANES), sums.add(done * S::LANES));
-            match n {
-                1 => tile::<S, 1>(panel, taps, weights, start, sums, pitch),
-                2 => tile::<S, 2>(panel, taps, weights, start, sums, pitch),
-                3 if S::TILE >= 3 => tile::<S, 3>(panel, taps, weights, start, sums, pitch),
-                4 if S::TILE >= 4 => tile::<S, 4>(panel, taps, weights, start, sums, pitch),
-                5 if S::TILE >= 5 => tile::<S, 5>(panel, taps, weights, start, sums, pitch),
-                _ => tile::<S, 6>(panel, taps, weights, start, sums, pitch),
-            }
-        }
-        done += n;
-    }
-}
-
 /// Computes one item.
 ///
 /// # Safety
@@ -241,7 +178,12 @@ unsafe fn phase<S: Simd>(
             // that the source goes on for as long); the rows have room for all blocks.
             unsafe {
                 let sums = rows.add((block - first) * CHANNELS * pitch + z * slice);
-                tiles::<S>(vectors, panel, &w.taps, weights.as_ptr(), start, sums, pitch);
+                let operands = Operands { data: panel, weights: weights.as_ptr(), start, sums, pitch };
+                tiles::<S>(
+                    vectors,
+                    operands,
+                    w.taps.iter().map(|&(at, tap)| (at as usize, tap as usize * CHANNELS)),
+                );
             }
         }
     }

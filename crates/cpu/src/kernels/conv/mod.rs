@@ -7,17 +7,22 @@ mod axis;
 mod direct;
 pub mod output;
 mod panel;
+mod tile;
 mod winograd;
 
 use crate::isa::Isa;
 use crate::parallel::Pool;
 use axis::{Axis, AxisGeometry};
-use direct::{CHANNELS, Strips};
+use direct::Strips;
 use output::Output;
 use panel::Panel;
 use std::cell::RefCell;
+use tile::CHANNELS;
 use voxplain_autodiff::ConvGeometry;
 use winograd::Tiles;
+
+/// Work items that keep the threads of any machine busy.
+const ITEMS: usize = 16;
 
 /// A convolution as its outputs see it: from source to target, forward or adjoint.
 pub struct Problem {

@@ -2,7 +2,7 @@
 
 use super::{Tiles, positions};
 use crate::kernels::conv::Problem;
-use crate::kernels::conv::direct::CHANNELS;
+use crate::kernels::conv::tile::CHANNELS;
 
 /// `G` of F(2, 3).
 fn filter(g: [f64; 3]) -> [f64; 4] {

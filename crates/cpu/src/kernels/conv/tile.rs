@@ -1,0 +1,75 @@
+//! The loop that everything else feeds: products of a few channels of weights with a few vectors of data, summed in
+//! registers.
+
+use crate::simd::Simd;
+
+/// Channels whose sums are kept in registers together.
+pub const CHANNELS: usize = 4;
+
+/// Where the terms of a tile are: pairs of offsets, of `J` vectors in the data and of [`CHANNELS`] numbers in the weights.
+pub trait Terms: Iterator<Item = (usize, usize)> + Clone {}
+impl<T: Iterator<Item = (usize, usize)> + Clone> Terms for T {}
+
+/// What a tile is made of and where it goes.
+#[derive(Clone, Copy)]
+pub struct Operands {
+    /// The data of the first vector.
+    pub data: *const f32,
+    /// The weights.
+    pub weights: *const f32,
+    /// What the sums of each channel begin with.
+    pub start: [f32; CHANNELS],
+    /// The sums, one row for each channel.
+    pub sums: *mut f32,
+    /// Numbers between rows of sums.
+    pub pitch: usize,
+}
+
+/// Sums of `J` vectors.
+///
+/// # Safety
+/// The instruction set is there; every term can be read, `J` vectors of data and [`CHANNELS`] weights; the rows of sums have
+/// room for `J` vectors.
+#[inline(always)]
+unsafe fn tile<S: Simd, const J: usize>(o: Operands, terms: impl Terms) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let mut sum: [[S::V; J]; CHANNELS] = o.start.map(|s| [S::splat(s); J]);
+        for (data, weights) in terms {
+            S::add_products(&mut sum, o.data.add(data), o.weights.add(weights));
+        }
+        for c in 0..CHANNELS {
+            for j in 0..J {
+                S::store(o.sums.add(c * o.pitch + j * S::LANES), sum[c][j]);
+            }
+        }
+    }
+}
+
+/// Sums of `vectors` vectors, in tiles of as many as registers hold.
+///
+/// # Safety
+/// As for one tile of them all.
+#[inline(always)]
+pub unsafe fn tiles<S: Simd>(vectors: usize, o: Operands, terms: impl Terms) {
+    let mut done = 0;
+    while done < vectors {
+        // Equal shares: a last tile of one vector would wait for its own sums.
+        let left = vectors - done;
+        let n = left.div_ceil(left.div_ceil(S::TILE));
+        // SAFETY: as the caller says.
+        unsafe {
+            let at = done * S::LANES;
+            let (o, terms) = (Operands { data: o.data.add(at), sums: o.sums.add(at), ..o }, terms.clone());
+            match n {
+                1 => tile::<S, 1>(o, terms),
+                2 => tile::<S, 2>(o, terms),
+                3 if S::TILE >= 3 => tile::<S, 3>(o, terms),
+                4 if S::TILE >= 4 => tile::<S, 4>(o, terms),
+                5 if S::TILE >= 5 => tile::<S, 5>(o, terms),
+                _ => tile::<S, 6>(o, terms),
+            }
+        }
+        done += n;
+    }
+}
