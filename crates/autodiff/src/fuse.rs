@@ -7,11 +7,12 @@
 //! what its parts would; nothing is joined across a value that is captured, wanted, or read by anyone else.
 
 use crate::geometry::{ConvGeometry, PoolGeometry};
-use crate::kernel::{AdjointFinish, BinaryFn, ConvFinish, DType, Kernel};
+use crate::kernel::{AdjointFinish, BinaryFn, BroadcastGeometry, ConvFinish, DType, Kernel};
 use crate::plan::{Plan, Slot, Step, Storage};
 use alloc::vec;
 use alloc::vec::Vec;
 use voxplain_graph::ops::Pointwise;
+use voxplain_tensor::MAX_RANK;
 
 /// Joins what can be joined in every segment of `plan`, which has not been placed in memory yet.
 pub(crate) fn fuse(plan: &mut Plan) {
@@ -162,11 +163,10 @@ impl<'p> Fuser<'p> {
     fn take_sum(&self, chain: &mut Chain, finish: &mut ConvFinish, reads: &mut Vec<Slot>) {
         let Some((at, step)) = self.only_reader(chain.value) else { return };
         let Kernel::Binary(BinaryFn::Add, g) = &step.kernel else { return };
-        let plain = g.shape.strides();
         let [a, b] = step.reads[..] else { return };
         let other = if self.root(a) == self.root(chain.value) { b } else { a };
         let elements = |s: Slot| self.plan.slot(s).shape.elements();
-        let same = g.a == plain && g.b == plain && elements(other) == elements(chain.value);
+        let same = is_plain(g, &g.a) && is_plain(g, &g.b) && elements(other) == elements(chain.value);
         // The other operand must be there already where the convolution is made anyway.
         if let (true, Some(Some(y))) = (same && self.root(a) != self.root(b), step.writes.first()) {
             finish.added = true;
@@ -310,7 +310,16 @@ impl<'p> Fuser<'p> {
     }
 }
 
-/// Whether a pooling halves the outputs of a convolution, its rows among them.
+/// Whether an operand is as large as the result. Along axes of size 1 any stride will do.
+fn is_plain(g: &BroadcastGeometry, strides: &[usize; MAX_RANK]) -> bool {
+    let plain = g.shape.strides();
+    (0..g.shape.rank()).all(|a| g.shape[a] == 1 || strides[a] == plain[a])
+}
+
+/// Whether a pooling halves the outputs of a convolution, its rows among them; slices only of a convolution that sums over
+/// slices, because devices finish no others together.
 fn is_halving(p: &PoolGeometry, g: &ConvGeometry) -> bool {
-    p.is_halving() && p.kernel[2] == 2 && p.input == g.output && p.planes == g.batch * g.out_channels
+    let slices = p.kernel[0] == 1 || g.kernel[0] > 1;
+    let whole = p.input == g.output && p.planes == g.batch * g.out_channels;
+    p.is_halving() && p.kernel[2] == 2 && slices && whole
 }

@@ -74,7 +74,8 @@ pub struct ConvFinish {
     pub added: bool,
     /// [`Pointwise::Relu`].
     pub rectified: bool,
-    /// [`Kernel::MaxPool`] in windows of one or two entries along each axis, side by side, two along the last.
+    /// [`Kernel::MaxPool`] in windows of one or two entries along each axis, side by side: two along the last, and two along
+    /// the first only if the kernel is wider than 1 there. Only behind a rectifier.
     pub pool: Option<PoolGeometry>,
 }
 

@@ -88,14 +88,14 @@ pub(super) fn map_slope(draw: &mut Draw) -> KernelCase {
 pub(super) fn positive_bits(draw: &mut Draw) -> KernelCase {
     let n = draw.up_to(40);
     let mut case = KernelCase::plain(Kernel::PositiveBits, vec![draw.numbers(n)], n);
-    case.outputs = vec![Output::Bits(n)];
+    case.outputs = vec![Output::Bits(n, n)];
     case
 }
 
 pub(super) fn mask(draw: &mut Draw) -> KernelCase {
     let n = draw.up_to(40);
     let mut case = KernelCase::plain(Kernel::Mask, vec![draw.numbers(n)], n);
-    case.operands.push(Operand::Bits(draw.numbers(n)));
+    case.operands.push(Operand::Bits(draw.numbers(n), n));
     case
 }
 

@@ -149,7 +149,7 @@ fn max_gather(draw: &mut Draw) -> (KernelCase, KernelCase) {
 
 fn mask(draw: &mut Draw) -> (KernelCase, KernelCase) {
     let n = draw.up_to(40);
-    let bits = Operand::Bits(draw.numbers(n));
+    let bits = Operand::Bits(draw.numbers(n), n);
     let (mut forward, mut adjoint) = unary(draw, Kernel::Mask, Kernel::Mask, n, n);
     forward.operands.push(bits.clone());
     adjoint.operands.push(bits);

@@ -10,6 +10,7 @@ mod bound;
 mod difference;
 mod draw;
 mod elements;
+mod joined;
 mod linear;
 mod run;
 mod shapes;
@@ -29,8 +30,8 @@ use voxplain_autodiff::{Kernel, PoolGeometry};
 pub enum Operand {
     /// Numbers.
     Real(Vec<f64>),
-    /// The bits that mark the positive entries of these numbers.
-    Bits(Vec<f64>),
+    /// The bits that mark the positive entries of these numbers, in rows of so many.
+    Bits(Vec<f64>, usize),
     /// The codes of the maxima of these numbers.
     Codes(PoolGeometry, Vec<f64>),
 }
@@ -40,8 +41,8 @@ pub enum Operand {
 pub enum Output {
     /// So many numbers.
     Real(usize),
-    /// So many bits; read as numbers 0 and 1.
-    Bits(usize),
+    /// So many bits in rows of so many; read as numbers 0 and 1.
+    Bits(usize, usize),
     /// Codes of windows; read as positions of the winners in their plane.
     Codes(PoolGeometry),
     /// A result that nobody wants.
@@ -73,7 +74,7 @@ impl KernelCase {
     /// The numbers that an operand is given as.
     fn data(&self, i: usize) -> &[f64] {
         match &self.operands[i] {
-            Operand::Real(v) | Operand::Bits(v) | Operand::Codes(_, v) => v,
+            Operand::Real(v) | Operand::Bits(v, _) | Operand::Codes(_, v) => v,
         }
     }
 }
@@ -81,7 +82,7 @@ impl KernelCase {
 type Maker = fn(&mut Draw) -> KernelCase;
 
 /// The kinds of cases: what they are called and how they are drawn.
-const KINDS: [(&str, Maker); 33] = [
+const KINDS: [(&str, Maker); 36] = [
     ("conv", windows::conv),
     ("conv_adjoint", windows::conv_adjoint),
     ("conv_weight_adjoint", windows::conv_weight_adjoint),
@@ -115,6 +116,9 @@ const KINDS: [(&str, Maker); 33] = [
     ("softmax", statistics::softmax),
     ("softmax_adjoint", statistics::softmax_adjoint),
     ("fill", elements::fill),
+    ("conv_block", joined::conv_block),
+    ("conv_adjoint_block", joined::conv_adjoint_block),
+    ("unpool", joined::unpool),
 ];
 
 /// The names of the kinds of cases; every kernel has at least one.
@@ -126,7 +130,7 @@ pub fn kinds() -> impl ExactSizeIterator<Item = &'static str> {
 pub fn case(kind: usize, size: usize, seed: u64) -> KernelCase {
     let mut draw = Draw::new(seed, size);
     let mut case = KINDS[kind % KINDS.len()].1(&mut draw);
-    case.stored = draw.flag();
+    case.stored |= draw.flag();
     case
 }
 

@@ -38,21 +38,24 @@ impl Bench {
         Ok(Self { plan, handles, steps: Vec::new(), data: Vec::new() })
     }
 
-    fn place(&mut self, dtype: DType, elements: usize, storage: Storage) -> Result<Slot> {
+    fn place(&mut self, dtype: DType, shape: Shape, storage: Storage) -> Result<Slot> {
         let next = self.plan.slots.len();
         let slot = self.handles.get(next).copied().filter(|slot| slot.index() == next);
         let root = slot.ok_or_else(|| Error::internal("a case needs more values than there are handles"))?;
-        let shape = Shape::new(&[elements])?;
         self.plan.slots.push(SlotInfo { shape, dtype, storage, root, label: String::from("case") });
         Ok(root)
     }
 
     /// A value in the arena, behind all others.
     fn value(&mut self, dtype: DType, elements: usize) -> Result<Slot> {
-        let offset = self.plan.arena_bytes;
-        self.plan.arena_bytes +=
-            dtype.bytes(Shape::new(&[elements])?, self.plan.scalar_bytes).next_multiple_of(64);
-        self.place(dtype, elements, Storage::Arena(offset))
+        self.rows(dtype, elements, elements)
+    }
+
+    /// The same in rows of `row` elements.
+    fn rows(&mut self, dtype: DType, elements: usize, row: usize) -> Result<Slot> {
+        let (shape, offset) = (Shape::new(&[elements / row.max(1), row])?, self.plan.arena_bytes);
+        self.plan.arena_bytes += dtype.bytes(shape, self.plan.scalar_bytes).next_multiple_of(64);
+        self.place(dtype, shape, Storage::Arena(offset))
     }
 
     /// A value of numbers that is there before the run.
@@ -67,7 +70,7 @@ impl Bench {
         let shape = Shape::new(&[data.len()])?;
         let data: Arc<[f32]> = data.iter().map(|&v| v as f32).collect();
         self.plan.parameters.push(Parameter { name: format!("p{number}"), shape, data });
-        self.place(DType::Real, shape.elements(), Storage::Parameter(number))
+        self.place(DType::Real, shape, Storage::Parameter(number))
     }
 
     /// A result of numbers, spoilt before the run so that nothing can depend on what was there.
@@ -83,8 +86,8 @@ impl Bench {
         match operand {
             Operand::Real(data) if stored => self.parameter(data),
             Operand::Real(data) => self.given(data),
-            Operand::Bits(data) => {
-                let (x, bits) = (self.given(data)?, self.value(DType::Bits, data.len())?);
+            Operand::Bits(data, row) => {
+                let (x, bits) = (self.given(data)?, self.rows(DType::Bits, data.len(), *row)?);
                 self.step(Kernel::PositiveBits, vec![x], vec![Some(bits)]);
                 Ok(bits)
             }
@@ -100,7 +103,7 @@ impl Bench {
     fn output(&mut self, output: &Output) -> Result<Option<Slot>> {
         Ok(match output {
             Output::Real(n) => Some(self.spoilt(*n)?),
-            Output::Bits(n) => Some(self.value(DType::Bits, *n)?),
+            Output::Bits(n, row) => Some(self.rows(DType::Bits, *n, *row)?),
             Output::Codes(g) => Some(self.value(g.code(), g.planes * g.output.iter().product::<usize>())?),
             Output::Unwanted => None,
         })
@@ -109,7 +112,7 @@ impl Bench {
     /// The value of numbers through which a result can be read.
     fn readable(&mut self, output: &Output, slot: Slot) -> Result<Slot> {
         match output {
-            Output::Bits(n) => {
+            Output::Bits(n, _) => {
                 let (ones, y) = (self.given(&vec![1.0; *n])?, self.spoilt(*n)?);
                 self.step(Kernel::Mask, vec![ones, slot], vec![Some(y)]);
                 Ok(y)

@@ -74,8 +74,7 @@ impl<'a> Output<'a> {
     /// Finishes a block.
     ///
     /// # Safety
-    /// The instruction set of `S` is there; `data` holds the block, each row readable and writable up to the next multiple
-    /// of the lanes; blocks of different calls that run at the same time do not overlap in the target, and where bits are
+    /// The instruction set of `S` is there; `data` holds the block, each row readable up to the next multiple of the lanes; blocks of different calls that run at the same time do not overlap in the target, and where bits are
     /// wanted their rows begin at multiples of 8.
     #[inline(always)]
     pub unsafe fn write<S: Simd>(&self, block: &Block, data: *mut f32) {
@@ -137,23 +136,31 @@ impl<'a> Output<'a> {
 
     #[inline(always)]
     unsafe fn change<S: Simd>(&self, row: *mut f32, start: usize, count: usize) {
+        // The largest vector has 16 lanes.
+        let mut last = [0f32; 16];
         for i in (0..count).step_by(S::LANES) {
-            // SAFETY: the row is valid up to the next multiple of the lanes; of `added` only what exists is read.
+            let left = count - i;
+            // SAFETY: the row can be read up to the next multiple of the lanes; of `added` only what exists is read. Behind
+            // the row others lie that are still unfinished, so the last vector is not written there.
             unsafe {
                 let mut v = S::load(row.add(i));
                 if let Some(added) = self.added {
                     let rest = &added[start + i..start + count];
-                    let other = if rest.len() >= S::LANES {
-                        S::load(rest.as_ptr())
-                    } else {
-                        S::load_first(rest.as_ptr(), rest.len())
-                    };
-                    v = S::add(v, other);
+                    let whole = left >= S::LANES;
+                    v = S::add(
+                        v,
+                        if whole { S::load(rest.as_ptr()) } else { S::load_first(rest.as_ptr(), left) },
+                    );
                 }
                 if self.rectified {
                     v = S::max(v, S::splat(0.0));
                 }
-                S::store(row.add(i), v);
+                if left >= S::LANES {
+                    S::store(row.add(i), v);
+                } else {
+                    S::store(last.as_mut_ptr(), v);
+                    core::ptr::copy_nonoverlapping(last.as_ptr(), row.add(i), left);
+                }
             }
         }
     }
