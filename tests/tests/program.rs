@@ -100,6 +100,47 @@ fn maps_do_not_depend_on_threads_or_memory() {
     std::fs::remove_dir_all(&base).unwrap();
 }
 
+/// Supervoxels of each modality and of all together; requests in one run, which share passes, give what each gives alone;
+/// plain sums give nearly the same maps and say so in the manifest.
+#[test]
+fn supervoxels_shared_passes_and_plain_sums() {
+    let folder = folder("supervoxels");
+    let (model, patient) = patient(&folder);
+    let explain = |out: &str, more: &[&str]| {
+        let out = folder.join(out);
+        let output =
+            run(&[&["explain", text(&model), text(&patient), "-o", text(&out), "--format", "npy"], more]
+                .concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        out
+    };
+    let map = |out: &Path, method: &str| {
+        let file = if method == "gradcam" { "cam.npy" } else { "x.npy" };
+        read_npy(&std::fs::read(out.join(method).join(file)).unwrap()).unwrap().data().to_vec()
+    };
+    for (name, mask) in [("each", "mask=\"slic segments=9\""), ("joint", "mask=\"slic joint segments=9\"")] {
+        let out = explain(name, &["-m", "feature_ablation", "--set", mask]);
+        let mut scores: Vec<u32> = map(&out, "feature_ablation").iter().map(|v| v.to_bits()).collect();
+        scores.sort_unstable();
+        scores.dedup();
+        assert!((3..40).contains(&scores.len()), "{} scores", scores.len());
+    }
+    let methods = ["gradient", "guided_backprop", "gradcam", "deeplift"];
+    let together = explain("together", &["-m", &methods.join(",")]);
+    for method in methods {
+        let bits = |v: Vec<f32>| v.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let alone = explain("alone", &["-m", method]);
+        assert_eq!(bits(map(&together, method)), bits(map(&alone, method)), "{method}");
+    }
+    let exact = explain("exact", &["-m", "gradient", "--exact"]);
+    let double = |out: &Path| map(out, "gradient").into_iter().map(f64::from).collect::<Vec<_>>();
+    let error = relative_error(&double(&exact), &double(&together));
+    assert!(error < 1e-3, "{error}");
+    let manifest = std::fs::read_to_string(exact.join("gradient/manifest.json")).unwrap();
+    assert!(manifest.contains("exact"), "{manifest}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn one_patient_in_two_axis_orders_gives_one_map_in_world_space() {
     let base = folder("orders");
