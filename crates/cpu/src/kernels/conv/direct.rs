@@ -13,6 +13,7 @@ use super::{ITEMS, Problem};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
+use core::ops::Range;
 
 /// Bytes of a panel that stay in the second cache beside weights.
 const PANEL_BYTES: usize = 160 << 10;
@@ -187,16 +188,25 @@ unsafe fn phase<S: Simd>(
             }
         }
     }
-    for block in first..last {
-        for c in 0..CHANNELS.min(p.target_channels - block * CHANNELS) {
-            let channel = strip.group * p.target_channels + block * CHANNELS + c;
-            let plane = strip.example * p.groups * p.target_channels + channel;
-            let finished =
-                Block { plane, first: [at(0), at(1), at(2)], step, count, pitch: [slice, layout.pitch] };
-            let from = ((block - first) * CHANNELS + c) * pitch;
-            // SAFETY: the rows were just computed; items do not share outputs.
-            unsafe { job.output.write::<S>(&finished, rows.add(from)) };
-        }
+    let finished =
+        Block { plane: 0, first: [at(0), at(1), at(2)], step, count, pitch: [slice, layout.pitch] };
+    // SAFETY: the rows were just computed; items do not share outputs.
+    unsafe { finish::<S>(job, strip, first..last, finished, rows) };
+}
+
+/// Finishes the rows of some blocks of channels, each channel `count[0]` slices behind the one before.
+///
+/// # Safety
+/// As [`Output::write`] says, for every channel of the blocks.
+#[inline(always)]
+unsafe fn finish<S: Simd>(job: &Job<'_>, strip: &Strip, blocks: Range<usize>, like: Block, rows: *mut f32) {
+    let p = job.problem;
+    let channels = blocks.start * CHANNELS..p.target_channels.min(blocks.end * CHANNELS);
+    let pitch = like.pitch[0] * like.count[0];
+    for (number, channel) in channels.enumerate() {
+        let plane = (strip.example * p.groups + strip.group) * p.target_channels + channel;
+        // SAFETY: as the caller says.
+        unsafe { job.output.write::<S>(&Block { plane, ..like }, rows.add(number * pitch)) };
     }
 }
 

@@ -74,8 +74,9 @@ impl<'a> Output<'a> {
     /// Finishes a block.
     ///
     /// # Safety
-    /// The instruction set of `S` is there; `data` holds the block, each row readable up to the next multiple of the lanes; blocks of different calls that run at the same time do not overlap in the target, and where bits are
-    /// wanted their rows begin at multiples of 8.
+    /// The instruction set of `S` is there; `data` holds the block, each row readable up to the next multiple of the
+    /// lanes; blocks of different calls that run at the same time do not overlap in the target, and where bits are wanted
+    /// their rows begin at multiples of 8.
     #[inline(always)]
     pub unsafe fn write<S: Simd>(&self, block: &Block, data: *mut f32) {
         for z in 0..block.count[0] {
