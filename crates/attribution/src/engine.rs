@@ -315,7 +315,8 @@ impl<'a, D: Device> Engine<'a, D> {
         if kept + bytes + shared > limit {
             self.sessions.clear();
         }
-        if bytes + shared > limit {
+        // What the user allows is a limit; what is comfortable is not worth a forward pass per method.
+        if self.limit.is_some() && bytes + shared > limit {
             self.shared = None;
         }
         let segments = segment(spec).into_iter().collect();
