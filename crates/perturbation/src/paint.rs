@@ -38,6 +38,14 @@ pub(crate) fn scored(
     Scores { values, errors, regions }
 }
 
+/// What is said of scores that are all 0.
+pub(crate) const CONSTANT: &str = "the explained value stayed the same whatever was taken away, so every score is 0: the model is constant here";
+
+/// Whether no feature of any example scores anything.
+pub(crate) fn is_constant(scores: &[Vec<f64>]) -> bool {
+    scores.iter().flatten().all(|s| *s == 0.0)
+}
+
 /// What an estimator found for every example.
 #[derive(Default)]
 pub(crate) struct Found {
@@ -63,6 +71,9 @@ pub(crate) fn finish<S: Scalar>(
     let (graph, features) = (game.network().graph(), game.features());
     let mut notes = found.notes;
     notes.push(features.note());
+    if is_constant(&found.scores) {
+        notes.push(String::from(CONSTANT));
+    }
     Ok(Attribution {
         maps: maps(graph, features, &found.scores)?,
         values,

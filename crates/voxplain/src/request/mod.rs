@@ -3,8 +3,10 @@
 //! A request names a method, its parameters and a target. Parameters that are tensors name keys of a tensors file, one
 //! per input (`{"x": "baseline/x"}`).
 
+mod coalitions;
 mod context;
 mod features;
+mod fills;
 mod gradients;
 mod parameters;
 mod perturbations;
@@ -18,7 +20,7 @@ use voxplain_models::Constant;
 use voxplain_tensor::{Error, Result};
 
 /// The methods that requests can name.
-pub const METHODS: [&str; 33] = [
+pub const METHODS: [&str; 37] = [
     "saliency",
     "input_x_gradient",
     "guided_backprop",
@@ -42,8 +44,12 @@ pub const METHODS: [&str; 33] = [
     "feature_permutation",
     "shapley_values",
     "shapley_sampling",
+    "owen",
+    "banzhaf",
     "kernel_shap",
     "lime",
+    "rise",
+    "sobol",
     "lrp_epsilon",
     "lrp_zplus",
     "lrp_gamma",
