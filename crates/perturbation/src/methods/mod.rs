@@ -80,6 +80,7 @@ fn one_at_a_time<'o, S: Scalar>(
         forward_passes: passes,
         backward_passes: 0,
         notes: vec![features.note()],
+        ledger: None,
         scores: Some(scored(network.graph(), features, found, None)),
     })
 }

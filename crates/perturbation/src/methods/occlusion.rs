@@ -170,6 +170,7 @@ impl<S: Scalar> Method<S> for Occlusion<S> {
             forward_passes: passes,
             backward_passes: 0,
             notes: vec![String::from("every entry has the mean score of the windows over it")],
+            ledger: None,
             scores: None,
         })
     }
