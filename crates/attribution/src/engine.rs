@@ -6,7 +6,7 @@ use crate::prepared::{Prepared, segment};
 use crate::survey::Survey;
 use crate::target::{Seeds, Target};
 use std::collections::BTreeMap;
-use voxplain_autodiff::{Composite, Device, Plan, Planner, Signal};
+use voxplain_autodiff::{Cause, Composite, Device, Plan, Planner, Signal};
 use voxplain_graph::{Graph, ValueId};
 use voxplain_tensor::{Error, ErrorKind, Result, Scalar, Tensor};
 
@@ -78,6 +78,8 @@ pub struct Row<'a, S> {
     pub captures: Vec<&'a [S]>,
     /// The same of the reference run, where the table has one.
     pub reference_captures: Vec<&'a [S]>,
+    /// What every node kept of this row's signal, where the table keeps books: nodes by their position in the graph.
+    pub ledger: Vec<(usize, Vec<(Cause, f64)>)>,
 }
 
 /// Writes what a row needs.

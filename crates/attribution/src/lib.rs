@@ -6,17 +6,19 @@
 #![forbid(unsafe_code)]
 
 mod attribution;
+pub mod composites;
 mod draws;
 mod engine;
 mod interpolate;
 pub mod methods;
+pub mod patterns;
 mod prepared;
 mod quadrature;
 pub mod rules;
 mod survey;
 mod target;
 
-pub use attribution::{Attribution, Grid, Map, Region, Scores};
+pub use attribution::{Attribution, Entry, Grid, Ledger, Map, Region, Scores};
 pub use draws::{Draws, Generator};
 pub use engine::{Engine, Fill, FillRow, Network, PassSpec, Row, Rules, Table, TakeRow};
 pub use interpolate::{Interpolation, resize};

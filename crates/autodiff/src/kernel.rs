@@ -9,6 +9,7 @@ pub use crate::geometry::{
     ConvGeometry, MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, SliceGeometry,
     SliceStep, Span, SparseMatrix,
 };
+use crate::host::HostCall;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use voxplain_graph::ops::Pointwise;
@@ -162,6 +163,8 @@ pub enum Kernel {
     SoftmaxAdjoint(Span, bool),
     /// `[] -> [y]`: a constant.
     Fill(f64),
+    /// `[any reals] -> [any reals]`: computed on the host by the session; devices never see it.
+    Host(HostCall),
     /// `[x, w, bias?, (scale, shift, mean, variance)?, added?] -> [y?, bits?, pooled?, codes?]`: a convolution with what
     /// follows it, so that sums are finished while they are in cache. The planner makes it of single steps for devices that ask for it.
     ConvBlock(ConvGeometry, ConvFinish),
@@ -207,6 +210,7 @@ impl Kernel {
             Self::Softmax(..) => "softmax",
             Self::SoftmaxAdjoint(..) => "softmax_adjoint",
             Self::Fill(_) => "fill",
+            Self::Host(_) => "host",
             Self::ConvBlock(..) => "conv_block",
             Self::ConvAdjointBlock(..) => "conv_adjoint_block",
             Self::Unpool(..) => "unpool",

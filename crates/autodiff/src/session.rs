@@ -5,9 +5,12 @@
 //! does not depend on the data.
 
 use crate::device::Device;
-use crate::plan::{Plan, Slot};
+use crate::host::HostCall;
+use crate::kernel::Kernel;
+use crate::plan::{Plan, Slot, Step};
 use alloc::format;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ops::Range;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
@@ -189,8 +192,43 @@ impl<'d, D: Device> Session<'d, D> {
         Ok(())
     }
 
+    /// Runs steps on the device, and those of the host between them.
     fn run(&mut self, steps: Range<usize>) -> Result<()> {
         let plan = self.plan.clone();
-        self.device.run_steps(&mut self.memory, &plan, steps)
+        let mut start = steps.start;
+        for at in steps.clone() {
+            if let Kernel::Host(call) = &plan.steps[at].kernel {
+                if start < at {
+                    self.device.run_steps(&mut self.memory, &plan, start..at)?;
+                }
+                self.run_here(call, &plan.steps[at]).map_err(|e| e.within(format!("step {}", call.name)))?;
+                start = at + 1;
+            }
+        }
+        if start < steps.end || steps.is_empty() {
+            return self.device.run_steps(&mut self.memory, &plan, start..steps.end);
+        }
+        Ok(())
+    }
+
+    /// A step of the host: operands come from the device and results go back to it.
+    fn run_here(&mut self, call: &HostCall, step: &Step) -> Result<()> {
+        let mut operands: Vec<Vec<f64>> = Vec::with_capacity(step.reads.len());
+        for read in &step.reads {
+            operands.push(self.read(Some(read))?.data().iter().map(|v| v.to_f64()).collect());
+        }
+        let operands: Vec<&[f64]> = operands.iter().map(Vec::as_slice).collect();
+        let results = (call.function)(&operands)?;
+        if results.len() != step.writes.len() {
+            let (given, wanted) = (results.len(), step.writes.len());
+            return Err(Error::invalid(format!("{given} results of {wanted}")));
+        }
+        for (&write, values) in step.writes.iter().zip(&results) {
+            if let Some(slot) = write {
+                let values: Vec<D::Scalar> = values.iter().map(|&v| D::Scalar::from_f64(v)).collect();
+                self.write(slot, &values)?;
+            }
+        }
+        Ok(())
     }
 }

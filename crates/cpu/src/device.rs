@@ -383,6 +383,7 @@ impl Device for Cpu {
                 k::softmax::adjoint(pool, *s, *log, o.real(0)?, o.real(1)?, o.out()?)
             }
             Kernel::Fill(value) => o.out()?.fill(*value as f32),
+            Kernel::Host(call) => return Err(call.refusal()),
         }
         Ok(())
     }

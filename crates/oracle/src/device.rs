@@ -220,6 +220,7 @@ fn real_result(kernel: &Kernel, o: &Operands) -> Result<Vec<f64>> {
         Kernel::Reduce(s, scale) => reduce::reduce(*s, *scale, o.real(0)?),
         Kernel::Repeat(s, scale) => reduce::repeat(*s, *scale, o.real(0)?),
         Kernel::Fill(value) => vec![*value; o.length()],
+        Kernel::Host(call) => return Err(call.refusal()),
     })
 }
 

@@ -82,6 +82,7 @@ pub(crate) fn finish<S: Scalar>(
         forward_passes: game.evaluations(),
         backward_passes: 0,
         notes,
+        ledger: None,
         scores: Some(scored(graph, features, found.scores, Some(found.errors).filter(|e| !e.is_empty()))),
     })
 }

@@ -77,6 +77,7 @@ fn attribute<S: Scalar>(
         forward_passes: (2 * per_example * examples) as u64,
         backward_passes: (per_example * examples) as u64,
         notes: Vec::new(),
+        ledger: None,
         scores: None,
     })
 }

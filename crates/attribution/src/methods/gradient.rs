@@ -118,6 +118,7 @@ impl<S: Scalar> Method<S> for Backward {
             forward_passes: examples as u64,
             backward_passes: examples as u64,
             notes: self.notes(network.graph()),
+            ledger: None,
             scores: None,
         })
     }

@@ -17,7 +17,7 @@ pub use gradient::{Backward, Scaling};
 pub use gradient_shap::{GradientShap, ShapDraws};
 pub use guided_grad_cam::GuidedGradCam;
 pub use integrated_gradients::{IntegratedGradients, Steps};
-pub use lrp::{FirstRule, LayerRule, Lrp, Start};
+pub use lrp::{Lrp, Start};
 pub use smooth::{Smooth, Statistic};
 
 use crate::engine::copy_example;

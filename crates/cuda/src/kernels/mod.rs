@@ -74,6 +74,7 @@ pub(crate) fn run<B: Backend>(o: &Operands<B>, kernel: &Kernel) -> Result<()> {
         Kernel::Softmax(s, log) => softmax::forward(o, *s, *log),
         Kernel::SoftmaxAdjoint(s, log) => softmax::adjoint(o, *s, *log),
         Kernel::Fill(value) => movement::fill(o, *value),
+        Kernel::Host(call) => Err(call.refusal()),
         Kernel::ConvBlock(g, finish) => conv::block(o, g, finish),
         Kernel::ConvAdjointBlock(g, finish) => conv::adjoint_block(o, g, finish),
         Kernel::Unpool(g, rectified) => pool::unpool(o, g, *rectified),

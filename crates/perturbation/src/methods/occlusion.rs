@@ -240,6 +240,7 @@ impl<S: Scalar> Estimator<S> for Occlusion<S> {
             forward_passes: run.ledger().used(),
             backward_passes: 0,
             notes,
+            ledger: None,
             scores: None,
         })
     }

@@ -252,6 +252,7 @@ impl<S: Scalar> Estimator<S> for Rise<S> {
             forward_passes: run.ledger().used(),
             backward_passes: 0,
             notes,
+            ledger: None,
             scores: None,
         })
     }

@@ -107,6 +107,7 @@ impl<'n, 'o, S: Scalar> Changes<'n, 'o, S> {
             forward_passes: self.run.ledger().used(),
             backward_passes: 0,
             notes,
+            ledger: None,
             scores: Some(scored(graph, self.features, found, errors)),
         })
     }

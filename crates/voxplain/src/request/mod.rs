@@ -4,6 +4,7 @@
 //! per input (`{"x": "baseline/x"}`).
 
 mod coalitions;
+mod composite;
 mod context;
 mod features;
 mod fills;
@@ -12,15 +13,18 @@ mod parameters;
 mod perturbations;
 mod relevances;
 
+pub use composite::parse_composite;
 pub use context::Context;
 
+use parameters::Parameters;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use voxplain_attribution::methods::Lrp;
 use voxplain_models::Constant;
 use voxplain_tensor::{Error, Result};
 
 /// The methods that requests can name.
-pub const METHODS: [&str; 37] = [
+pub const METHODS: &[&str] = &[
     "saliency",
     "input_x_gradient",
     "guided_backprop",
@@ -58,6 +62,16 @@ pub const METHODS: [&str; 37] = [
     "lrp_alpha2_beta1",
     "lrp_alpha2_beta1_flat",
     "lrp_epsilon_gamma_box",
+    "lrp_zero",
+    "lrp_gamma_original",
+    "lrp_gamma_captum",
+    "lrp_alpha_beta",
+    "lrp_w_square",
+    "lrp_flat",
+    "deep_taylor",
+    "excitation_backprop",
+    "attn_lrp",
+    "composite",
 ];
 
 /// The tensors of a request file, by key.
@@ -79,11 +93,20 @@ pub struct Request {
 }
 
 impl Request {
+    /// The composite of a relevance method: lines of (nodes, rule, parameters). `None` for other methods.
+    ///
+    /// # Errors
+    /// A parameter is wrong.
+    pub fn composite(&self) -> Result<Option<Lrp>> {
+        relevances::relevance(&self.method, &Parameters { map: &self.params })
+            .map_err(|e| e.within(format!("request {:?}", self.id)))
+    }
+
     /// Whether the request is about the network with stored normalisation merged into the layers before it: relevance
     /// methods are, unless they say `"batchnorm": "pass"` or `"keep"`.
     pub fn merges_normalization(&self) -> bool {
         let stated = self.params.get("batchnorm").and_then(Value::as_str).unwrap_or("merged");
-        self.method.starts_with("lrp_") && stated == "merged"
+        relevances::is_relevance(&self.method) && stated == "merged"
     }
 }
 
