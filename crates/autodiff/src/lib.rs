@@ -27,8 +27,8 @@ pub use device::Device;
 pub use emitter::Emitter;
 pub use kernel::{
     AdjointFinish, BinaryFn, BroadcastGeometry, ChannelGeometry, ConvFinish, ConvGeometry, DType, Kernel,
-    MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, SliceGeometry, SliceStep, Span,
-    SparseMatrix,
+    MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, PooledStart, SliceGeometry, SliceStep,
+    Span, SparseMatrix,
 };
 pub use plan::{Plan, Reverse, Slot, SlotInfo, Step, Storage};
 pub use planner::Planner;
