@@ -89,6 +89,28 @@ pub struct AdjointFinish {
     pub masked: bool,
     /// [`Pointwise::Relu`].
     pub rectified: bool,
+    /// [`Kernel::Unpool`] **before** everything else, operands `codes` and `pooled bits`: g is then the signal of the
+    /// pooling. Only where [`ConvGeometry::scatters_from`] says so.
+    pub pooled: Option<PooledStart>,
+}
+
+impl AdjointFinish {
+    /// The operand that `bits` is.
+    pub fn bits_operand(&self) -> usize {
+        let pooled = self.pooled.map_or(0, |p| 1 + usize::from(p.masked));
+        2 + pooled + if self.norm.is_some() { 2 } else { 0 }
+    }
+}
+
+/// The pooling whose signal an adjoint begins with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PooledStart {
+    /// The pooling.
+    pub pool: PoolGeometry,
+    /// [`Kernel::Mask`] by operand `pooled bits`.
+    pub masked: bool,
+    /// [`Pointwise::Relu`].
+    pub rectified: bool,
 }
 
 /// What one step computes. Operands in brackets: `[reads] -> [writes]`.
@@ -168,7 +190,7 @@ pub enum Kernel {
     /// `[x, w, bias?, (scale, shift, mean, variance)?, added?] -> [y?, bits?, pooled?, codes?]`: a convolution with what
     /// follows it, so that sums are finished while they are in cache. The planner makes it of single steps for devices that ask for it.
     ConvBlock(ConvGeometry, ConvFinish),
-    /// `[g, w, (scale, variance)?, bits?] -> [dx]`: the adjoint of a convolution with what surrounds it.
+    /// `[g, w, (scale, variance)?, (codes, pooled bits?)?, bits?] -> [dx]`: the adjoint of a convolution with what surrounds it.
     ConvAdjointBlock(ConvGeometry, AdjointFinish),
     /// `[g, codes, bits?] -> [dx]`: [`Kernel::MaxScatter`] followed by [`Kernel::Mask`] where there are bits and by
     /// [`Pointwise::Relu`] if the flag is set.

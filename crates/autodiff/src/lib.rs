@@ -32,8 +32,8 @@ pub use emitter::Emitter;
 pub use host::{HostCall, HostFunction};
 pub use kernel::{
     AdjointFinish, BinaryFn, BroadcastGeometry, ChannelGeometry, ConvFinish, ConvGeometry, DType, Kernel,
-    MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, SliceGeometry, SliceStep, Span,
-    SparseMatrix,
+    MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, PooledStart, SliceGeometry, SliceStep,
+    Span, SparseMatrix,
 };
 pub use ledger::{Cause, NodeBooks};
 pub use plan::{Plan, Reverse, Slot, SlotInfo, Step, Storage};

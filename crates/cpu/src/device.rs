@@ -3,13 +3,14 @@
 use crate::arena::{Arena, Plain, View, place};
 use crate::isa::Isa;
 use crate::kernels as k;
-use crate::kernels::conv::Convolution;
 use crate::kernels::conv::output::{Output, Pooled};
+use crate::kernels::conv::sparse;
+use crate::kernels::conv::{Convolution, Source};
 use crate::kernels::unpool::Gates;
 use crate::parallel::{Pool, Shared};
 use crate::prepared::{Packs, Prepared};
 use std::sync::Arc;
-use voxplain_autodiff::{DType, Device, Kernel, Plan, Slot, Step, Storage};
+use voxplain_autodiff::{AdjointFinish, DType, Device, Kernel, Plan, Slot, Step, Storage};
 use voxplain_tensor::{Error, Result};
 
 /// The CPU with an instruction set and a number of threads.
@@ -224,8 +225,24 @@ fn convolve(
     };
     let bias = if own_bias { Some(o.real(2)?) } else { prepared.shift.as_deref() };
     let output = output(convolution, o)?;
-    convolution.run(pool, isa, o.real(0)?, packed, bias, &output);
+    if !convolution.run(pool, isa, &source(o)?, packed, bias, &output) {
+        return Err(Error::internal("a convolution was prepared for another operand"));
+    }
     Ok(())
+}
+
+/// What a convolution reads: its first operand, or that with the codes and bits of a pooling.
+fn source<'a>(o: &Operands<'a>) -> Result<Source<'a>> {
+    let Kernel::ConvAdjointBlock(_, AdjointFinish { pooled: Some(pooled), norm, .. }) = &o.step.kernel else {
+        return Ok(Source::Dense(o.real(0)?));
+    };
+    let codes = if norm.is_some() { 4 } else { 2 };
+    Ok(Source::Pooled(sparse::Pooled {
+        upper: o.real(0)?,
+        codes: o.coded(codes)?,
+        bits: if pooled.masked { Some(o.coded(codes + 1)?) } else { None },
+        rectified: pooled.rectified,
+    }))
 }
 
 fn output<'a>(convolution: &Convolution, o: &Operands<'a>) -> Result<Output<'a>> {
@@ -248,7 +265,7 @@ fn output<'a>(convolution: &Convolution, o: &Operands<'a>) -> Result<Output<'a>>
             }
         }
         Kernel::ConvAdjointBlock(_, finish) => {
-            let before = if finish.norm.is_some() { 4 } else { 2 };
+            let before = finish.bits_operand();
             let mask = if finish.masked { Some(o.coded(before)?) } else { None };
             Output { mask, rectified: finish.rectified, ..Output::plain(sizes, o.out()?) }
         }

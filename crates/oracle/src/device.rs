@@ -200,8 +200,13 @@ fn real_result(kernel: &Kernel, o: &Operands) -> Result<Vec<f64>> {
         Kernel::ConvAdjointBlock(g, finish) => {
             let count = if finish.norm.is_some() { 4 } else { 2 };
             let x = (0..count).map(|i| o.real(i)).collect::<Result<Vec<_>>>()?;
-            let mask = if finish.masked { Some(o.bits(count)?) } else { None };
-            joined::conv_adjoint_block(g, finish, &x, mask)
+            let bits = |wanted: bool, i: usize| if wanted { o.bits(i).map(Some) } else { Ok(None) };
+            let mask = bits(finish.masked, finish.bits_operand())?;
+            let start = match finish.pooled {
+                Some(p) => Some(joined::Start { codes: o.codes(count)?, mask: bits(p.masked, count + 1)? }),
+                None => None,
+            };
+            joined::conv_adjoint_block(g, finish, &x, start.as_ref(), mask)
         }
         Kernel::Unpool(g, rectified) => {
             let mask = if o.step.reads.len() > 2 { Some(o.bits(2)?) } else { None };
