@@ -7,6 +7,7 @@ mod lime;
 mod occlusion;
 mod shapley_sampling;
 mod shapley_values;
+mod xrai;
 
 pub use feature_ablation::FeatureAblation;
 pub use feature_permutation::FeaturePermutation;
@@ -15,6 +16,7 @@ pub use lime::{Distance, Lime, LimeRows, Surrogate};
 pub use occlusion::Occlusion;
 pub use shapley_sampling::{Permutations, ShapleySampling};
 pub use shapley_values::ShapleyValues;
+pub use xrai::Xrai;
 
 use crate::features::Features;
 use crate::game::finite;
