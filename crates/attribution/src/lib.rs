@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod attribution;
+mod blur;
 pub mod composites;
 mod draws;
 mod engine;
@@ -19,6 +20,7 @@ mod survey;
 mod target;
 
 pub use attribution::{Attribution, Entry, Grid, Ledger, Map, Region, Scores};
+pub use blur::blur;
 pub use draws::{Draws, Generator};
 pub use engine::{Engine, Fill, FillRow, Network, PassSpec, Row, Rules, Table, TakeRow};
 pub use interpolate::{Interpolation, resize};

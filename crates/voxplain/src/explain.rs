@@ -12,7 +12,7 @@ use std::cell::OnceCell;
 use std::path::Path;
 use std::time::Instant;
 use voxplain_attribution::rules::{Deconvolution, DeepLiftRescale, GuidedBackProp};
-use voxplain_attribution::{Attribution, Engine, Method, Network, PassSpec, Rules, Table, Target};
+use voxplain_attribution::{Attribution, Engine, Ledger, Method, Network, PassSpec, Rules, Table, Target};
 use voxplain_autodiff::{Composite, Cotangent, Device as _, Gradient, Plan};
 use voxplain_cpu::Cpu;
 use voxplain_graph::Graph;
@@ -221,7 +221,7 @@ impl<'m> Explainer<'m> {
 
     /// The network that a request is about: for relevance the one with stored normalisation merged into the layers before
     /// it, made once.
-    fn graph(&self, request: &Request) -> Result<&Graph> {
+    pub(crate) fn graph(&self, request: &Request) -> Result<&Graph> {
         if !request.merges_normalization() {
             return Ok(&self.model.graph);
         }
@@ -346,6 +346,7 @@ fn join(all: &Windows, rows: &[usize], attribution: &mut Attribution<f32>) -> Re
     }
     let sum = |values: &mut Vec<f64>| *values = vec![values.iter().sum()];
     sum(&mut attribution.values);
+    attribution.ledger = attribution.ledger.as_ref().map(Ledger::joined);
     attribution.residuals.iter_mut().for_each(sum);
     attribution.differences.iter_mut().for_each(sum);
     attribution.notes.push(format!("the sum of the maps of {} of {} windows", rows.len(), all.count()));

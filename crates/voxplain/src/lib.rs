@@ -26,6 +26,7 @@ mod output;
 mod prediction;
 mod region;
 pub mod request;
+mod rules;
 mod together;
 mod windows;
 
@@ -36,6 +37,7 @@ pub use explain::{Explained, Explainer, Settings};
 pub use manifest::sha256;
 pub use output::Format;
 pub use prediction::Prediction;
+pub use rules::rules;
 pub use together::Together;
 pub use windows::Windows;
 

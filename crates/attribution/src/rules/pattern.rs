@@ -13,6 +13,14 @@ pub struct Patterns {
     pub by_node: BTreeMap<String, Parameter>,
 }
 
+impl Patterns {
+    /// A number that tells sets of patterns apart (FNV-1a over their bits).
+    fn fingerprint(&self) -> u64 {
+        let bits = self.by_node.values().flat_map(|p| p.data.iter().map(|v| u64::from(v.to_bits())));
+        bits.fold(0xcbf2_9ce4_8422_2325, |hash, bits| (hash ^ bits).wrapping_mul(0x0100_0000_01b3))
+    }
+}
+
 /// Which of two that patterns are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -52,10 +60,8 @@ impl Rule for Pattern {
     type Signal = Cotangent;
 
     fn name(&self) -> String {
-        match self.kind {
-            Kind::Net => String::from("pattern_net"),
-            Kind::Attribution => String::from("pattern_attribution"),
-        }
+        let kind = if self.kind == Kind::Net { "net" } else { "attribution" };
+        format!("pattern_{kind}({:016x})", self.patterns.fingerprint())
     }
 
     fn affine(&self, site: &mut Site<'_>, upper: &Cotangent) -> Result<Vec<Option<Cotangent>>> {

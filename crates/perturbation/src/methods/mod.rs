@@ -13,6 +13,7 @@ mod shapley_sampling;
 mod shapley_values;
 mod sobol;
 mod taken_away;
+mod xrai;
 
 pub use banzhaf::{Banzhaf, BanzhafRows};
 pub use feature_ablation::FeatureAblation;
@@ -26,6 +27,7 @@ pub use rise::{Rise, RiseMasks};
 pub use shapley_sampling::ShapleySampling;
 pub use shapley_values::ShapleyValues;
 pub use sobol::{Sobol, SobolPoints};
+pub use xrai::Xrai;
 
 use crate::game::finite;
 use voxplain_attribution::{Fill, Network, PassSpec, Seeds};

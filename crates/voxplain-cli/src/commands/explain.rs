@@ -24,8 +24,12 @@ pub struct Explain {
     #[arg(short, long)]
     out: Option<PathBuf>,
     /// Methods with commas, or `all`.
-    #[arg(short, long, alias = "methods", default_value = "integrated_gradients")]
-    method: String,
+    /// By default integrated_gradients, or the composite where one is given.
+    #[arg(short, long, alias = "methods")]
+    method: Option<String>,
+    /// A composite of relevance rules, TOML or JSON: a list of nodes, rule and parameters; the method is then `composite`.
+    #[arg(long, value_name = "FILE", conflicts_with = "request")]
+    composite: Option<PathBuf>,
     /// What is explained: pred, a class name or number, or A-B for why A rather than B. Of a segmentation network, summed
     /// over a region: CLASS@pred, CLASS@mask, CLASS@mask:LABEL, CLASS@box:X0:X1,Y0:Y1,Z0:Z1 (voxels of the image).
     #[arg(short, long, default_value = "pred")]
@@ -98,6 +102,11 @@ fn text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|e| Error::invalid(format!("{}: {e}", path.display())))
 }
 
+/// The parameters that a composite's file says.
+pub(super) fn read_composite(path: &Path) -> Result<Map<String, Value>> {
+    request::parse_composite(&text(path)?).map_err(|e| e.within(path.display()))
+}
+
 /// `500M` and the like in bytes.
 fn size(text: &str) -> Result<usize> {
     let (number, factor) = match text.char_indices().last() {
@@ -167,12 +176,21 @@ impl Explain {
             let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
             set.insert(String::from(key), value);
         }
-        let all = self.method == "all";
-        let names: Vec<&str> =
-            if all { ALL.to_vec() } else { self.method.split(',').map(str::trim).collect() };
+        let default = if self.composite.is_some() { "composite" } else { "integrated_gradients" };
+        let method = self.method.as_deref().unwrap_or(default);
+        let all = method == "all";
+        let names: Vec<&str> = if all { ALL.to_vec() } else { method.split(',').map(str::trim).collect() };
+        let composite = self.composite.as_deref().map(read_composite).transpose()?;
+        if composite.is_some() && !names.contains(&"composite") {
+            return Err(Error::invalid(format!("--composite is for the method composite, not for {method}")));
+        }
         let cams = model.card.cam_layer.is_some() || set.contains_key("layer");
         let wanted = names.into_iter().filter(|n| !all || cams || !n.contains("cam"));
-        Ok(wanted.map(|name| self.one(name, &set, all)).collect())
+        let mut requests: Vec<Request> = wanted.map(|name| self.one(name, &set, all)).collect();
+        for request in requests.iter_mut().filter(|r| r.method == "composite") {
+            request.params.extend(composite.clone().into_iter().flatten());
+        }
+        Ok(requests)
     }
 
     fn one(&self, name: &str, set: &Map<String, Value>, all: bool) -> Request {
@@ -305,9 +323,11 @@ impl Explain {
                 cost.seconds
             );
             let (forward, backward) = cost.passes;
-            let machine = json!({"id": request.id, "forward": forward, "backward": backward,
+            let rules = explainer.rules(request)?;
+            let machine = json!({"id": request.id, "forward": forward, "backward": backward, "rules": rules,
                                  "flops": cost.flops, "bytes": cost.bytes, "seconds": cost.seconds});
-            self.report(&machine, &people);
+            let table: String = rules.iter().map(|line| format!("\n    {line}")).collect();
+            self.report(&machine, &(people + &table));
         }
         Ok(Outcome::Done)
     }

@@ -127,6 +127,12 @@ impl Context<'_> {
         if let Some(method) = self.relevance_method(method, &p)? {
             return Ok(method);
         }
+        if let Some(method) = self.path_method(method, &p)? {
+            return Ok(method);
+        }
+        if let Some(method) = self.rule_method(method, &p)? {
+            return Ok(method);
+        }
         Err(Error::unsupported(format!("no method {method:?}; there are {}", METHODS.join(", "))))
     }
 }

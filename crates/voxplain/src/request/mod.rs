@@ -10,8 +10,10 @@ mod features;
 mod fills;
 mod gradients;
 mod parameters;
+mod paths;
 mod perturbations;
 mod relevances;
+mod rules;
 
 pub use composite::parse_composite;
 pub use context::Context;
@@ -72,6 +74,14 @@ pub const METHODS: &[&str] = &[
     "excitation_backprop",
     "attn_lrp",
     "composite",
+    "rect_grad",
+    "pattern_net",
+    "pattern_attribution",
+    "deeplift_reveal_cancel",
+    "guided_ig",
+    "blur_ig",
+    "idgi",
+    "xrai",
 ];
 
 /// The tensors of a request file, by key.
@@ -102,11 +112,12 @@ impl Request {
             .map_err(|e| e.within(format!("request {:?}", self.id)))
     }
 
-    /// Whether the request is about the network with stored normalisation merged into the layers before it: relevance
-    /// methods are, unless they say `"batchnorm": "pass"` or `"keep"`.
+    /// Whether the request is about the network with stored normalisation merged into the layers before it: methods whose
+    /// rules see what a layer computes (relevance, patterns) are, unless they say `"batchnorm": "pass"` or `"keep"`.
     pub fn merges_normalization(&self) -> bool {
         let stated = self.params.get("batchnorm").and_then(Value::as_str).unwrap_or("merged");
-        relevances::is_relevance(&self.method) && stated == "merged"
+        let of_layers = relevances::is_relevance(&self.method) || self.method.starts_with("pattern_");
+        of_layers && stated == "merged"
     }
 }
 
