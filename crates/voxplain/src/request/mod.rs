@@ -11,8 +11,10 @@ mod gradients;
 mod parameters;
 mod perturbations;
 mod relevances;
+mod study;
 
 pub use context::Context;
+pub use study::study;
 
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -58,6 +60,21 @@ pub const METHODS: [&str; 37] = [
     "lrp_alpha2_beta1",
     "lrp_alpha2_beta1_flat",
     "lrp_epsilon_gamma_box",
+];
+
+/// Those of [`METHODS`] that evaluate perturbed inputs: they take a `budget`.
+pub const ESTIMATORS: [&str; 11] = [
+    "occlusion",
+    "feature_ablation",
+    "feature_permutation",
+    "shapley_values",
+    "shapley_sampling",
+    "owen",
+    "banzhaf",
+    "kernel_shap",
+    "lime",
+    "rise",
+    "sobol",
 ];
 
 /// The tensors of a request file, by key.
