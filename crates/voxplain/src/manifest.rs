@@ -12,6 +12,13 @@ pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// What decides the values that a perturbation method asks for: as [`key`], but for how many it asks.
+pub(crate) fn evaluation_key(explainer: &Explainer<'_>, request: &Request) -> String {
+    let mut request = request.clone();
+    ["draws", "budget", "save_draws"].iter().for_each(|name| drop(request.params.remove(*name)));
+    key(explainer, &request)
+}
+
 /// What decides the bytes of a result: program, model, inputs, request, seed. Two units of one key are equal.
 pub(crate) fn key(explainer: &Explainer<'_>, request: &Request) -> String {
     let inputs: Vec<String> = explainer
@@ -94,6 +101,7 @@ pub(crate) fn manifest(
         "scores": a.scores.as_ref().map(|s| json!({"values": s.values, "errors": s.errors})),
         "rules": explainer.rules(&explained.request).unwrap_or_default(),
         "ledger": a.ledger.as_ref().map(ledger),
+        "ended_by_budget": explained.estimation.stopped,
         "passes": {"forward": a.forward_passes, "backward": a.backward_passes},
         "seconds": explained.seconds,
         "notes": a.notes,

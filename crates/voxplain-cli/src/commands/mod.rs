@@ -4,8 +4,10 @@ pub mod demo;
 pub mod explain;
 pub mod import;
 pub mod inspect;
+mod meter;
 pub mod phantom;
 pub mod predict;
+mod requests;
 pub mod source;
 
 use indicatif::{ProgressBar, ProgressStyle};

@@ -14,9 +14,11 @@ mod paths;
 mod perturbations;
 mod relevances;
 mod rules;
+mod study;
 
 pub use composite::parse_composite;
 pub use context::Context;
+pub use study::study;
 
 use parameters::Parameters;
 use serde_json::{Map, Value};
@@ -82,6 +84,21 @@ pub const METHODS: &[&str] = &[
     "blur_ig",
     "idgi",
     "xrai",
+];
+
+/// Those of [`METHODS`] that evaluate perturbed inputs: they take a `budget`.
+pub const ESTIMATORS: [&str; 11] = [
+    "occlusion",
+    "feature_ablation",
+    "feature_permutation",
+    "shapley_values",
+    "shapley_sampling",
+    "owen",
+    "banzhaf",
+    "kernel_shap",
+    "lime",
+    "rise",
+    "sobol",
 ];
 
 /// The tensors of a request file, by key.

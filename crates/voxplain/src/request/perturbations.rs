@@ -4,6 +4,7 @@ use super::Request;
 use super::context::Context;
 use super::parameters::Parameters;
 use serde_json::Value;
+use voxplain_attribution::methods::Baseline;
 use voxplain_perturbation::methods::{
     Donors, FeatureAblation, FeaturePermutation, Occlusion, Owen, OwenOrders, Permutations, Rise, RiseMasks,
     ShapleySampling, ShapleyValues, Sobol, SobolPoints,
@@ -85,6 +86,14 @@ impl Context<'_> {
             return Ok(None);
         };
         Ok(Some((method, p.budget().map_err(place)?)))
+    }
+
+    /// The baseline of a request.
+    ///
+    /// # Errors
+    /// As [`Context::method`].
+    pub(crate) fn baseline_of<S: Scalar>(&self, request: &Request) -> Result<Baseline<S>> {
+        self.baseline(&Parameters { map: &request.params })
     }
 
     pub(super) fn seed_of(&self, p: &Parameters<'_>) -> Result<u64> {
