@@ -19,6 +19,7 @@ mod memory;
 mod operators;
 mod plan;
 mod planner;
+mod region;
 mod rule;
 mod session;
 
@@ -28,9 +29,10 @@ pub use emitter::Emitter;
 pub use kernel::{
     AdjointFinish, BinaryFn, BroadcastGeometry, ChannelGeometry, ConvFinish, ConvGeometry, DType, Kernel,
     MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, SliceGeometry, SliceStep, Span,
-    SparseMatrix,
+    SparseMatrix, WindowGeometry,
 };
 pub use plan::{Plan, Reverse, Slot, SlotInfo, Step, Storage};
 pub use planner::Planner;
+pub use region::{Class, Dirty, Places, Regions};
 pub use rule::{Cotangent, Gradient, Relevance, Rule, Signal, Site};
 pub use session::Session;
