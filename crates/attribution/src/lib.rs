@@ -16,6 +16,7 @@ pub mod patterns;
 mod prepared;
 mod quadrature;
 pub mod rules;
+mod states;
 mod survey;
 mod target;
 
@@ -26,4 +27,5 @@ pub use engine::{Engine, Fill, FillRow, Network, PassSpec, Row, Rules, Table, Ta
 pub use interpolate::{Interpolation, resize};
 pub use methods::Method;
 pub use quadrature::Quadrature;
+pub use states::{Change, FillPart, States, TakeValue};
 pub use target::{Seeds, Target};

@@ -218,3 +218,20 @@ pub struct PadGeometry {
     /// What fills the rest.
     pub fill: PadFill,
 }
+
+/// Boxes cut out of one array that all rows share, each row having a patch of its own over it: what a row that differs from
+/// a known state in a patch shows in its box. Along every axis a row says where its box begins and where its patch does, in
+/// entries of the array. Entries of the box outside the array are `fill`, whatever the patch has there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WindowGeometry {
+    /// Rows.
+    pub rows: usize,
+    /// Shape of the shared array.
+    pub whole: Shape,
+    /// Shape of a row's box, of the same rank.
+    pub part: Shape,
+    /// Shape of a row's patch, of the same rank, where rows have one.
+    pub patch: Option<Shape>,
+    /// What lies outside.
+    pub fill: f64,
+}

@@ -7,7 +7,7 @@
 
 pub use crate::geometry::{
     ConvGeometry, MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, SliceGeometry,
-    SliceStep, Span, SparseMatrix,
+    SliceStep, Span, SparseMatrix, WindowGeometry,
 };
 use crate::host::HostCall;
 use alloc::sync::Arc;
@@ -145,6 +145,9 @@ pub enum Kernel {
     Pad(PadGeometry),
     /// `[g of padded] -> [g of inner]`, adding up what edge and reflect padding repeat.
     PadAdjoint(PadGeometry),
+    /// `[whole, patch?, places] -> [y]`: boxes of one array under patches; y is `[rows, part]`, the patches are
+    /// `[rows, patch]`, the places `[rows, 2, rank]` (where boxes begin, then where patches do; whole numbers, also negative).
+    Window(WindowGeometry),
     /// `[x0, x1, ...] -> [y]`: `outer` rows, operand `i` giving `sizes[i]` contiguous entries of each.
     Concat {
         /// Rows.
@@ -215,6 +218,7 @@ impl Kernel {
             Self::Embed(_) => "embed",
             Self::Pad(_) => "pad",
             Self::PadAdjoint(_) => "pad_adjoint",
+            Self::Window(_) => "window",
             Self::Concat { .. } => "concat",
             Self::Reduce(..) => "reduce",
             Self::Repeat(..) => "repeat",

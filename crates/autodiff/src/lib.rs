@@ -21,6 +21,7 @@ mod memory;
 mod operators;
 mod plan;
 mod planner;
+mod region;
 mod rule;
 mod session;
 mod signal;
@@ -33,11 +34,12 @@ pub use host::{HostCall, HostFunction};
 pub use kernel::{
     AdjointFinish, BinaryFn, BroadcastGeometry, ChannelGeometry, ConvFinish, ConvGeometry, DType, Kernel,
     MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, PooledStart, SliceGeometry, SliceStep,
-    Span, SparseMatrix,
+    Span, SparseMatrix, WindowGeometry,
 };
 pub use ledger::{Cause, NodeBooks};
 pub use plan::{Plan, Reverse, Slot, SlotInfo, Step, Storage};
 pub use planner::Planner;
+pub use region::{Class, Dirty, Places, Regions};
 pub use rule::{Gradient, Rule};
 pub use session::Session;
 pub use signal::{Cotangent, PosNeg, Relevance, Signal};

@@ -26,7 +26,7 @@ struct Pass {
     inputs: Vec<Slot>,
 }
 
-struct Segment {
+pub(crate) struct Segment {
     section: usize,
     seed: Slot,
     results: Vec<Slot>,
@@ -279,16 +279,21 @@ impl<'g> Planner<'g> {
             scalar_bytes: size_of::<S>(),
         };
         collect(&mut plan, self.emitter.sections, self.segments);
-        if self.fused {
-            fuse::fuse(&mut plan);
-        }
-        memory::place(&mut plan);
-        if let Some((a, b)) = memory::collision(&plan) {
-            return Err(Error::internal(format!("values {a:?} and {b:?} of the plan overlap")));
-        }
-        check_limit(&plan, limit)?;
+        settle(&mut plan, self.fused, limit)?;
         Ok(plan)
     }
+}
+
+/// Joins the steps of a plan where that is wanted, and gives every value its place.
+pub(crate) fn settle(plan: &mut Plan, fused: bool, limit: Option<usize>) -> Result<()> {
+    if fused {
+        fuse::fuse(plan);
+    }
+    memory::place(plan);
+    if let Some((a, b)) = memory::collision(plan) {
+        return Err(Error::internal(format!("values {a:?} and {b:?} of the plan overlap")));
+    }
+    check_limit(plan, limit)
 }
 
 /// Emits the forward steps of every node, for the explained inputs or for the reference.
@@ -342,7 +347,7 @@ fn needed(graph: &Graph, wanted: &[ValueId]) -> Vec<bool> {
 }
 
 /// Joins the sections into the plan's step list without the steps that nothing needs.
-fn collect(plan: &mut Plan, mut sections: Vec<Vec<Step>>, segments: Vec<Segment>) {
+pub(crate) fn collect(plan: &mut Plan, mut sections: Vec<Vec<Step>>, segments: Vec<Segment>) {
     let mut live = vec![false; plan.slots.len()];
     let roots: Vec<usize> = plan.slots.iter().map(|s| s.root.index()).collect();
     let results = segments.iter().flat_map(|s| &s.results);

@@ -65,6 +65,29 @@ impl<'d, D: Device> Session<'d, D> {
         self.run(self.plan.forward.clone())
     }
 
+    /// As [`Session::forward`] over the values of `base`, which is a session of the plan that this one's was made for.
+    ///
+    /// # Errors
+    /// A tensor has another shape than the plan's input, or the device does not overlay.
+    pub fn forward_over(&mut self, base: &Self, inputs: &[&Tensor<D::Scalar>]) -> Result<()> {
+        self.write_inputs(inputs, false)?;
+        let plan = self.plan.clone();
+        let label = |step: usize| format!("step {}", plan.steps[step].label);
+        let mut run = |step| self.device.run_over(&mut self.memory, &base.memory, step);
+        plan.forward.clone().try_for_each(|step| run(step).map_err(|e| e.within(label(step))))
+    }
+
+    /// Writes captured value `from` of `part`, a box, into captured value `index` of this session, from `place` on.
+    ///
+    /// # Errors
+    /// There is no such value, or the device does not overlay.
+    pub fn paste(&mut self, index: usize, part: &Self, from: usize, place: &[isize]) -> Result<()> {
+        let missing = || Error::internal("no such captured value");
+        let into = *self.plan.captures.get(index).ok_or_else(missing)?;
+        let from = *part.plan.captures.get(from).ok_or_else(missing)?;
+        self.device.paste(&mut self.memory, into, &part.memory, from, place)
+    }
+
     /// Runs reverse segment `index` from `seed`, which has the shape of the value that the segment starts at.
     /// May be called many times after one forward run.
     ///

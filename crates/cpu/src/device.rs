@@ -129,12 +129,19 @@ struct Operands<'a> {
     parameters: &'a [Arc<[f32]>],
     view: View,
     step: &'a Step,
+    /// What the plan runs over.
+    base: Option<&'a CpuMemory>,
 }
 
 impl<'a> Operands<'a> {
     /// The operands of `step`, after checking what the views below rely on: that its results overlap neither its
     /// operands nor each other. The planner promises it, but plans are plain data that anyone can make.
-    fn new(plan: &'a Plan, parameters: &'a [Arc<[f32]>], view: View, step: &'a Step) -> Result<Self> {
+    fn new(
+        (plan, step): (&'a Plan, &'a Step),
+        parameters: &'a [Arc<[f32]>],
+        view: View,
+        base: Option<&'a CpuMemory>,
+    ) -> Result<Self> {
         let writes = || step.writes.iter().flatten();
         for (i, &write) in writes().enumerate() {
             let others = step.reads.iter().chain(writes().skip(i + 1));
@@ -142,7 +149,7 @@ impl<'a> Operands<'a> {
                 return Err(Error::internal("a result of a step overlaps another operand"));
             }
         }
-        Ok(Self { plan, parameters, view, step })
+        Ok(Self { plan, parameters, view, step, base })
     }
 
     fn slot(&self, i: usize) -> Result<Slot> {
@@ -154,6 +161,13 @@ impl<'a> Operands<'a> {
         let slot = self.slot(i)?;
         match self.plan.slot(slot).storage {
             Storage::Parameter(p) => Ok(&self.parameters[p]),
+            Storage::Base(kept) => {
+                let base = self
+                    .base
+                    .ok_or_else(|| Error::internal("a plan without the session that it runs over"))?;
+                let (offset, count) = place::<f32>(&base.plan, kept)?;
+                Ok(base.arena.reals(offset, count))
+            }
             _ => self.typed(slot),
         }
     }
@@ -319,11 +333,49 @@ impl Device for Cpu {
     }
 
     fn run(&self, memory: &mut CpuMemory, step: usize) -> Result<()> {
+        self.run_step(memory, None, step)
+    }
+
+    fn overlays(&self) -> bool {
+        true
+    }
+
+    fn run_over(&self, memory: &mut CpuMemory, base: &CpuMemory, step: usize) -> Result<()> {
+        self.run_step(memory, Some(base), step)
+    }
+
+    fn paste(
+        &self,
+        base: &mut CpuMemory,
+        into: Slot,
+        memory: &CpuMemory,
+        part: Slot,
+        at: &[isize],
+    ) -> Result<()> {
+        let (offset, count) = place::<f32>(&memory.plan, part)?;
+        let (shape, whole) = (memory.plan.slot(part).shape, base.plan.slot(into).shape);
+        let (to, room) = place::<f32>(&base.plan, into)?;
+        // SAFETY: `base` is borrowed exclusively and no step runs, so no other view of its arena is alive.
+        let into = unsafe { base.arena.view().write::<f32>(to, room) };
+        k::window::paste(memory.arena.reals(offset, count), shape, into, whole, at)
+    }
+
+    fn fuses(&self) -> bool {
+        true
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Cpu {
+    fn run_step(&self, memory: &mut CpuMemory, base: Option<&CpuMemory>, step: usize) -> Result<()> {
         let view = memory.arena.view();
         let missing = || Error::internal("there is no such step");
         let (plan, prepared) = (&memory.plan, memory.prepared.get(step).ok_or_else(missing)?);
         let step = plan.steps.get(step).ok_or_else(missing)?;
-        let o = Operands::new(plan, &memory.parameters, view, step)?;
+        let o = Operands::new((plan, step), &memory.parameters, view, base)?;
         let (pool, isa, scratch) = (&self.pool, self.isa, &mut memory.scratch);
         match &step.kernel {
             Kernel::Conv(_)
@@ -358,6 +410,11 @@ impl Device for Cpu {
             Kernel::Embed(g) => k::movement::embed(g, o.real(0)?, o.out()?),
             Kernel::Pad(g) => k::movement::pad(pool, g, o.real(0)?, o.out()?),
             Kernel::PadAdjoint(g) => k::movement::pad_adjoint(g, o.real(0)?, o.out()?),
+            Kernel::Window(g) => {
+                let patches = if g.patch.is_some() { Some(o.real(1)?) } else { None };
+                let places = o.real(1 + usize::from(g.patch.is_some()))?;
+                k::window::run(pool, g, o.real(0)?, patches, places, o.out()?);
+            }
             Kernel::Concat { outer, sizes } => {
                 let parts = (0..sizes.len()).map(|i| o.real(i)).collect::<Result<Vec<_>>>()?;
                 k::movement::concat(*outer, sizes, &parts, o.out()?);
@@ -403,13 +460,5 @@ impl Device for Cpu {
             Kernel::Host(call) => return Err(call.refusal()),
         }
         Ok(())
-    }
-
-    fn fuses(&self) -> bool {
-        true
-    }
-
-    fn name(&self) -> &str {
-        &self.name
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn run<B: Backend>(o: &Operands<B>, kernel: &Kernel) -> Result<()> {
         Kernel::Embed(g) => movement::embed(o, g),
         Kernel::Pad(g) => movement::pad(o, g),
         Kernel::PadAdjoint(g) => movement::pad_adjoint(o, g),
+        Kernel::Window(g) => movement::window(o, g),
         Kernel::Concat { outer, sizes } => movement::concat(o, *outer, sizes),
         Kernel::Reduce(s, scale) => reduce::sum(o, *s, *scale),
         Kernel::Repeat(s, scale) => reduce::repeat(o, *s, *scale),
