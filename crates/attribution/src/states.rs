@@ -326,9 +326,7 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
         let (session, value) = known.ok_or_else(|| Error::internal("a state is missing"))?;
         session.forward(&inputs.iter().collect::<Vec<_>>())?;
         *value = session.capture(0)?.data().to_vec();
-        let value = value.clone();
-        self.observer.iter_mut().for_each(|observer| observer(1));
-        Ok(value)
+        Ok(value.clone())
     }
 
     fn evaluate(
@@ -374,7 +372,9 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
             }
             Ok(None) => {
                 let from = self.overlay()?.regions.target();
-                self.enter(state, from, fill)
+                let value = self.enter(state, from, fill)?;
+                self.observer.iter_mut().for_each(|observer| observer(1));
+                Ok(value)
             }
             Err(error) => {
                 self.overlay()?.states.remove(&state);

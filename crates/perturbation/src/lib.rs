@@ -9,7 +9,9 @@
 //! ([`Ledger`]), so that it ends at any time and goes on later, with the same bits as without a break.
 #![forbid(unsafe_code)]
 
+mod changes;
 mod coalition;
+mod coalitions;
 mod estimator;
 mod exact;
 mod features;
