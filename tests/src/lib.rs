@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cuda;
+pub mod dense;
 pub mod networks;
 pub mod parity;
 pub mod program;
