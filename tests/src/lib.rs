@@ -3,6 +3,7 @@
 
 pub mod cuda;
 pub mod layers;
+pub mod dense;
 pub mod networks;
 pub mod parity;
 pub mod program;
