@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod coalition;
+mod coalition_outputs;
 mod estimator;
 mod exact;
 mod features;
@@ -24,6 +25,7 @@ mod run;
 mod sobol_sequence;
 
 pub use coalition::Coalition;
+pub use coalition_outputs::coalition_outputs;
 pub use estimator::Estimator;
 pub use exact::{banzhaf, shapley};
 pub use features::{Features, NO_FEATURE, Sharing, Spread};
