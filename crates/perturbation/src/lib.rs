@@ -11,6 +11,7 @@
 
 mod changes;
 mod coalition;
+mod coalition_outputs;
 mod coalitions;
 mod estimator;
 mod exact;
@@ -26,6 +27,7 @@ mod run;
 mod sobol_sequence;
 
 pub use coalition::Coalition;
+pub use coalition_outputs::coalition_outputs;
 pub use estimator::Estimator;
 pub use exact::{banzhaf, shapley};
 pub use features::{Features, NO_FEATURE, Sharing, Spread};

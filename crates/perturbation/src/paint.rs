@@ -41,9 +41,9 @@ pub(crate) fn scored(
 /// What is said of scores that are all 0.
 pub(crate) const CONSTANT: &str = "the explained value stayed the same whatever was taken away, so every score is 0: the model is constant here";
 
-/// Whether no feature of any example scores anything.
-pub(crate) fn is_constant(scores: &[Vec<f64>]) -> bool {
-    scores.iter().flatten().all(|s| *s == 0.0)
+/// Whether no feature of any example scores more than the rounding of the explained values.
+pub(crate) fn is_constant(scores: &[Vec<f64>], values: &[f64]) -> bool {
+    scores.iter().zip(values).all(|(row, value)| row.iter().all(|s| s.abs() <= 1e-12 * value.abs()))
 }
 
 /// What an estimator found for every example.
@@ -71,7 +71,7 @@ pub(crate) fn finish<S: Scalar>(
     let (graph, features) = (game.network().graph(), game.features());
     let mut notes = found.notes;
     notes.push(features.note());
-    if is_constant(&found.scores) {
+    if is_constant(&found.scores, &values) {
         notes.push(String::from(CONSTANT));
     }
     Ok(Attribution {

@@ -29,6 +29,8 @@ pub use shapley_values::ShapleyValues;
 pub use sobol::{Sobol, SobolPoints};
 pub use xrai::Xrai;
 
+pub(crate) use shapley_values::all as every_coalition;
+
 use crate::game::finite;
 use voxplain_attribution::{Fill, Network, PassSpec, Seeds};
 use voxplain_tensor::{Result, Scalar, Tensor};

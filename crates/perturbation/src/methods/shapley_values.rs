@@ -24,7 +24,7 @@ pub struct ShapleyValues<S> {
 }
 
 /// All coalitions of `n` features, numbered by their bits.
-pub(super) fn all(n: usize) -> Result<Vec<Coalition>> {
+pub(crate) fn all(n: usize) -> Result<Vec<Coalition>> {
     if n > MOST {
         return Err(Error::invalid(format!(
             "{n} features have too many coalitions for exact values (at most {MOST} features); use shapley_sampling or \

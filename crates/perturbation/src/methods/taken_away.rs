@@ -97,7 +97,7 @@ impl<'n, 'o, S: Scalar> Changes<'n, 'o, S> {
         self.reference.leave(self.network);
         let graph = self.network.graph();
         notes.push(self.features.note());
-        if is_constant(&found) {
+        if is_constant(&found, &values) {
             notes.push(String::from(CONSTANT));
         }
         Ok(Attribution {

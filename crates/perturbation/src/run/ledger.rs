@@ -131,6 +131,15 @@ impl Ledger {
         self.tables.iter().map(|t| t.used).sum()
     }
 
+    /// The same values, none of which this run has asked for yet.
+    pub(super) fn unused(mut self) -> Self {
+        for table in &mut self.tables {
+            table.used = 0;
+            table.entries.values_mut().for_each(|entry| entry.used = false);
+        }
+        self
+    }
+
     /// Makes room for `examples`; values of another number of examples are forgotten.
     pub(super) fn open(&mut self, examples: usize) {
         if self.tables.len() != examples {

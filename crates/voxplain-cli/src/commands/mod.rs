@@ -5,6 +5,7 @@ pub mod explain;
 pub mod import;
 pub mod inspect;
 mod meter;
+pub mod modalities;
 pub mod phantom;
 pub mod predict;
 mod requests;
