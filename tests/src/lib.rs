@@ -5,7 +5,6 @@ pub mod cuda;
 pub mod networks;
 pub mod parity;
 pub mod program;
-pub mod running_error;
 
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -29,6 +29,8 @@ enum Command {
     Predict(commands::predict::Predict),
     /// Explains a network's output on a case.
     Explain(Box<commands::explain::Explain>),
+    /// Checks what methods promise on a network and a case.
+    Verify(Box<commands::verify::Verify>),
 }
 
 /// What a command that ran has to say to a scheduler.
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Inspect(c) => c.run(),
         Command::Predict(c) => c.run(),
         Command::Explain(c) => c.run(),
+        Command::Verify(c) => c.run(),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -49,7 +49,7 @@ pub struct Explainer<'m> {
     pub(crate) reduction: bool,
     names: Vec<String>,
     spacings: Vec<[f64; 3]>,
-    machine: Machine,
+    pub(crate) machine: Machine,
     pub(crate) prediction: OnceCell<Prediction>,
     merged: OnceCell<Graph>,
 }

@@ -7,6 +7,7 @@ pub mod inspect;
 pub mod phantom;
 pub mod predict;
 pub mod source;
+pub mod verify;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
