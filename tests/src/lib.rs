@@ -7,7 +7,6 @@ pub mod layers;
 pub mod networks;
 pub mod parity;
 pub mod program;
-pub mod running_error;
 
 use serde_json::Value;
 use std::collections::BTreeMap;
