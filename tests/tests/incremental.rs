@@ -5,9 +5,10 @@ use proptest::prelude::*;
 use std::ops::Range;
 use voxplain::attribution::methods::Baseline;
 use voxplain::attribution::{Change, Engine, Method, Network, PassSpec, Target};
-use voxplain::autodiff::Device;
+use voxplain::autodiff::{Device, Planner, Regions};
 use voxplain::cpu::Cpu;
-use voxplain::graph::Graph;
+use voxplain::graph::ops::{ConvAttributes, PoolAttributes, Reduction};
+use voxplain::graph::{Graph, GraphBuilder, Op};
 use voxplain::perturbation::Features;
 use voxplain::perturbation::methods::{
     FeatureAblation, KernelRows, KernelShap, Occlusion, Permutations, ShapleySampling,
@@ -151,6 +152,56 @@ fn check<D: Device>(device: &D, graph: &Graph, boxes: &[Vec<(u8, u8)>], batch: u
     compare("by what changed", &bits(&rows.partial(device, graph, batch)), &full);
     let (walked, full) = rows.walk(device, graph);
     compare("along a walk", &bits(&walked), &bits(&full));
+}
+
+/// Two stacks of slices, each slice through layers of its own stack, the largest of every feature over a stack, and one linear
+/// layer over both.
+fn two_stacks() -> Graph {
+    let mut b = GraphBuilder::new();
+    let mut features = Vec::new();
+    for stack in ["a", "b"] {
+        let mut x = b.input(stack, &[3, 2, 12, 10]).unwrap();
+        for (i, channels) in [2, 8, 8].windows(2).enumerate() {
+            let name = format!("{stack}{i}");
+            let sizes = [channels[1], channels[0], 3, 3];
+            let w = b
+                .parameter(&format!("{name}.w"), &sizes, numbers(9 + i as u64, sizes.iter().product()))
+                .unwrap();
+            x = b.conv(&name, x, w, None, ConvAttributes::padded(2, 1)).unwrap();
+            x = b.relu(&format!("{name}.relu"), x).unwrap();
+            x = b.node(&format!("{name}.pool"), Op::MaxPool(PoolAttributes::tiles(&[2, 2])), &[x]).unwrap();
+        }
+        let mean = Op::Reduce { reduction: Reduction::Mean, axes: vec![2, 3], keep_axes: false };
+        x = b.node(&format!("{stack}.mean"), mean, &[x]).unwrap();
+        x = b.node(&format!("{stack}.stack"), Op::Reshape { sizes: vec![1, 3, 8] }, &[x]).unwrap();
+        let most = Op::Reduce { reduction: Reduction::Max, axes: vec![1], keep_axes: false };
+        features.push(b.node(&format!("{stack}.max"), most, &[x]).unwrap());
+    }
+    let both = b.node("both", Op::Concat { axis: 1 }, &features).unwrap();
+    let w = b.parameter("w", &[2, 16], numbers(4, 32)).unwrap();
+    let y = b.linear("y", both, w, None).unwrap();
+    b.finish(&[y]).unwrap()
+}
+
+#[test]
+fn branches_and_slices_without_a_change_cost_nothing() {
+    let graph = two_stacks();
+    let regions = Regions::new(&graph, graph.outputs()[0]);
+    let (class, _) = regions.place(&vec![Some(vec![1..2, 0..2, 0..12, 0..10]), None]).unwrap();
+    assert!(regions.changes(&class, graph.find("a0").unwrap()));
+    assert!(!regions.changes(&class, graph.find("b0").unwrap()));
+    let mut planner = Planner::new(&graph, 1).unwrap();
+    regions.kept().iter().for_each(|&v| {
+        planner.capture(v);
+    });
+    let base = planner.finish::<f32>(None).unwrap();
+    let plan = regions.plan::<f32>(&class, 1, &base, (true, false, None)).unwrap();
+    // One of the six slices, and the last layer.
+    let last = 2 * 16 * 2;
+    assert_eq!(6 * (plan.forward_flops() - last), base.forward_flops() - last);
+    let boxes = [vec![(90, 0), (0, 255), (0, 255), (0, 255)], vec![(0, 0), (0, 0), (200, 9), (9, 100)]];
+    check(&Cpu::best().with_threads(2).unwrap(), &graph, &boxes, 2);
+    check(&Oracle, &graph, &boxes, 2);
 }
 
 fn boxes() -> impl Strategy<Value = Vec<Vec<(u8, u8)>>> {

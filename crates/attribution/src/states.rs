@@ -58,8 +58,8 @@ pub trait States<S: Scalar> {
 const GRAIN: usize = 4;
 /// The share of a full pass's operations from which a part is not worth the copies.
 const WORTHWHILE: f64 = 0.95;
-/// Bytes of a plan's arena for all of its rows.
-const ROOM: usize = 96 << 20;
+/// Bytes of a plan's arena for all of its rows: few enough to stay in cache, enough rows to read large weights once for.
+const ROOM: usize = 16 << 20;
 /// Bytes of plans that are kept for states that move.
 const PROGRAMS: usize = 256 << 20;
 
