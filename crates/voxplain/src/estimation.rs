@@ -73,12 +73,14 @@ impl Explainer<'_> {
         inputs: &[Tensor<f32>],
         target: &Target,
     ) -> Result<(Attribution<f32>, Estimation)> {
-        let Some((estimator, budget)) = self.context().estimator::<f32>(request)? else {
+        let place = |e: Error| e.within(format!("request {:?}", request.id));
+        let Some(estimator) = self.context().estimator::<f32>(request)? else {
             let method = self.context().method::<f32>(request)?;
-            return Ok((method.attribute(engine, inputs, target)?, Estimation::default()));
+            let attribution = method.attribute(engine, inputs, target).map_err(place)?;
+            return Ok((attribution, Estimation::default()));
         };
-        let mut run = self.new_run(request, budget);
-        let result = estimator.estimate(engine, inputs, target, &mut run);
+        let mut run = self.new_run(request, request.budget()?);
+        let result = estimator.estimate(engine, inputs, target, &mut run).map_err(place);
         if (run.is_stopped() || result.is_err()) && run.ledger().known() > 0 {
             run.save()?;
         }
@@ -115,19 +117,9 @@ impl Explainer<'_> {
 
     /// Passes as far as the budget of a request allows them, and the seconds that it allows.
     pub(crate) fn bounded(&self, request: &Request, passes: (u64, u64)) -> Result<((u64, u64), f64)> {
-        let Some((_, budget)) = self.context().estimator::<f32>(request)? else {
-            return Ok((passes, f64::INFINITY));
-        };
+        let budget = request.budget()?;
         let forward = budget.evaluations.map_or(passes.0, |most| most.min(passes.0));
         Ok(((forward, passes.1), budget.seconds.unwrap_or(f64::INFINITY)))
-    }
-
-    /// The seconds that a request's budget allows, if it says.
-    ///
-    /// # Errors
-    /// A parameter does not fit.
-    pub fn seconds_allowed(&self, request: &Request) -> Result<Option<f64>> {
-        Ok(self.context().estimator::<f32>(request)?.and_then(|(_, budget)| budget.seconds))
     }
 }
 

@@ -197,14 +197,12 @@ impl<'m> Explainer<'m> {
         request: &Request,
     ) -> Result<Explained<'_>> {
         let place = |e: Error| e.within(format!("request {:?}", request.id));
-        self.context().method::<f32>(request)?;
         let prediction = self.predict()?;
         let Aim { target, windows } = self.aim(request).map_err(place)?;
         let inputs = self.rows(&windows)?;
         let target = engine.settle(&self.settled(target)?, &inputs).map_err(place)?;
         let start = Instant::now();
-        let (mut attribution, estimation) =
-            self.attribute(request, engine, &inputs, &target).map_err(place)?;
+        let (mut attribution, estimation) = self.attribute(request, engine, &inputs, &target)?;
         let known = self.model.graph.rewrites();
         let new = engine.graph().rewrites().iter().filter(|r| !known.contains(r));
         attribution.notes.extend(new.map(|r| format!("on the network after {r}")));

@@ -2,7 +2,7 @@
 
 use crate::device::Machine;
 use crate::explain::{Explained, Explainer};
-use crate::request::Request;
+use crate::request::{ESTIMATORS, Request};
 use voxplain_attribution::{Engine, Method, Network, Target};
 use voxplain_tensor::Result;
 
@@ -35,8 +35,12 @@ impl<'m> Explainer<'m> {
 
     /// The method and the settled target of a request that runs on the network as it is.
     fn shareable(&self, request: &Request, engine: &mut Engine<'_, Machine>) -> Result<Option<Wish>> {
+        let estimated = ESTIMATORS.contains(&request.method.as_str());
+        if estimated || request.merges_normalization() || self.case.windows.is_some() {
+            return Ok(None);
+        }
         let method = self.context().method::<f32>(request)?;
-        if request.merges_normalization() || self.case.windows.is_some() || method.passes().1 == 0 {
+        if method.passes().1 == 0 {
             return Ok(None);
         }
         let aim = self.aim(request)?;

@@ -230,14 +230,14 @@ impl Explain {
                 say(&format!("{}: {}", case.id, names.join("; ")));
             }
         }
-        let passes = |request: &Request| explainer.passes(request).map_or(1, |p| p.0);
-        let meter = Meter::new(requests.iter().map(passes).sum());
+        let passes: Vec<u64> = requests.iter().map(|r| explainer.passes(r).map_or(1, |p| p.0)).collect();
+        let meter = Meter::new(passes.iter().sum());
         let mut failed = Vec::new();
         let observer = |rows: usize| meter.advance(rows);
         let mut together = explainer.together(requests, &observer);
-        for request in requests {
-            let allowed = explainer.seconds_allowed(request).ok().flatten();
-            meter.begin(&request.id, passes(request), explainer.known(request), allowed);
+        for (request, &passes) in requests.iter().zip(&passes) {
+            let allowed = request.budget().ok().and_then(|budget| budget.seconds);
+            meter.begin(&request.id, passes, explainer.known(request), allowed);
             if let Err(error) = self.unit(explainer, &mut together, request, (out, &formats), &meter.bar) {
                 meter.bar.suspend(|| eprintln!("voxplain: {error}"));
                 failed.push(error);

@@ -34,14 +34,20 @@ impl Parameters<'_> {
         let open = self.map.get("budget").is_some_and(|b| !b.is_null());
         Ok(self.count("draws")?.unwrap_or(if open { most } else { default }))
     }
+}
 
+impl Request {
     /// The budget, without bounds where there is none.
-    pub(super) fn budget(&self) -> Result<Budget> {
-        match self.map.get("budget") {
+    ///
+    /// # Errors
+    /// It is not understood; the message names the request.
+    pub fn budget(&self) -> Result<Budget> {
+        let parsed = match self.params.get("budget") {
             None | Some(Value::Null) => Ok(Budget::default()),
             Some(Value::String(words)) => Budget::parse(words),
             Some(other) => Budget::parse(&other.to_string()),
-        }
+        };
+        parsed.map_err(|e| e.within(format!("request {:?}", self.id)))
     }
 }
 
@@ -75,17 +81,13 @@ impl Context<'_> {
         }))
     }
 
-    /// The estimator of a request, if its method is one, with its budget.
+    /// The estimator of a request, if its method is one.
     ///
     /// # Errors
     /// A parameter is unknown or does not fit; the message names the request.
-    pub fn estimator<S: Scalar>(&self, request: &Request) -> Result<Option<(Box<dyn Estimator<S>>, Budget)>> {
-        let p = Parameters { map: &request.params };
-        let place = |e: Error| e.within(format!("request {:?}", request.id));
-        let Some(method) = self.perturbation_method(&request.method, &p).map_err(place)? else {
-            return Ok(None);
-        };
-        Ok(Some((method, p.budget().map_err(place)?)))
+    pub fn estimator<S: Scalar>(&self, request: &Request) -> Result<Option<Box<dyn Estimator<S>>>> {
+        let made = self.perturbation_method(&request.method, &Parameters { map: &request.params });
+        made.map_err(|e| e.within(format!("request {:?}", request.id)))
     }
 
     /// The baseline of a request.
