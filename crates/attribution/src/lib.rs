@@ -8,8 +8,10 @@
 mod attribution;
 mod draws;
 mod engine;
+mod inputs;
 mod interpolate;
 pub mod methods;
+mod parts;
 mod prepared;
 mod quadrature;
 pub mod rules;
