@@ -1,5 +1,6 @@
 //! Random draws that do not depend on order, batch or threads: a counter-based generator, and a way to inject draws.
 
+use crate::parts::in_parts;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): every number is a function of
@@ -147,8 +148,8 @@ impl<S: Scalar> Draws<S> {
         }
     }
 
-    /// Adds draw `draw` to `row`, the values of example `n` of input `input`.
-    pub fn add(&self, draw: usize, input: usize, n: usize, row: &mut [S]) {
+    /// Adds draw `draw` to `row`, the values of example `n` of input `input`, by so many threads.
+    pub fn add(&self, draw: usize, (input, n): (usize, usize), row: &mut [S], threads: usize) {
         match self {
             Self::Seeded { seed, sigma, .. } => {
                 let sigma = sigma[if sigma.len() == 1 { 0 } else { input }];
@@ -162,10 +163,13 @@ impl<S: Scalar> Draws<S> {
                 for value in head {
                     *value += S::from_f64(sigma * generator.normal(draw as u32, start));
                 }
-                for (i, pair) in pairs.chunks_mut(2).enumerate() {
-                    let normals = generator.normals(draw as u32, start.div_ceil(2) + i as u64);
-                    pair.iter_mut().zip(normals).for_each(|(v, normal)| *v += S::from_f64(sigma * normal));
-                }
+                in_parts(threads, pairs, |first, pairs| {
+                    let first = start.div_ceil(2) + first as u64 / 2;
+                    for (i, pair) in pairs.chunks_mut(2).enumerate() {
+                        let normals = generator.normals(draw as u32, first + i as u64);
+                        pair.iter_mut().zip(normals).for_each(|(v, z)| *v += S::from_f64(sigma * z));
+                    }
+                });
             }
             Self::Given(tensors) => {
                 let part = &tensors[input].row(draw)[n * row.len()..(n + 1) * row.len()];
@@ -196,6 +200,20 @@ mod tests {
             assert!((c - cosine).abs() <= 2e-15 && (s - sine).abs() <= 2e-15, "{u}: {c} {cosine} {s} {sine}");
         }
         assert!((logarithm(2f64.powi(-53)) + 53.0 * core::f64::consts::LN_2).abs() < 1e-13);
+    }
+
+    /// Two rows of an odd length, so that the second begins with the second number of a pair.
+    #[test]
+    fn noise_does_not_depend_on_threads() {
+        let draws = Draws::<f32>::Seeded { seed: 5, draws: 1, sigma: vec![0.5] };
+        for n in 0..2 {
+            let noise = [1, 2, 3].map(|threads| {
+                let mut row = vec![1.0; 200_001];
+                draws.add(0, (0, n), &mut row, threads);
+                row
+            });
+            assert!(noise[0] == noise[1] && noise[0] == noise[2]);
+        }
     }
 
     #[test]

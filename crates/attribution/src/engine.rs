@@ -2,6 +2,7 @@
 //! engine's affair.
 
 use crate::Method;
+use crate::inputs::check_inputs;
 use crate::prepared::{Prepared, segment};
 use crate::states::{Overlay, States};
 use crate::survey::Survey;
@@ -112,6 +113,11 @@ pub trait Network<S: Scalar> {
         None
     }
 
+    /// How many threads a method may use for its own arithmetic; never visible in the results.
+    fn threads(&self) -> usize {
+        1
+    }
+
     /// The number of examples of `inputs`, which must be one tensor per graph input.
     ///
     /// # Errors
@@ -182,39 +188,6 @@ pub(crate) fn example<S: Scalar>(tensor: &Tensor<S>, examples: usize, n: usize) 
     &tensor.data()[n * length..(n + 1) * length]
 }
 
-fn check_inputs<S: Scalar>(graph: &Graph, inputs: &[Tensor<S>]) -> Result<usize> {
-    if inputs.len() != graph.inputs().len() {
-        return Err(Error::invalid(format!(
-            "{} inputs given, the network has {}",
-            inputs.len(),
-            graph.inputs().len()
-        )));
-    }
-    let mut examples = None;
-    for (&value, tensor) in graph.inputs().iter().zip(inputs) {
-        let info = graph.value(value);
-        let (have, want) = (tensor.shape(), info.shape);
-        let fits =
-            have.rank() == want.rank() && have[1..] == want[1..] && have[0] % want[0] == 0 && have[0] > 0;
-        if !fits || examples.is_some_and(|n| n != have[0] / want[0]) {
-            return Err(Error::invalid(format!(
-                "input {:?} has shape {have}; {:?} with any number of examples in front (the same for all inputs) is \
-                 expected",
-                info.name,
-                &want[1..]
-            )));
-        }
-        if let Some(at) = tensor.data().iter().position(|v| !v.to_f64().is_finite()) {
-            return Err(Error::invalid(format!(
-                "input {:?}: element {at} is not finite; NaN and infinite voxels must be replaced first",
-                info.name
-            )));
-        }
-        examples = Some(have[0] / want[0]);
-    }
-    examples.ok_or_else(|| Error::invalid("the network has no inputs"))
-}
-
 /// Sessions for one kind of pass.
 type Key = (String, ValueId, Vec<ValueId>, Vec<ValueId>, usize);
 
@@ -225,6 +198,8 @@ pub struct Engine<'a, D: Device> {
     pub(crate) limit: Option<usize>,
     pub(crate) most_rows: usize,
     sessions: BTreeMap<Key, Prepared<'a, D>>,
+    /// Bytes that one example needs, by pass.
+    single: BTreeMap<Key, usize>,
     pub(crate) observer: Option<Box<dyn FnMut(usize) + 'a>>,
     /// The passes of several methods in one.
     shared: Option<Prepared<'a, D>>,
@@ -239,8 +214,20 @@ const COMFORTABLE: usize = 1 << 30;
 impl<'a, D: Device> Engine<'a, D> {
     /// A network on a device, with an optional limit in bytes for what runs above the weights.
     pub fn new(graph: &'a Graph, device: &'a D, limit: Option<usize>) -> Self {
-        let (sessions, observer, shared, overlay) = (BTreeMap::new(), None, None, None);
-        Self { graph, device, limit, most_rows: 32, sessions, observer, shared, partial: true, overlay }
+        let (sessions, single) = (BTreeMap::new(), BTreeMap::new());
+        let (observer, shared, overlay) = (None, None, None);
+        Self {
+            graph,
+            device,
+            limit,
+            most_rows: 32,
+            sessions,
+            single,
+            observer,
+            shared,
+            partial: true,
+            overlay,
+        }
     }
 
     /// Evaluates every input by a full pass ([`Network::states`] is then `None`); never visible in the results.
@@ -308,17 +295,25 @@ impl<'a, D: Device> Engine<'a, D> {
         planner.finish::<D::Scalar>(self.limit.map(|limit| limit.saturating_sub(held)))
     }
 
+    /// Bytes of the arena of one example, known without a session, which several examples at once will not use.
+    fn bytes_of_one(&mut self, spec: &PassSpec<'_>) -> Result<usize> {
+        let key = Self::key(spec, 1);
+        if let Some(&bytes) = self.single.get(&key) {
+            return Ok(bytes);
+        }
+        let bytes = self.plan(spec, 1)?.arena_bytes;
+        self.single.insert(key, bytes);
+        Ok(bytes)
+    }
+
     /// How many rows to run at once: as many as stay small, at least one.
     fn chunk(&mut self, spec: &PassSpec<'_>, rows: usize) -> Result<usize> {
-        let single = self.prepared(spec, 1)?;
+        let single = self.bytes_of_one(spec)?;
         let budget = self.limit.unwrap_or(COMFORTABLE / 4).min(COMFORTABLE / 4);
         let fitting = (budget / single.max(1)).clamp(1, self.most_rows.min(rows.max(1)));
-        if fitting == 1 {
-            return Ok(1);
-        }
         match self.prepared(spec, fitting) {
             Ok(_) => Ok(fitting),
-            Err(error) if error.kind() == ErrorKind::Limit => Ok(1),
+            Err(error) if error.kind() == ErrorKind::Limit && fitting > 1 => Ok(1),
             Err(error) => Err(error),
         }
     }
@@ -359,6 +354,10 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
 
     fn states(&mut self) -> Option<&mut dyn States<D::Scalar>> {
         if self.partial && self.device.overlays() { Some(self) } else { None }
+    }
+
+    fn threads(&self) -> usize {
+        self.device.threads()
     }
 
     fn run(

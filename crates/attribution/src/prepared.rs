@@ -25,13 +25,14 @@ pub(crate) struct Prepared<'a, D: Device> {
     references: Vec<Tensor<D::Scalar>>,
     captures: Vec<Tensor<D::Scalar>>,
     reference_captures: Vec<Tensor<D::Scalar>>,
-    /// The seed and the results of the segment that ran last.
+    /// The seed of the segment that ran last, and its results where the device keeps them elsewhere.
     seed: Option<Tensor<D::Scalar>>,
     results: Vec<Tensor<D::Scalar>>,
     /// One row of an operand, to see whether it changes.
     row: Vec<D::Scalar>,
-    /// Whether the forward values are those of the inputs.
+    /// Whether the forward values are those of the inputs, and whether those of the reference are.
     is_forward: bool,
+    has_reference: bool,
 }
 
 fn room<S: Scalar>(plan: &Plan, slots: &[Slot]) -> Vec<Tensor<S>> {
@@ -88,6 +89,7 @@ impl<'a, D: Device> Prepared<'a, D> {
             results,
             row,
             is_forward: false,
+            has_reference: false,
         })
     }
 
@@ -118,53 +120,77 @@ impl<'a, D: Device> Prepared<'a, D> {
         take: TakeRow<'_, D::Scalar>,
     ) -> Result<()> {
         let count = self.session.plan().batch;
-        if self.gather(start, fill) || !self.is_forward {
+        self.gather(start, fill);
+        if !self.is_forward {
             self.forward()?;
         }
         if let Some(segment) = segment {
             self.reverse(segment, start, fill)?;
         }
+        let results = segment.map_or(Ok(Vec::new()), |segment| self.results(segment))?;
+        let books = segment.map_or(&[][..], |s| &self.session.plan().reverses[s].ledger);
         for row in 0..count {
-            let of = |tensors| row_of(tensors, count, row);
-            let (mut results, captured) = (of(&self.results), of(&self.captures));
-            let books = segment.map_or(&[][..], |s| &self.session.plan().reverses[s].ledger);
+            let part = |all: &'_ [D::Scalar]| {
+                let length = all.len() / count;
+                row * length..(row + 1) * length
+            };
+            let mut results: Vec<&[D::Scalar]> = results.iter().map(|all| &all[part(all)]).collect();
             let sums: Vec<f64> = results
                 .split_off(results.len() - books.iter().map(NodeBooks::len).sum::<usize>())
                 .iter()
                 .map(|sum| sum[0].to_f64())
                 .collect();
+            let captured = row_of(&self.captures, count, row);
             let captures = captures.iter().map(|&i| captured[i]).collect();
-            let (reference_captures, ledger) = (of(&self.reference_captures), balances(books, &sums));
-            take(start + row, &Row { results, captures, reference_captures, ledger });
+            let reference_captures = row_of(&self.reference_captures, count, row);
+            take(start + row, &Row { results, captures, reference_captures, ledger: balances(books, &sums) });
         }
         Ok(())
     }
 
-    /// Fills inputs and references; whether anything changed.
-    fn gather(&mut self, start: usize, fill: FillRow<'_, D::Scalar>) -> bool {
+    /// The results of the segment that ran last.
+    fn results(&self, segment: usize) -> Result<Vec<&[D::Scalar]>> {
+        let count = self.session.plan().reverses[segment].results.len();
+        let one = |i: usize| {
+            let in_place = self.session.result_in_place(segment, i)?;
+            Ok(in_place.or_else(|| self.results.get(i).map(Tensor::data)).unwrap_or_default())
+        };
+        (0..count).map(one).collect()
+    }
+
+    /// Fills inputs and references, and notes what the last run is no longer true of.
+    fn gather(&mut self, start: usize, fill: FillRow<'_, D::Scalar>) {
         let count = self.session.plan().batch;
-        let inputs = self.inputs.iter_mut().enumerate().map(|(i, t)| (t, Fill::Input(i)));
-        let references = self.references.iter_mut().enumerate().map(|(i, t)| (t, Fill::Reference(i)));
-        let mut changed = false;
-        for (tensor, what) in inputs.chain(references) {
+        let inputs = (0..self.inputs.len()).map(Fill::Input);
+        for what in inputs.chain((0..self.references.len()).map(Fill::Reference)) {
+            let tensor = match what {
+                Fill::Reference(i) => &mut self.references[i],
+                Fill::Input(i) => &mut self.inputs[i],
+                Fill::Seed => continue,
+            };
             let length = (tensor.data().len() / count).max(1);
             self.row.resize(length, D::Scalar::ZERO);
             for (row, known) in tensor.data_mut().chunks_exact_mut(length).enumerate() {
                 fill(start + row, what, &mut self.row);
                 if differs(known, &self.row) {
                     known.copy_from_slice(&self.row);
-                    changed = true;
+                    self.is_forward = false;
+                    self.has_reference &= matches!(what, Fill::Input(_));
                 }
             }
         }
-        changed
     }
 
     fn forward(&mut self) -> Result<()> {
         self.is_forward = false;
         let inputs: Vec<&Tensor<D::Scalar>> = self.inputs.iter().collect();
         if self.session.plan().references.is_some() {
-            self.session.forward_with_reference(&inputs, &self.references.iter().collect::<Vec<_>>())?;
+            if self.has_reference {
+                self.session.forward_beside_reference(&inputs)?;
+            } else {
+                self.session.forward_with_reference(&inputs, &self.references.iter().collect::<Vec<_>>())?;
+                self.has_reference = true;
+            }
         } else {
             self.session.forward(&inputs)?;
         }
@@ -188,11 +214,18 @@ impl<'a, D: Device> Prepared<'a, D> {
         for (row, into) in seed.data_mut().chunks_exact_mut(length).enumerate() {
             fill(start + row, Fill::Seed, into);
         }
-        fit(&mut self.results, plan, &reverse.results);
+        let results = reverse.results.clone();
         self.session.reverse(segment, seed.data())?;
         self.seed = Some(seed);
-        for (i, tensor) in self.results.iter_mut().enumerate() {
-            self.session.result_into(segment, i, tensor.data_mut())?;
+        let mut elsewhere = false;
+        for i in 0..results.len() {
+            elsewhere |= self.session.result_in_place(segment, i)?.is_none();
+        }
+        if elsewhere {
+            fit(&mut self.results, self.session.plan(), &results);
+            for (i, tensor) in self.results.iter_mut().enumerate() {
+                self.session.result_into(segment, i, tensor.data_mut())?;
+            }
         }
         Ok(())
     }

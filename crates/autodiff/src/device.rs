@@ -31,6 +31,14 @@ pub trait Device {
     /// The device failed.
     fn read(&self, memory: &Self::Memory, slot: Slot, data: &mut [Self::Scalar]) -> Result<()>;
 
+    /// A value of [`crate::DType::Real`] in row-major order where it is, if that is this machine's memory.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn view<'m>(&self, _memory: &'m Self::Memory, _slot: Slot) -> Result<Option<&'m [Self::Scalar]>> {
+        Ok(None)
+    }
+
     /// Replaces the values of a parameter for this session. The length has been checked.
     ///
     /// # Errors
@@ -91,6 +99,11 @@ pub trait Device {
             self.run(memory, step).map_err(|e| e.within(format!("step {}", plan.steps[step].label)))?;
         }
         Ok(())
+    }
+
+    /// How many threads of the host it uses, which methods may use too while it waits for them.
+    fn threads(&self) -> usize {
+        1
     }
 
     /// The name, for manifests: device, instruction set.

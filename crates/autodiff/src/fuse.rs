@@ -31,6 +31,7 @@ pub(crate) fn fuse(plan: &mut Plan) {
     starts[plan.steps.len()] = kept.len();
     plan.steps = kept;
     plan.forward = starts[plan.forward.start]..starts[plan.forward.end];
+    plan.reference = starts[plan.reference.start]..starts[plan.reference.end];
     for reverse in &mut plan.reverses {
         reverse.steps = starts[reverse.steps.start]..starts[reverse.steps.end];
     }

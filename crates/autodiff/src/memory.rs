@@ -83,6 +83,9 @@ fn lifetimes(plan: &Plan) -> Vec<Option<Lifetime>> {
             step.writes.iter().flatten().for_each(|&s| start(s, k + 1, end_of_forward + 1 + i));
         }
     }
+    let mut of_reference = vec![false; plan.slots.len()];
+    let made = plan.steps[plan.reference.clone()].iter().flat_map(|s| s.writes.iter().flatten());
+    made.chain(plan.references.iter().flatten()).for_each(|&s| of_reference[root(s)] = true);
     let mut extend = |slot: Slot, segment: usize, at: usize| {
         if let Some(life) = &mut lives[root(slot)] {
             // A forward value that a reverse segment reads must survive every later run of that segment.
@@ -91,7 +94,9 @@ fn lifetimes(plan: &Plan) -> Vec<Option<Lifetime>> {
         }
     };
     for (i, step) in plan.steps[plan.forward.clone()].iter().enumerate() {
-        step.reads.iter().for_each(|&s| extend(s, 0, i + 1));
+        // What is kept of the reference must survive every later run of the other steps.
+        let kept = |s: Slot| of_reference[root(s)] && !plan.reference.contains(&i);
+        step.reads.iter().for_each(|&s| extend(s, 0, if kept(s) { usize::MAX } else { i + 1 }));
     }
     plan.captures.iter().chain(&plan.reference_captures).for_each(|&s| extend(s, 0, usize::MAX));
     for (k, reverse) in plan.reverses.iter().enumerate() {

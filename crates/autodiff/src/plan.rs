@@ -88,6 +88,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// The forward segment.
     pub forward: Range<usize>,
+    /// The steps of the forward segment that depend on the reference inputs alone: with the same references they need not
+    /// run again.
+    pub reference: Range<usize>,
     /// The reverse segments.
     pub reverses: Vec<Reverse>,
     /// The inputs, in the graph's order.

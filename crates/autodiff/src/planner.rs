@@ -83,7 +83,7 @@ impl<'g> Planner<'g> {
         if batch == 0 {
             return Err(Error::invalid("a plan needs at least one example"));
         }
-        let mut emitter = Emitter::with_sections(2 * graph.nodes().len() + 1, graph.parameters().len());
+        let mut emitter = Emitter::with_sections(own_sections(graph).end, graph.parameters().len());
         let parameters: Vec<Slot> = graph
             .parameters()
             .iter()
@@ -277,11 +277,19 @@ impl<'g> Planner<'g> {
             parameters: [self.graph.parameters(), &self.emitter.constants].concat(),
             arena_bytes: 0,
             scalar_bytes: size_of::<S>(),
+            reference: 0..0,
         };
-        collect(&mut plan, self.emitter.sections, self.segments);
+        collect(&mut plan, self.emitter.sections, self.segments, own_sections(self.graph).start);
         settle(&mut plan, self.fused, limit)?;
         Ok(plan)
     }
+}
+
+/// The sections of the nodes' steps on the explained inputs. Before them are one of the inputs themselves and, because a
+/// reference that stays the same need not be run again, those of the reference: its inputs, and a section for every node.
+fn own_sections(graph: &Graph) -> core::ops::Range<usize> {
+    let nodes = graph.nodes().len();
+    2 + nodes..2 + 2 * nodes
 }
 
 /// Joins the steps of a plan where that is wanted, and gives every value its place.
@@ -315,13 +323,18 @@ fn forward(
         let name = &graph.value(value).name;
         let label =
             if reference { format!("reference of input {name:?}") } else { format!("input {name:?}") };
-        let slot = emitter.external(0, graph.batched_shape(value, batch)?, Storage::Dead, &label);
+        let slot = emitter.external(
+            usize::from(reference),
+            graph.batched_shape(value, batch)?,
+            Storage::Dead,
+            &label,
+        );
         slots[value.index()] = Some(slot);
         inputs.push(slot);
     }
     let mut runs = Vec::with_capacity(graph.nodes().len());
     for (i, node) in graph.nodes().iter().enumerate() {
-        emitter.enter(2 * i + 1 + usize::from(reference), &node.name);
+        emitter.enter(if reference { 2 + i } else { own_sections(graph).start + i }, &node.name);
         let missing = || Error::internal(format!("node {:?} uses a value before it is made", node.name));
         let operands: Vec<Slot> =
             node.inputs.iter().map(|v| slots[v.index()].ok_or_else(missing)).collect::<Result<_>>()?;
@@ -346,8 +359,9 @@ fn needed(graph: &Graph, wanted: &[ValueId]) -> Vec<bool> {
     needed
 }
 
-/// Joins the sections into the plan's step list without the steps that nothing needs.
-pub(crate) fn collect(plan: &mut Plan, mut sections: Vec<Vec<Step>>, segments: Vec<Segment>) {
+/// Joins the sections, of which number `own` is the first behind those of the reference, into the plan's step list without
+/// the steps that nothing needs.
+pub(crate) fn collect(plan: &mut Plan, mut sections: Vec<Vec<Step>>, segments: Vec<Segment>, own: usize) {
     let mut live = vec![false; plan.slots.len()];
     let roots: Vec<usize> = plan.slots.iter().map(|s| s.root.index()).collect();
     let results = segments.iter().flat_map(|s| &s.results);
@@ -371,6 +385,8 @@ pub(crate) fn collect(plan: &mut Plan, mut sections: Vec<Vec<Step>>, segments: V
         *section = kept;
     }
     let first_reverse = segments.first().map_or(sections.len(), |s| s.section);
+    let before = sections.first().map_or(0, Vec::len);
+    plan.reference = before..sections[..own].iter().map(Vec::len).sum();
     sections[..first_reverse].iter_mut().for_each(|s| plan.steps.append(s));
     plan.forward = 0..plan.steps.len();
     for segment in segments {

@@ -19,6 +19,8 @@ pub struct Session<'d, D: Device> {
     device: &'d D,
     plan: Arc<Plan>,
     memory: D::Memory,
+    /// Whether the values of the last reference are there.
+    has_reference: bool,
 }
 
 impl<'d, D: Device> Session<'d, D> {
@@ -31,7 +33,7 @@ impl<'d, D: Device> Session<'d, D> {
             return Err(Error::internal("the plan was made for another scalar type than the device's"));
         }
         let memory = device.prepare(plan.clone())?;
-        Ok(Self { device, plan, memory })
+        Ok(Self { device, plan, memory, has_reference: false })
     }
 
     /// The plan.
@@ -60,9 +62,27 @@ impl<'d, D: Device> Session<'d, D> {
         inputs: &[&Tensor<D::Scalar>],
         references: &[&Tensor<D::Scalar>],
     ) -> Result<()> {
+        self.has_reference = false;
         self.write_inputs(inputs, false)?;
         self.write_inputs(references, true)?;
-        self.run(self.plan.forward.clone())
+        self.run(self.plan.forward.clone())?;
+        self.has_reference = true;
+        Ok(())
+    }
+
+    /// Runs the forward segment on other inputs beside the reference of the last [`Session::forward_with_reference`], whose
+    /// values are still there.
+    ///
+    /// # Errors
+    /// A tensor has another shape than the plan's input, or there was no such run.
+    pub fn forward_beside_reference(&mut self, inputs: &[&Tensor<D::Scalar>]) -> Result<()> {
+        if !self.has_reference {
+            return Err(Error::internal("no reference has been run"));
+        }
+        let (forward, reference) = (self.plan.forward.clone(), self.plan.reference.clone());
+        self.write_inputs(inputs, false)?;
+        self.run(forward.start..reference.start)?;
+        self.run(reference.end..forward.end)
     }
 
     /// As [`Session::forward`] over the values of `base`, which is a session of the plan that this one's was made for.
@@ -149,12 +169,24 @@ impl<'d, D: Device> Session<'d, D> {
         self.read_into(self.plan.reverses.get(index).and_then(|r| r.results.get(result)), data)
     }
 
+    /// Result `result` of reverse segment `index` where the device keeps it, if that is this machine's memory; else as
+    /// [`Session::result`].
+    ///
+    /// # Errors
+    /// There is no such value.
+    pub fn result_in_place(&self, index: usize, result: usize) -> Result<Option<&[D::Scalar]>> {
+        let slot = self.plan.reverses.get(index).and_then(|r| r.results.get(result));
+        let slot = slot.ok_or_else(|| Error::internal("no such value"))?;
+        self.device.view(&self.memory, *slot)
+    }
+
     /// Replaces the values of parameter `index` (in the graph's order) for the runs of this session: training, and
     /// sanity checks by randomised weights.
     ///
     /// # Errors
     /// There is no such parameter or the number of values differs.
     pub fn set_parameter(&mut self, index: usize, data: &[D::Scalar]) -> Result<()> {
+        self.has_reference = false;
         match self.plan.parameters.get(index) {
             Some(p) if p.data.len() == data.len() => self.device.set_parameter(&mut self.memory, index, data),
             Some(p) => Err(Error::invalid(format!(

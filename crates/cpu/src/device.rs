@@ -81,6 +81,11 @@ impl Cpu {
         }
     }
 
+    /// Copies by all threads: one alone cannot use the memory's whole speed.
+    fn copy(&self, from: &[f32], into: &mut [f32]) {
+        self.pool.chunks(into, COPIED, |i, into| into.copy_from_slice(&from[i * COPIED..][..into.len()]));
+    }
+
     fn build(isa: Isa, threads: usize) -> Result<Self> {
         let pool = Pool::new(threads)?;
         let name = format!("cpu ({}, {} threads)", isa.name(), pool.threads());
@@ -92,6 +97,9 @@ impl Cpu {
         Self { isa, pool: Pool::single(), exact: false, packs: Packs::default(), name }
     }
 }
+
+/// Numbers that a thread copies at a time.
+const COPIED: usize = 1 << 16;
 
 /// The memory of one session.
 pub struct CpuMemory {
@@ -131,7 +139,8 @@ impl Device for Cpu {
             return Err(Error::internal("a value is written with another length"));
         }
         // SAFETY: `memory` is borrowed exclusively and no step runs, so no other view is alive.
-        unsafe { memory.arena.view().write::<f32>(offset, count) }.copy_from_slice(data);
+        let into = unsafe { memory.arena.view().write::<f32>(offset, count) };
+        self.copy(data, into);
         Ok(())
     }
 
@@ -144,8 +153,16 @@ impl Device for Cpu {
         if count != data.len() {
             return Err(Error::internal("a value is read with another length"));
         }
-        data.copy_from_slice(memory.arena.reals(offset, count));
+        self.copy(memory.arena.reals(offset, count), data);
         Ok(())
+    }
+
+    fn view<'m>(&self, memory: &'m CpuMemory, slot: Slot) -> Result<Option<&'m [f32]>> {
+        if let Storage::Parameter(p) = memory.plan.slot(slot).storage {
+            return Ok(Some(&memory.parameters[p]));
+        }
+        let (offset, count) = place::<f32>(&memory.plan, slot)?;
+        Ok(Some(memory.arena.reals(offset, count)))
     }
 
     fn set_parameter(&self, memory: &mut CpuMemory, parameter: usize, data: &[f32]) -> Result<()> {
@@ -185,6 +202,10 @@ impl Device for Cpu {
 
     fn fuses(&self) -> bool {
         true
+    }
+
+    fn threads(&self) -> usize {
+        self.pool.threads()
     }
 
     fn name(&self) -> &str {

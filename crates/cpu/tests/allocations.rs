@@ -71,7 +71,7 @@ fn network(side: usize) -> Graph {
 /// Bytes that the tenth run of a gradient allocates.
 fn tenth_run(side: usize) -> usize {
     let graph = network(side);
-    let mut planner = Planner::new(&graph, 1).unwrap();
+    let mut planner = Planner::new(&graph, 1).unwrap().fused(true);
     planner.capture(graph.outputs()[0]);
     planner.reverse(&Composite::everywhere(Gradient), graph.outputs()[0], graph.inputs()).unwrap();
     let cpu = Cpu::best();

@@ -137,6 +137,14 @@ impl Kernels for Machine {
         }
     }
 
+    fn view<'m>(&self, memory: &'m MachineMemory, slot: Slot) -> Result<Option<&'m [f32]>> {
+        match (self, memory) {
+            (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.view(memory, slot),
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.view(memory, slot),
+            _ => Err(mixed()),
+        }
+    }
+
     fn set_parameter(&self, memory: &mut MachineMemory, parameter: usize, data: &[f32]) -> Result<()> {
         match (self, memory) {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.set_parameter(memory, parameter, data),
@@ -158,6 +166,13 @@ impl Kernels for Machine {
             (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.run_steps(memory, plan, steps),
             (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.run_steps(memory, plan, steps),
             _ => Err(mixed()),
+        }
+    }
+
+    fn threads(&self) -> usize {
+        match self {
+            Self::Cpu(cpu) => cpu.threads(),
+            Self::Cuda(gpu, _) => gpu.threads(),
         }
     }
 

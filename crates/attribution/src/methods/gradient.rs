@@ -1,6 +1,7 @@
 //! One backward pass: the gradient, Guided BackProp, Deconvolution, any rule table.
 
 use super::{Method, input_maps, signals};
+use crate::parts::in_parts;
 use crate::rules::{Deconvolution, GuidedBackProp, RectGrad, Threshold};
 use crate::{Attribution, Network, PassSpec, Rules, Table, Target};
 use std::sync::Arc;
@@ -17,6 +18,17 @@ pub enum Scaling {
     Absolute,
     /// Its product with the input.
     TimesInput,
+}
+
+impl Scaling {
+    /// Scales a part of a map, of which `x` are the inputs.
+    fn apply<S: Scalar>(self, map: &mut [S], x: &[S]) {
+        match self {
+            Self::None => {}
+            Self::Absolute => map.iter_mut().filter(|m| **m < S::ZERO).for_each(|m| *m = -*m),
+            Self::TimesInput => map.iter_mut().zip(x).for_each(|(m, &x)| *m = x * *m),
+        }
+    }
 }
 
 /// The signal of a rule table at the input, in one forward and one backward pass per example.
@@ -107,16 +119,15 @@ impl<S: Scalar> Method<S> for Backward {
             captures: vec![seeds.from],
         };
         let mut values = Vec::with_capacity(examples);
-        let maps = signals(network, inputs, &spec, &seeds.rows, &mut |n, row| {
+        let mut maps = signals(network, inputs, &spec, &seeds.rows, &mut |n, row| {
             values.push(seeds.value(n, row.captures[0]));
         })?;
-        let scaled = maps.into_iter().zip(inputs).map(|(map, x)| match self.scaling {
-            Scaling::None => Ok(map),
-            Scaling::Absolute => Ok(map.map(|v| if v < S::ZERO { -v } else { v })),
-            Scaling::TimesInput => map.zip(x, |m, x| m * x),
-        });
+        let threads = network.threads();
+        for (map, x) in maps.iter_mut().zip(inputs).filter(|_| self.scaling != Scaling::None) {
+            in_parts(threads, map.data_mut(), |first, map| self.scaling.apply(map, &x.data()[first..]));
+        }
         Ok(Attribution {
-            maps: input_maps(network.graph(), scaled.collect::<Result<_>>()?),
+            maps: input_maps(network.graph(), maps),
             values,
             residuals: None,
             differences: None,

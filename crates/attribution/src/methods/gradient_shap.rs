@@ -2,7 +2,9 @@
 
 use super::{Method, example_mut, input_maps, zeros_like};
 use crate::engine::example;
+use crate::parts::in_parts;
 use crate::{Attribution, Draws, Fill, Generator, Network, PassSpec, Rules, Target};
+use std::borrow::Cow;
 use voxplain_autodiff::{Composite, Gradient};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
@@ -127,10 +129,11 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
         let table = Rules { name: String::from("gradient"), composite: Composite::everywhere(Gradient) };
         let wanted = network.graph().inputs().to_vec();
         let spec = PassSpec { table: Some(&table), from: seeds.from, wanted, captures: Vec::new() };
+        let threads = network.threads();
         let noisy = |i: usize, k: usize, n: usize| {
-            let mut x = example(&inputs[i], examples, n).to_vec();
+            let mut x = Cow::Borrowed(example(&inputs[i], examples, n));
             if let Some(noise) = &self.noise {
-                noise.add(k, i, n, &mut x);
+                noise.add(k, (i, n), x.to_mut(), threads);
             }
             x
         };
@@ -141,10 +144,12 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
                 Fill::Input(i) | Fill::Reference(i) => {
                     let (r, alpha) = self.draw(rows, k, n);
                     let (alpha, rest) = (S::from_f64(alpha), S::from_f64(1.0 - alpha));
-                    let b = example(&self.baselines[i], rows, r);
-                    for ((v, x), &b) in into.iter_mut().zip(noisy(i, k, n)).zip(b) {
-                        *v = alpha * x + rest * b;
-                    }
+                    let (x, b) = (noisy(i, k, n), example(&self.baselines[i], rows, r));
+                    in_parts(threads, into, |first, into| {
+                        for ((v, &x), &b) in into.iter_mut().zip(&x[first..]).zip(&b[first..]) {
+                            *v = alpha * x + rest * b;
+                        }
+                    });
                 }
                 Fill::Seed => into.copy_from_slice(&seeds.rows[n]),
             }
@@ -156,9 +161,10 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
                 let b = example(&self.baselines[i], rows, b);
                 let x = noisy(i, k, n);
                 let sum = example_mut(map, examples, n);
-                for (((s, &g), x), &b) in sum.iter_mut().zip(*gradient).zip(x).zip(b) {
-                    *s += g * (x - b);
-                }
+                in_parts(threads, sum, |first, sum| {
+                    let rest = gradient[first..].iter().zip(&x[first..]).zip(&b[first..]);
+                    sum.iter_mut().zip(rest).for_each(|(s, ((&g, &x), &b))| *s += g * (x - b));
+                });
             }
         })?;
         let share = S::from_f64(1.0 / draws as f64);

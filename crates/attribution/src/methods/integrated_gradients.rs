@@ -2,6 +2,7 @@
 
 use super::{Baseline, Method, example_mut, input_maps, zeros_like};
 use crate::engine::example;
+use crate::parts::in_parts;
 use crate::{Attribution, Fill, Network, PassSpec, Quadrature, Rules, Seeds, Target};
 use voxplain_autodiff::{Composite, Gradient};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
@@ -148,7 +149,7 @@ impl<S: Scalar> IntegratedGradients<S> {
         differences: &[f64],
     ) -> Result<Integral<S>> {
         let nodes = quadrature.nodes(n)?;
-        let examples = differences.len();
+        let (examples, threads) = (differences.len(), network.threads());
         let table = Rules { name: String::from("gradient"), composite: Composite::everywhere(Gradient) };
         let wanted = network.graph().inputs().to_vec();
         let spec = PassSpec { table: Some(&table), from: seeds.from, wanted, captures: Vec::new() };
@@ -160,9 +161,11 @@ impl<S: Scalar> IntegratedGradients<S> {
                     let at = S::from_f64(nodes[k].0);
                     let x = example(&inputs[i], examples, example_index);
                     let b = example(&baselines[i], examples, example_index);
-                    for ((v, &x), &b) in into.iter_mut().zip(x).zip(b) {
-                        *v = b + at * (x - b);
-                    }
+                    in_parts(threads, into, |first, into| {
+                        for ((v, &x), &b) in into.iter_mut().zip(&x[first..]).zip(&b[first..]) {
+                            *v = b + at * (x - b);
+                        }
+                    });
                 }
                 Fill::Seed => into.copy_from_slice(&seeds.rows[example_index]),
             }
@@ -171,7 +174,9 @@ impl<S: Scalar> IntegratedGradients<S> {
             let weight = S::from_f64(nodes[row % n].1);
             for (map, gradient) in maps.iter_mut().zip(&out.results) {
                 let sum = example_mut(map, examples, row / n);
-                sum.iter_mut().zip(*gradient).for_each(|(s, &g)| *s += weight * g);
+                in_parts(threads, sum, |first, sum| {
+                    sum.iter_mut().zip(&gradient[first..]).for_each(|(s, &g)| *s += weight * g);
+                });
             }
         })?;
         if self.multiply_by_inputs {

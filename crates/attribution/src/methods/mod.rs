@@ -31,7 +31,8 @@ pub use pattern::{PatternKind, Patterned};
 pub use reveal_cancel::DeepLiftRevealCancel;
 pub use smooth::{Smooth, Statistic};
 
-use crate::engine::copy_example;
+use crate::engine::example;
+use crate::parts::in_parts;
 use crate::{Attribution, Fill, Grid, Map, Network, PassSpec, Row, Target};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Result, Scalar, Tensor};
@@ -70,19 +71,24 @@ fn signals<S: Scalar>(
     seeds: &[Vec<S>],
     look: &mut dyn FnMut(usize, &Row<'_, S>),
 ) -> Result<Vec<Tensor<S>>> {
-    let examples = network.examples(inputs)?;
+    let (examples, threads) = (network.examples(inputs)?, network.threads());
     let mut maps = zeros_like(inputs);
     let mut fill = |row: usize, what: Fill, into: &mut [S]| match what {
-        Fill::Input(i) | Fill::Reference(i) => copy_example(&inputs[i], examples, row, into),
+        Fill::Input(i) | Fill::Reference(i) => copy(example(&inputs[i], examples, row), into, threads),
         Fill::Seed => into.copy_from_slice(&seeds[row]),
     };
     network.run(spec, examples, &mut fill, &mut |n, row| {
         look(n, row);
         for (map, signal) in maps.iter_mut().zip(&row.results) {
-            example_mut(map, examples, n).copy_from_slice(signal);
+            copy(signal, example_mut(map, examples, n), threads);
         }
     })?;
     Ok(maps)
+}
+
+/// Copies by so many threads.
+fn copy<S: Scalar>(from: &[S], into: &mut [S], threads: usize) {
+    in_parts(threads, into, |first, part| part.copy_from_slice(&from[first..first + part.len()]));
 }
 
 /// Zero maps of the inputs' shapes.

@@ -1,6 +1,7 @@
 //! SmoothGrad, SmoothGrad-squared and VarGrad over any method.
 
 use super::Method;
+use crate::parts::in_parts;
 use crate::{Attribution, Draws, Grid, Map, Network, Target};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
@@ -28,11 +29,11 @@ pub struct Smooth<S> {
 }
 
 impl<S: Scalar> Smooth<S> {
-    fn noisy(&self, draw: usize, inputs: &[Tensor<S>], examples: usize) -> Vec<Tensor<S>> {
+    fn noisy(&self, draw: usize, inputs: &[Tensor<S>], examples: usize, threads: usize) -> Vec<Tensor<S>> {
         let mut noisy = inputs.to_vec();
         for (i, tensor) in noisy.iter_mut().enumerate() {
             for n in 0..examples {
-                self.draws.add(draw, i, n, super::example_mut(tensor, examples, n));
+                self.draws.add(draw, (i, n), super::example_mut(tensor, examples, n), threads);
             }
         }
         noisy
@@ -68,13 +69,15 @@ impl<S: Scalar> Method<S> for Smooth<S> {
         let (mut forward, mut backward) = (examples as u64, 0);
         let mut sums: Vec<Moments> = Vec::new();
         for draw in 0..self.draws.count() {
-            let part = self.base.attribute(network, &self.noisy(draw, inputs, examples), &target)?;
+            let threads = network.threads();
+            let noisy = self.noisy(draw, inputs, examples, threads);
+            let part = self.base.attribute(network, &noisy, &target)?;
             forward += part.forward_passes;
             backward += part.backward_passes;
             if sums.is_empty() {
                 sums = part.maps.iter().map(Moments::new).collect();
             }
-            sums.iter_mut().zip(&part.maps).for_each(|(s, m)| s.add(&m.values));
+            sums.iter_mut().zip(&part.maps).for_each(|(s, m)| s.add(&m.values, threads));
         }
         if sums.is_empty() {
             return Err(Error::invalid("at least one draw is needed"));
@@ -100,8 +103,8 @@ impl<S: Scalar> Method<S> for Smooth<S> {
 struct Moments {
     grid: Grid,
     sizes: Vec<usize>,
-    mean: Vec<f64>,
-    deviations: Vec<f64>,
+    /// Mean and sum of squared deviations.
+    moments: Vec<[f64; 2]>,
     count: f64,
 }
 
@@ -109,20 +112,23 @@ impl Moments {
     fn new<S: Scalar>(map: &Map<S>) -> Self {
         let n = map.values.data().len();
         let sizes = map.values.shape().to_vec();
-        Self { grid: map.grid.clone(), sizes, mean: vec![0.0; n], deviations: vec![0.0; n], count: 0.0 }
+        Self { grid: map.grid.clone(), sizes, moments: vec![[0.0; 2]; n], count: 0.0 }
     }
 
-    fn add<S: Scalar>(&mut self, values: &Tensor<S>) {
+    fn add<S: Scalar>(&mut self, values: &Tensor<S>, threads: usize) {
         self.count += 1.0;
-        for ((mean, deviation), value) in self.mean.iter_mut().zip(&mut self.deviations).zip(values.data()) {
-            let before = value.to_f64() - *mean;
-            *mean += before / self.count;
-            *deviation += before * (value.to_f64() - *mean);
-        }
+        let (count, values) = (self.count, values.data());
+        in_parts(threads, &mut self.moments, |first, moments| {
+            for ([mean, deviation], value) in moments.iter_mut().zip(&values[first..]) {
+                let before = value.to_f64() - *mean;
+                *mean += before / count;
+                *deviation += before * (value.to_f64() - *mean);
+            }
+        });
     }
 
     fn map<S: Scalar>(&self, statistic: Statistic) -> Result<Map<S>> {
-        let value = |(&mean, &deviation): (&f64, &f64)| {
+        let value = |&[mean, deviation]: &[f64; 2]| {
             let variance = deviation / self.count;
             S::from_f64(match statistic {
                 Statistic::Mean => mean,
@@ -130,7 +136,7 @@ impl Moments {
                 Statistic::Variance => variance,
             })
         };
-        let data = self.mean.iter().zip(&self.deviations).map(value).collect();
+        let data = self.moments.iter().map(value).collect();
         Ok(Map { grid: self.grid.clone(), values: Tensor::new(&self.sizes, data)? })
     }
 }

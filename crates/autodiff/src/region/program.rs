@@ -94,8 +94,9 @@ impl Regions<'_> {
             parameters: [parts.graph.parameters(), &e.constants].concat(),
             arena_bytes: 0,
             scalar_bytes: size_of::<S>(),
+            reference: 0..0,
         };
-        collect(&mut plan, e.sections, Vec::new());
+        collect(&mut plan, e.sections, Vec::new(), 1);
         settle(&mut plan, fused, limit)?;
         Ok(plan)
     }

@@ -235,10 +235,11 @@ pub fn packed_len(p: &Problem) -> usize {
     p.groups * p.blocks() * p.source_channels * p.kernel.iter().product::<usize>() * CHANNELS
 }
 
-/// Weights as `[group][block of channels][source channel][tap][channel in block]`, zeros behind the last channel.
+/// Weights as `[group][block of channels][tap along depth][along height][source channel][tap along width][channel in block]`,
+/// zeros behind the last channel: the order in which terms are added.
 /// `weight(o, c, k)` is the weight of target channel `o` (all groups), source channel `c` and tap `k`.
 pub fn pack(p: &Problem, weight: impl Fn(usize, usize, usize) -> f64, packed: &mut [f32]) {
-    let taps: usize = p.kernel.iter().product();
+    let (taps, width) = (p.kernel.iter().product::<usize>(), p.kernel[2]);
     let block = p.source_channels * taps * CHANNELS;
     packed.fill(0.0);
     for group in 0..p.groups {
@@ -246,8 +247,8 @@ pub fn pack(p: &Problem, weight: impl Fn(usize, usize, usize) -> f64, packed: &m
             let from = (group * p.blocks() + t / CHANNELS) * block + t % CHANNELS;
             for c in 0..p.source_channels {
                 for k in 0..taps {
-                    packed[from + (c * taps + k) * CHANNELS] =
-                        weight(group * p.target_channels + t, c, k) as f32;
+                    let at = (k / width * p.source_channels + c) * width + k % width;
+                    packed[from + at * CHANNELS] = weight(group * p.target_channels + t, c, k) as f32;
                 }
             }
         }

@@ -125,21 +125,20 @@ impl Job<'_> {
         let p = self.problem;
         taps.clear();
         let lists = [0, 1, 2].map(|a| &p.axes[a].phases[phase[a]]);
-        for channel in 0..p.source_channels {
-            for z in lists[0] {
-                let q = (strip.first[0] + slice) as isize + z.offset;
-                if p.axes[0].source_at(q, z.residue).is_none() {
-                    continue;
-                }
-                let in_slice = (slice as isize + z.offset - p.axes[0].low) as usize;
-                for y in lists[1] {
+        for z in lists[0] {
+            let q = (strip.first[0] + slice) as isize + z.offset;
+            if p.axes[0].source_at(q, z.residue).is_none() {
+                continue;
+            }
+            let in_slice = (slice as isize + z.offset - p.axes[0].low) as usize;
+            for y in lists[1] {
+                let in_rows = (y.offset - p.axes[1].low) as usize;
+                for channel in 0..p.source_channels {
+                    let tap = ((z.index * p.kernel[1] + y.index) * p.source_channels + channel) * p.kernel[2];
                     for x in lists[2] {
-                        let residue = [z.residue, y.residue, x.residue];
-                        let row = layout.row(channel, residue, in_slice, (y.offset - p.axes[1].low) as usize);
+                        let row = layout.row(channel, [z.residue, y.residue, x.residue], in_slice, in_rows);
                         let offset = row + (x.offset - p.axes[2].low) as usize;
-                        let tap = ((channel * p.kernel[0] + z.index) * p.kernel[1] + y.index) * p.kernel[2]
-                            + x.index;
-                        taps.push((offset as u32, tap as u32));
+                        taps.push((offset as u32, (tap + x.index) as u32));
                     }
                 }
             }

@@ -2,9 +2,9 @@
 //! at most one entry is not 0, so that most products of the dense adjoint are left out.
 //!
 //! Targets have few channels ([`FEW`]), which lie side by side in the sums: an entry of the source reaches the four columns
-//! of its window's reach with one short row of weights. For every source channel the entries of each row are listed, last
-//! column first, and every row of targets adds up the lists of the rows that reach it in the order of the kernel's taps. A
-//! target's terms are thereby added in the order of the dense adjoint, and have its bits.
+//! of its window's reach with one short row of weights. The entries of each source row are listed, last column first, and a
+//! row of targets adds up the lists that reach it in the order of the kernel's taps and of the channels. Its terms are
+//! thereby added in the order of the dense adjoint, and have its bits.
 
 use super::output::{Block, Output};
 use super::{ITEMS, Problem};
@@ -20,8 +20,8 @@ pub const FEW: usize = 4;
 const COLUMNS: usize = 4;
 /// Numbers of the sums that an entry changes, and of the weights that it is multiplied with.
 const REACH: usize = COLUMNS * FEW;
-/// Targets of an item along depth and height: sums and lists stay in the second cache.
-const SIZE: [usize; 2] = [4, 16];
+/// Targets of an item along depth and height: few enough for the lists to stay in cache, enough to list few rows twice.
+const SIZE: [usize; 2] = [8, 16];
 
 /// The signal of a pooling whose windows have one or two entries along depth and height, and two along the rows.
 pub struct Pooled<'a> {
@@ -89,6 +89,7 @@ impl Problem {
 
 /// An entry of the source that is not 0.
 #[derive(Clone, Copy, Default)]
+#[repr(C)]
 struct Entry {
     /// Where its window's reach begins in a row of sums, a multiple of 8, plus its place in the window.
     at: u32,
@@ -98,8 +99,9 @@ struct Entry {
 /// What one thread needs.
 #[derive(Default)]
 pub struct Workspace {
+    /// One row of targets.
     sums: Buffer,
-    /// The rows of one channel of sums, one behind the other.
+    /// All rows, parted by channel.
     rows: Buffer,
     /// The entries of every source row that the item reads, each in a place for a whole row, and their numbers.
     entries: Vec<Entry>,
@@ -125,15 +127,15 @@ pub fn packed_len(p: &Problem) -> usize {
     p.source_channels * p.kernel[0] * p.kernel[1] * 2 * REACH
 }
 
-/// Weights as `[source channel][tap along depth][along height][place in the window][column][target channel]`, zeros where a
+/// Weights as `[tap along depth][along height][source channel][place in the window][column][target channel]`, zeros where a
 /// column is not reached. `weight(o, c, k)` is the weight of target channel `o`, source channel `c` and tap `k`.
 pub fn pack(p: &Problem, weight: impl Fn(usize, usize, usize) -> f64, packed: &mut [f32]) {
     packed.fill(0.0);
-    let (taps, width) = (p.kernel.iter().product::<usize>(), p.kernel[2]);
+    let width = p.kernel[2];
     for c in 0..p.source_channels {
-        for k in 0..taps {
+        for k in 0..p.kernel.iter().product::<usize>() {
             for place in 0..2 {
-                let row = ((c * taps + k) / width * 2 + place) * REACH;
+                let row = ((k / width * p.source_channels + c) * 2 + place) * REACH;
                 for o in 0..p.target_channels {
                     packed[row + (place + k % width) * FEW + o] = weight(o, c, k) as f32;
                 }
@@ -172,60 +174,100 @@ impl Job<'_> {
         [0, 1].map(|a| item.windows[a].len() * self.scatter.window[a])
     }
 
-    /// The number of a source row among those that an item lists, if it has one.
+    /// The number of a source row among those that an item lists of every channel, if it is there.
     fn row(&self, item: &Item, z: usize, y: usize) -> Option<usize> {
-        let listed = self.listed(item);
-        let first = [0, 1].map(|a| item.windows[a].start * self.scatter.window[a]);
+        let (listed, first) = (self.listed(item), self.first(item));
         let (z, y) = (z.checked_sub(first[0])?, y.checked_sub(first[1])?);
         (z < listed[0] && y < listed[1]).then_some(z * listed[1] + y)
     }
 
-    /// Lists the entries of a source channel.
-    fn list(&self, item: &Item, channel: usize, w: &mut Workspace) {
+    /// The first source row that an item lists along depth and height.
+    fn first(&self, item: &Item) -> [usize; 2] {
+        [0, 1].map(|a| item.windows[a].start * self.scatter.window[a])
+    }
+
+    /// Lists the entries of all source channels.
+    fn list(&self, item: &Item, w: &mut Workspace) {
         let (p, s) = (self.problem, self.scatter);
-        let listed = self.listed(item);
+        let rows = self.listed(item).iter().product::<usize>();
         w.counts.clear();
-        w.counts.resize(listed[0] * listed[1], 0);
+        w.counts.resize(p.source_channels * rows, 0);
         if w.entries.len() < w.counts.len() * s.pooled[2] {
             w.entries.resize(w.counts.len() * s.pooled[2], Entry::default());
         }
-        let plane = item.example * p.source_channels + channel;
-        for z in item.windows[0].clone() {
-            for y in item.windows[1].clone() {
-                self.list_windows(item, [plane, z, y], w);
+        for channel in 0..p.source_channels {
+            let plane = item.example * p.source_channels + channel;
+            for z in item.windows[0].clone() {
+                for y in item.windows[1].clone() {
+                    self.list_windows(item, [plane, z, y], channel * rows, w);
+                }
             }
         }
     }
 
-    /// Lists the entries of a row of windows, the last first.
-    fn list_windows(&self, item: &Item, [plane, z, y]: [usize; 3], w: &mut Workspace) {
+    /// Lists the entries of a row of windows, the last first; `before` lists are those of other channels.
+    fn list_windows(&self, item: &Item, [plane, z, y]: [usize; 3], before: usize, w: &mut Workspace) {
         let (p, s) = (self.problem, self.scatter);
-        let count = s.pooled[2];
+        let (count, first, height) = (s.pooled[2], self.first(item), self.listed(item)[1]);
         let from = ((plane * s.pooled[0] + z) * s.pooled[1] + y) * count;
         let (upper, codes) = (&self.source.upper[from..from + count], &self.source.codes[from..from + count]);
-        let [depth, height, width] = [0, 1, 2].map(|a| p.axes[a].source);
-        let bytes = width.div_ceil(8);
-        // By place in the window along depth and height: the list's number, and the row's bits.
-        let (mut lists, mut bits) = ([0; 4], [&[][..]; 4]);
+        let bytes = p.axes[2].source.div_ceil(8);
+        let mut rows = [Listed::default(); 4];
         let places = s.window[0] * s.window[1];
-        for place in 0..places {
+        for (place, row) in rows.iter_mut().take(places).enumerate() {
             let (z, y) = (z * s.window[0] + place / s.window[1], y * s.window[1] + place % s.window[1]);
-            lists[place] = self.row(item, z, y).unwrap_or(0);
-            let line = (plane * depth + z) * height + y;
-            bits[place] = self.source.bits.map_or(&[][..], |b| &b[line * bytes..(line + 1) * bytes]);
+            row.list = before + (z - first[0]) * height + y - first[1];
+            let line = (plane * p.axes[0].source + z) * p.axes[1].source + y;
+            row.bits = self.source.bits.map(|b| &b[line * bytes..(line + 1) * bytes]);
         }
-        for t in (0..count).rev() {
-            let code = usize::from(codes[t]);
-            let (place, column) = (code / 2 & (places - 1), code & 1);
-            let kept = !self.source.rectified || upper[t] > 0.0;
-            let value = if kept { upper[t] } else { 0.0 };
+        let windows = Windows { upper, codes, rectified: self.source.rectified };
+        let counts = match places {
+            1 => windows.list::<1>(&rows, &mut w.entries),
+            2 => windows.list::<2>(&rows, &mut w.entries),
+            _ => windows.list::<4>(&rows, &mut w.entries),
+        };
+        (0..places).for_each(|place| w.counts[rows[place].list] = counts[place]);
+    }
+}
+
+/// A source row that is listed: the number of its list, and its bits.
+#[derive(Clone, Copy, Default)]
+struct Listed<'a> {
+    list: usize,
+    bits: Option<&'a [u8]>,
+}
+
+/// A row of windows.
+struct Windows<'a> {
+    upper: &'a [f32],
+    codes: &'a [u8],
+    rectified: bool,
+}
+
+impl Windows<'_> {
+    /// Lists the entries of the row, the last first, by their places in windows of so many rows; the numbers of entries.
+    /// Every list is written to and only one goes on, which costs less than the choice of one.
+    #[inline(always)]
+    fn list<const PLACES: usize>(&self, rows: &[Listed<'_>; 4], entries: &mut [Entry]) -> [usize; 4] {
+        let (count, mut counts) = (self.codes.len(), [0; 4]);
+        let last = rows.iter().take(PLACES).map(|r| r.list).max().unwrap_or(0);
+        assert!((last + 1) * count <= entries.len(), "a list lies outside the entries");
+        let lists: [*mut Entry; PLACES] =
+            core::array::from_fn(|place| entries[rows[place].list * count..].as_mut_ptr());
+        for (t, (&value, &code)) in self.upper.iter().zip(self.codes).enumerate().rev() {
+            let (place, column) = (usize::from(code) / 2 % PLACES, usize::from(code) & 1);
             let x = 2 * t + column;
-            let bit = bits[place].get(x / 8).is_none_or(|b| b >> (x % 8) & 1 == 1);
-            let list = lists[place];
-            w.entries[list * count + w.counts[list]] = Entry { at: (t * 2 * FEW + column) as u32, value };
-            // What is not kept is written over by the next.
-            w.counts[list] += usize::from(bit && value != 0.0);
+            let bit = rows[place].bits.is_none_or(|bits| bits[x / 8] >> (x % 8) & 1 == 1);
+            let kept = bit & if self.rectified { value > 0.0 } else { value != 0.0 };
+            let entry = Entry { at: (t * 2 * FEW + column) as u32, value };
+            for other in 0..PLACES {
+                // SAFETY: a list has room for `count` entries, as was just checked, and this window is not the first of more
+                // than it has had.
+                unsafe { lists[other].add(counts[other]).write(entry) };
+                counts[other] += usize::from(kept & (place == other));
+            }
         }
+        counts
     }
 }
 
@@ -238,45 +280,72 @@ unsafe fn item<S: Simd>(job: &Job<'_>, number: usize, w: &mut Workspace) {
     let (p, s) = (job.problem, job.scatter);
     let item = job.item(number);
     let [depth, height] = [item.targets[0].len(), item.targets[1].len()];
-    w.sums.room(depth * height * s.pitch).fill(0.0);
-    for channel in 0..p.source_channels {
-        job.list(&item, channel, w);
-        let weights = &job.packed[channel * p.kernel[0] * p.kernel[1] * 2 * REACH..];
-        for (i, z) in item.targets[0].clone().enumerate() {
-            for (j, y) in item.targets[1].clone().enumerate() {
-                let sums =
-                    &mut w.sums.room(depth * height * s.pitch)[(i * height + j) * s.pitch..][..s.pitch];
-                for kz in 0..p.kernel[0] {
-                    let Some(from_z) = p.reads(0, z, kz) else { continue };
-                    for ky in 0..p.kernel[1] {
-                        let row = p.reads(1, y, ky).and_then(|from_y| job.row(&item, from_z, from_y));
-                        let Some(row) = row else { continue };
-                        let entries = &w.entries[row * s.pooled[2]..][..w.counts[row]];
-                        let weights = &weights[(kz * p.kernel[1] + ky) * 2 * REACH..][..2 * REACH];
-                        // SAFETY: as the caller says.
-                        unsafe { add::<S>(entries, weights, sums) };
-                    }
-                }
+    let (lines, pitch) = (depth * height, p.axes[2].target.next_multiple_of(16));
+    job.list(&item, w);
+    for (i, z) in item.targets[0].clone().enumerate() {
+        for (j, y) in item.targets[1].clone().enumerate() {
+            let sums = w.sums.room(s.pitch);
+            sums.fill(0.0);
+            // SAFETY: as the caller says.
+            unsafe {
+                job.add_taps::<S>(&item, [z, y], (&w.entries, &w.counts), sums);
+                let rows = &mut w.rows.room(FEW * lines * pitch)[(i * height + j) * pitch..];
+                part::<S>(&sums[p.first_column() * FEW..], p.axes[2].target, rows, lines * pitch);
             }
         }
     }
-    // SAFETY: as the caller says.
-    unsafe { finish::<S>(job, &item, w) };
+    for channel in 0..p.target_channels {
+        let block = Block {
+            plane: item.example * p.target_channels + channel,
+            first: [item.targets[0].start, item.targets[1].start, 0],
+            step: [1; 3],
+            count: [depth, height, p.axes[2].target],
+            pitch: [height * pitch, pitch],
+        };
+        let rows = w.rows.room(FEW * lines * pitch)[channel * lines * pitch..].as_mut_ptr();
+        // SAFETY: the rows were just made, whole vectors long; items do not share outputs.
+        unsafe { job.output.write::<S>(&block, rows) };
+    }
 }
 
-/// Adds the entries of one row, times the weights of one tap along depth and height, to a row of sums.
+impl Job<'_> {
+    /// Adds everything that reaches a row of targets.
+    #[inline(always)]
+    unsafe fn add_taps<S: Simd>(
+        &self,
+        item: &Item,
+        [z, y]: [usize; 2],
+        (entries, counts): (&[Entry], &[usize]),
+        sums: &mut [f32],
+    ) {
+        let (p, count) = (self.problem, self.scatter.pooled[2]);
+        let rows = self.listed(item).iter().product::<usize>();
+        for tap in 0..p.kernel[0] * p.kernel[1] {
+            let from = (p.reads(0, z, tap / p.kernel[1]), p.reads(1, y, tap % p.kernel[1]));
+            let (Some(from_z), Some(from_y)) = from else { continue };
+            let Some(row) = self.row(item, from_z, from_y) else { continue };
+            let weights =
+                &self.packed[tap * p.source_channels * 2 * REACH..][..p.source_channels * 2 * REACH];
+            for (channel, weights) in weights.chunks_exact(2 * REACH).enumerate() {
+                let row = channel * rows + row;
+                // SAFETY: the caller promises the instruction set.
+                unsafe { add::<S>(&entries[row * count..][..counts[row]], weights, sums) };
+            }
+        }
+    }
+}
+
+/// Adds the entries of a source row, times the weights of one channel and one tap along depth and height.
 #[inline(always)]
 unsafe fn add<S: Simd>(entries: &[Entry], weights: &[f32], sums: &mut [f32]) {
-    assert!(weights.len() >= 2 * REACH && sums.len() >= REACH, "a row of sums or of weights is too short");
-    let last = (sums.len() - REACH) as u32;
     for entry in entries {
-        debug_assert!(entry.at & !7 <= last, "an entry lies behind its row");
-        // SAFETY: the caller promises the instruction set; an entry's reach lies in the row, as `Scatter::new` made rows long
-        // enough for the last window, and weights are there for both places in the window.
+        let (at, place) = ((entry.at & !7) as usize, (entry.at & 7) as usize * REACH);
+        debug_assert!(at + REACH <= sums.len() && place + REACH <= weights.len());
+        // SAFETY: the caller promises the instruction set; an entry's reach lies in its row of sums, as `Scatter::new` made
+        // rows long enough for the last window, and weights are there for both places in the window.
         unsafe {
             let value = S::splat(entry.value);
-            let into = sums.as_mut_ptr().add((entry.at & !7) as usize);
-            let weights = weights.as_ptr().add((entry.at & 7) as usize * REACH);
+            let (into, weights) = (sums.as_mut_ptr().add(at), weights.as_ptr().add(place));
             for i in 0..REACH / S::LANES {
                 let sum = S::load(into.add(i * S::LANES));
                 let factor = S::load(weights.add(i * S::LANES));
@@ -286,42 +355,22 @@ unsafe fn add<S: Simd>(entries: &[Entry], weights: &[f32], sums: &mut [f32]) {
     }
 }
 
-/// Parts the sums by channel and hands them to the output.
+/// Parts a row of sums by channel into rows that are `plane` numbers apart.
 #[inline(always)]
-unsafe fn finish<S: Simd>(job: &Job<'_>, item: &Item, w: &mut Workspace) {
-    let (p, s) = (job.problem, job.scatter);
-    let [depth, height] = [item.targets[0].len(), item.targets[1].len()];
-    let (lines, width) = (depth * height, p.axes[2].target);
-    let pitch = width.next_multiple_of(16);
-    let sums = w.sums.room(lines * s.pitch);
-    let rows = w.rows.room(FEW * lines * pitch);
-    for line in 0..lines {
-        let from = &sums[line * s.pitch + p.first_column() * FEW..(line + 1) * s.pitch];
-        for x in (0..width).step_by(S::LANES) {
-            // SAFETY: the caller promises the instruction set; rows of sums hold whole vectors of columns behind the first
-            // target, says `Scatter::new`, and so do the parted rows.
-            unsafe {
-                let vector = |i: usize| S::load(from[x * FEW..][..FEW * S::LANES].as_ptr().add(i * S::LANES));
-                let (even, odd) = S::deinterleave(vector(0), vector(1));
-                let (more_even, more_odd) = S::deinterleave(vector(2), vector(3));
-                let (first, third) = S::deinterleave(even, more_even);
-                let (second, fourth) = S::deinterleave(odd, more_odd);
-                for (channel, v) in [first, second, third, fourth].into_iter().enumerate() {
-                    S::store(rows[(channel * lines + line) * pitch + x..][..S::LANES].as_mut_ptr(), v);
-                }
+unsafe fn part<S: Simd>(sums: &[f32], width: usize, rows: &mut [f32], plane: usize) {
+    for x in (0..width).step_by(S::LANES) {
+        let from = &sums[x * FEW..][..FEW * S::LANES];
+        // SAFETY: the caller promises the instruction set; the slices hold whole vectors.
+        unsafe {
+            let vector = |i: usize| S::load(from[i * S::LANES..].as_ptr());
+            let (even, odd) = S::deinterleave(vector(0), vector(1));
+            let (more_even, more_odd) = S::deinterleave(vector(2), vector(3));
+            let (first, third) = S::deinterleave(even, more_even);
+            let (second, fourth) = S::deinterleave(odd, more_odd);
+            for (channel, v) in [first, second, third, fourth].into_iter().enumerate() {
+                S::store(rows[channel * plane + x..][..S::LANES].as_mut_ptr(), v);
             }
         }
-    }
-    for channel in 0..p.target_channels {
-        let block = Block {
-            plane: item.example * p.target_channels + channel,
-            first: [item.targets[0].start, item.targets[1].start, 0],
-            step: [1; 3],
-            count: [depth, height, width],
-            pitch: [height * pitch, pitch],
-        };
-        // SAFETY: the rows were just made, whole vectors long; items do not share outputs.
-        unsafe { job.output.write::<S>(&block, rows[channel * lines * pitch..].as_mut_ptr()) };
     }
 }
 

@@ -1,0 +1,47 @@
+//! What a gradient needs beside the weights on the network and image that decide the design: the first blocks of a
+//! convolutional network on 4 x 128^3 voxels, in which all large values lie.
+#![allow(clippy::unwrap_used)]
+
+use voxplain_autodiff::{Composite, Gradient, Plan, Planner};
+use voxplain_graph::ops::{ConvAttributes, PoolAttributes};
+use voxplain_graph::{Graph, GraphBuilder, Op, ValueId};
+
+/// Convolution, normalisation, ReLU.
+fn layer(b: &mut GraphBuilder, name: &str, x: ValueId, [input, output]: [usize; 2]) -> ValueId {
+    let sizes = [output, input, 3, 3, 3];
+    let w = b.parameter(&format!("{name}.w"), &sizes, vec![0.1; sizes.iter().product()]).unwrap();
+    let mut operands = vec![b.conv(name, x, w, None, ConvAttributes::padded(3, 1)).unwrap()];
+    for part in ["scale", "shift", "mean", "variance"] {
+        operands.push(b.parameter(&format!("{name}.{part}"), &[output], vec![0.5; output]).unwrap());
+    }
+    let y = b.node(&format!("{name}.norm"), Op::BatchNormalization { epsilon: 1e-5 }, &operands).unwrap();
+    b.relu(&format!("{name}.relu"), y).unwrap()
+}
+
+fn network() -> Graph {
+    let mut b = GraphBuilder::new();
+    let mut x = b.input("x", &[1, 4, 128, 128, 128]).unwrap();
+    let blocks: [&[[usize; 2]]; 3] = [&[[4, 16]], &[[16, 32], [32, 32]], &[[32, 64], [64, 64]]];
+    for (i, block) in blocks.iter().enumerate() {
+        for (j, &channels) in block.iter().enumerate() {
+            x = layer(&mut b, &format!("conv{i}.{j}"), x, channels);
+        }
+        x = b.node(&format!("pool{i}"), Op::MaxPool(PoolAttributes::tiles(&[2, 2, 2])), &[x]).unwrap();
+    }
+    b.finish(&[x]).unwrap()
+}
+
+fn gradient(fused: bool) -> Plan {
+    let graph = network();
+    let mut planner = Planner::new(&graph, 1).unwrap().fused(fused);
+    planner.capture(graph.outputs()[0]);
+    planner.reverse(&Composite::everywhere(Gradient), graph.outputs()[0], graph.inputs()).unwrap();
+    planner.finish::<f32>(None).unwrap()
+}
+
+#[test]
+fn a_gradient_stays_far_below_what_its_values_take() {
+    let plan = gradient(true);
+    assert!(plan.arena_bytes < 125_000_000, "{} bytes", plan.arena_bytes);
+    assert!(2 * plan.arena_bytes < gradient(false).arena_bytes, "joined steps keep whole images");
+}
