@@ -507,9 +507,9 @@ fn patterns_of_convolutions() {
     let y = b.relu("relu", y).unwrap();
     let y = b.node("flat", Op::Reshape { sizes: vec![1, 60] }, &[y]).unwrap();
     let graph = b.finish(&[y]).unwrap();
-    let data: Vec<f64> = (0..240).map(|i| f64::from((i * 53 % 101) as i32 - 50) / 25.0).collect();
+    let data: Vec<f64> = (0..240).map(|i| f64::from(i * 53 % 101 - 50) / 25.0).collect();
     let x = Tensor::new(&[6, 2, 5, 4], data).unwrap();
-    let exact = fit(&mut Engine::new(&graph, &Oracle, None), &[x.clone()]).unwrap();
+    let exact = fit(&mut Engine::new(&graph, &Oracle, None), std::slice::from_ref(&x)).unwrap();
     let cpu = Cpu::best();
     let single = fit(&mut Engine::new(&graph, &cpu, None), &[x.convert::<f32>()]).unwrap();
     let (a, b) = (&exact.by_node["conv"].data, &single.by_node["conv"].data);

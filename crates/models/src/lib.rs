@@ -19,6 +19,7 @@ mod onnx;
 mod pruning;
 mod pt2;
 mod raw;
+mod text;
 
 pub use architectures::{ArchitectureOptions, architectures};
 pub use card::{Card, CardInput, SlidingWindow, companion_card};
@@ -26,3 +27,4 @@ pub use container::{read_tensors, write_tensors};
 pub use json::parse_graph;
 pub use model::Model;
 pub use raw::{Attribute, Constant, RawGraph, RawNode};
+pub use text::parse_text;

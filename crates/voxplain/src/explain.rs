@@ -7,14 +7,14 @@ use crate::estimation::Estimation;
 use crate::manifest;
 use crate::prediction::Prediction;
 use crate::request::{Context, Request, Tensors};
+use crate::rules;
 use crate::windows::Windows;
 use serde_json::{Map, Value};
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use voxplain_attribution::rules::{Deconvolution, DeepLiftRescale, GuidedBackProp};
-use voxplain_attribution::{Attribution, Engine, Ledger, Method, Network, PassSpec, Rules, Table, Target};
-use voxplain_autodiff::{Composite, Cotangent, Device as _, Gradient, Plan};
+use voxplain_attribution::{Attribution, Engine, Ledger, Method, Network, PassSpec, Table, Target};
+use voxplain_autodiff::{Device as _, Plan};
 use voxplain_cpu::Cpu;
 use voxplain_graph::Graph;
 use voxplain_graph::rewrite::fold_batch_normalization;
@@ -258,7 +258,8 @@ impl<'m> Explainer<'m> {
             gradient.attribute(&mut engine, &inputs, &target)?;
             best = best.min(start.elapsed().as_secs_f64());
         }
-        let plan = self.plan(Some("gradient"))?;
+        let table = rules::gradient();
+        let plan = self.plan(&self.model.graph, Some(&table))?;
         Ok(examples * (plan.forward_flops() + plan.reverse_flops(0)).max(1) as f64 / best)
     }
 
@@ -267,17 +268,15 @@ impl<'m> Explainer<'m> {
         graph.value(graph.outputs()[0]).name.clone()
     }
 
-    /// The plan of a method's rule table for one example at a time; of a forward pass alone without a method.
-    fn plan(&self, method: Option<&str>) -> Result<Plan> {
-        let graph = &self.model.graph;
-        let table = method.map(table);
+    /// The plan of a rule table for one example at a time; of a forward pass alone without one.
+    fn plan(&self, graph: &Graph, table: Option<&dyn Table>) -> Result<Plan> {
         let spec = PassSpec {
-            table: table.as_ref().map(|t| t as &dyn Table),
+            table,
             from: graph.outputs()[0],
             wanted: graph.inputs().to_vec(),
             captures: vec![graph.outputs()[0]],
         };
-        self.engine().plan(&spec, 1)
+        self.engine_on(graph).plan(&spec, 1)
     }
 
     /// What a request would cost at a speed from [`Explainer::calibrate`]; the method itself does not run.
@@ -286,7 +285,8 @@ impl<'m> Explainer<'m> {
     /// As [`Explainer::run`] as far as that shows without running.
     pub fn cost(&self, request: &Request, speed: f64) -> Result<Cost> {
         let method = self.context().method::<f32>(request)?;
-        let plan = self.plan(Some(request.method.as_str()).filter(|_| method.passes().1 > 0))?;
+        let table = if method.passes().1 > 0 { Some(rules::table(request)?) } else { None };
+        let plan = self.plan(self.graph(request)?, table.as_deref())?;
         let examples = match &self.case.windows {
             Some(windows) => windows.count(),
             None => self.engine().examples(&self.case.inputs)?,
@@ -333,17 +333,6 @@ fn spacing(images: &Option<crate::case::Images>) -> [f64; 3] {
 /// How many forward passes a plan's forward segment holds.
 fn references(plan: &Plan) -> u64 {
     if plan.references.is_some() { 2 } else { 1 }
-}
-
-/// The rule table whose plan decides a method's memory.
-fn table(method: &str) -> Rules<Cotangent> {
-    let composite = match method {
-        "deeplift" | "deeplift_shap" => Composite::everywhere(DeepLiftRescale),
-        "guided_backprop" | "guided_gradcam" => Composite::everywhere(GuidedBackProp),
-        "deconvolution" => Composite::everywhere(Deconvolution),
-        _ => Composite::everywhere(Gradient),
-    };
-    Rules { name: String::from(method), composite }
 }
 
 /// The maps, values and residuals of windows as those of the image that they lie in.

@@ -167,8 +167,7 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
                 });
             }
         })?;
-        let share = S::from_f64(1.0 / draws as f64);
-        let maps = maps.into_iter().map(|m| m.map(|v| v * share)).collect();
+        let maps = maps.into_iter().map(|m| m.map(|v| v * S::from_f64(1.0 / draws as f64))).collect();
         Ok(Attribution {
             maps: input_maps(network.graph(), maps),
             values,

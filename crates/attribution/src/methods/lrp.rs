@@ -3,7 +3,7 @@
 use super::{Method, input_maps, signals};
 use crate::composites::{Line, Values, preset, table};
 use crate::{Attribution, Entry, Ledger, Network, PassSpec, Rules, Target};
-use voxplain_autodiff::Cause;
+use voxplain_autodiff::{Cause, Relevance};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
@@ -70,14 +70,43 @@ impl<S: Scalar> Method<S> for Lrp {
         inputs: &[Tensor<S>],
         target: &Target,
     ) -> Result<Attribution<S>> {
+        let rules = Rules { name: format!("{:?}", self.lines), composite: table(&self.lines)? };
+        Propagation { name: self.name, rules, start: self.start }.attribute(network, inputs, target)
+    }
+}
+
+/// Relevance by a composite of any rules, one's own too; with a ledger if the composite keeps books.
+pub struct Propagation {
+    /// The method's name.
+    pub name: &'static str,
+    /// The rules, under a name that tells them from others.
+    pub rules: Rules<Relevance>,
+    /// Where relevance starts.
+    pub start: Start,
+}
+
+impl<S: Scalar> Method<S> for Propagation {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn passes(&self) -> (u64, u64) {
+        (2, 1)
+    }
+
+    fn attribute(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+    ) -> Result<Attribution<S>> {
         let examples = network.examples(inputs)?;
         let seeds = network.seeds(target, inputs)?;
         // Relevance starts with what the output is, so the output has to be known before.
         let outputs = network.values(inputs, seeds.from)?;
         let values: Vec<f64> = outputs.iter().enumerate().map(|(n, row)| seeds.value(n, row)).collect();
-        let table = Rules { name: format!("{:?}", self.lines), composite: table(&self.lines)? };
         let wanted = network.graph().inputs().to_vec();
-        let spec = PassSpec { table: Some(&table), from: seeds.from, wanted, captures: Vec::new() };
+        let spec = PassSpec { table: Some(&self.rules), from: seeds.from, wanted, captures: Vec::new() };
         let started = |(seed, output): (&Vec<S>, &Vec<S>)| match self.start {
             Start::Output => seed.iter().zip(output).map(|(&s, &o)| s * o).collect(),
             Start::One => seed.clone(),
@@ -87,9 +116,10 @@ impl<S: Scalar> Method<S> for Lrp {
         let maps = signals(network, inputs, &spec, &rows, &mut |n, row| kept[n].clone_from(&row.ledger))?;
         let graph = network.graph();
         let ledger = Ledger { entries: kept.iter().map(|nodes| Ledger::of(graph, nodes)).collect() };
+        let ledger = self.rules.composite.keeps_books().then_some(ledger);
         let sums = Attribution::sums(&maps, examples);
         let whole: Vec<f64> = rows.iter().map(|row| row.iter().map(|v| v.to_f64()).sum()).collect();
-        let note = (0..examples).map(|n| arrival(sums[n] / whole[n], &ledger, n, whole[n]));
+        let note = (0..examples).map(|n| arrival(sums[n] / whole[n], ledger.as_ref(), n, whole[n]));
         let notes = vec![note.collect::<Vec<_>>().join("; ")];
         Ok(Attribution {
             maps: input_maps(graph, maps),
@@ -99,19 +129,21 @@ impl<S: Scalar> Method<S> for Lrp {
             forward_passes: 2 * examples as u64,
             backward_passes: examples as u64,
             notes,
-            ledger: Some(ledger),
+            ledger,
             scores: None,
         })
     }
 }
 
 /// How much arrived and who kept the rest, in words.
-fn arrival(part: f64, ledger: &Ledger, n: usize, whole: f64) -> String {
+fn arrival(part: f64, ledger: Option<&Ledger>, n: usize, whole: f64) -> String {
+    let arrived = format!("part of the relevance that reached the input: {part:.4}");
+    let Some(ledger) = ledger else { return arrived };
     let kept = ledger.by_cause(n);
     let share = |cause: &Cause| format!("{} {:.4}", cause.name(), kept[cause] / whole);
     let kept = kept.keys().map(share).collect::<Vec<_>>().join(", ");
     let kept = if kept.is_empty() { String::from("nothing was kept") } else { format!("kept by {kept}") };
-    format!("part of the relevance that reached the input: {part:.4}; {kept}{}", most(&ledger.entries[n]))
+    format!("{arrived}; {kept}{}", most(&ledger.entries[n]))
 }
 
 /// The node that kept most.

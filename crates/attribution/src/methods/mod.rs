@@ -26,7 +26,7 @@ pub use guided_grad_cam::GuidedGradCam;
 pub use guided_ig::GuidedIg;
 pub use idgi::Idgi;
 pub use integrated_gradients::{IntegratedGradients, Steps};
-pub use lrp::{Lrp, Start};
+pub use lrp::{Lrp, Propagation, Start};
 pub use pattern::{PatternKind, Patterned};
 pub use reveal_cancel::DeepLiftRevealCancel;
 pub use smooth::{Smooth, Statistic};

@@ -9,6 +9,7 @@ mod nnunet;
 
 pub use companion::companion_card;
 
+use crate::text::parse_text;
 use fields::Fields;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -89,13 +90,7 @@ impl Card {
     /// # Ok::<(), voxplain_tensor::Error>(())
     /// ```
     pub fn parse(text: &str) -> Result<Self> {
-        let json = text.trim_start().starts_with('{');
-        let value: Value = if json {
-            serde_json::from_str(text)
-                .map_err(|e| Error::invalid(format!("the model card is not JSON: {e}")))?
-        } else {
-            toml::from_str(text).map_err(|e| not_toml(&e))?
-        };
+        let value = parse_text(text, "the model card")?;
         if monai::is_metadata(&value) {
             return monai::card(&value);
         }
@@ -186,12 +181,6 @@ impl Card {
     pub fn class_name(&self, index: usize) -> String {
         self.classes.get(index).cloned().unwrap_or_else(|| format!("class {index}"))
     }
-}
-
-/// The parser's message has a picture of the place over several lines; ours is one sentence.
-fn not_toml(error: &toml::de::Error) -> Error {
-    let place = error.span().map_or_else(String::new, |s| format!(" at byte {}", s.start));
-    Error::invalid(format!("the model card is neither JSON nor TOML{place}: {}", error.message()))
 }
 
 /// What the card says beyond the known fields.

@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
+use voxplain::attribution::{Entry, Ledger};
 use voxplain::imaging::read_nifti;
 use voxplain::models::read_tensors;
 use voxplain::request::{self, Context, Request, Tensors};
@@ -84,6 +85,9 @@ pub struct Explain {
     /// Print passes, operations, memory and estimated seconds of every request, and write nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Print what every node kept of the relevance: biases, stabilisers, dead outputs. It is in the manifest in any case.
+    #[arg(long)]
+    ledger: bool,
     /// Compute results anew that are already there.
     #[arg(long)]
     force: bool,
@@ -268,8 +272,10 @@ impl Explain {
         }
         let explained = together.run(request)?;
         let files = explained.write(out, formats)?;
+        let ledger = explained.attribution.ledger.as_ref().filter(|_| self.ledger);
         let line = json!({
             "id": request.id,
+            "ledger": ledger.map(ledger_lines),
             "target": explained.target_words,
             "residuals": explained.attribution.residuals,
             "seconds": explained.seconds,
@@ -277,7 +283,9 @@ impl Explain {
             "ended_by_budget": explained.is_stopped(),
             "files": files,
         });
-        bar.suspend(|| self.report(&line, &format!("{}: {}", request.id, explained.summary())));
+        let kept: String =
+            ledger.map(ledger_lines).into_iter().flatten().map(|l| format!("\n    {l}")).collect();
+        bar.suspend(|| self.report(&line, &format!("{}: {}{kept}", request.id, explained.summary())));
         Ok(())
     }
 
@@ -312,6 +320,12 @@ impl Explain {
 /// The names of a network's inputs.
 fn names(model: &Model) -> Vec<String> {
     model.graph.inputs().iter().map(|&v| model.graph.value(v).name.clone()).collect()
+}
+
+/// What the nodes kept, one line each, example by example.
+fn ledger_lines(ledger: &Ledger) -> Vec<String> {
+    let line = |e: &Entry| format!("{:<32} {:<10} {:>14.6e}", e.node, e.cause.name(), e.amount);
+    ledger.entries.iter().flatten().map(line).collect()
 }
 
 /// Whether a folder holds a finished result of this key with all its files intact.

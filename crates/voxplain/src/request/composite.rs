@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use voxplain_attribution::composites::{Line, table};
 use voxplain_autodiff::Matcher;
+use voxplain_models::parse_text;
 use voxplain_tensor::{Error, Result};
 
 /// The parameters of a `composite` request that a file says.
@@ -23,15 +24,7 @@ use voxplain_tensor::{Error, Result};
 /// # Errors
 /// It is neither TOML nor JSON, or a line names no nodes, no rule or a wrong parameter; the message names the line.
 pub fn parse_composite(text: &str) -> Result<Map<String, Value>> {
-    let json = text.trim_start().starts_with(['{', '[']);
-    let value: Value = if json && serde_json::from_str::<Value>(text).is_ok() {
-        serde_json::from_str(text).map_err(|e| Error::invalid(format!("the composite is not JSON: {e}")))?
-    } else {
-        toml::from_str(text).map_err(|e| {
-            let reason = e.message().to_owned();
-            Error::invalid(format!("the composite is neither JSON nor TOML: {reason}"))
-        })?
-    };
+    let value = parse_text(text, "the composite")?;
     let map = match value {
         Value::Array(list) => Map::from_iter([(String::from("rule"), Value::Array(list))]),
         Value::Object(map) => map,
