@@ -51,6 +51,7 @@ vision("vgg11_bn", num_classes=10)
 # At the size of its training the adaptive pooling changes nothing, and every exporter takes it.
 vision("alexnet", size=224, key="alexnet_224", num_classes=10)
 vision("vgg16_bn", num_classes=10)
+vision("vgg16_bn", size=224, key="vgg16_bn_224", num_classes=10)
 vision("resnet34", num_classes=10)
 for plain in ["resnet18", "resnet50", "resnext50_32x4d", "densenet121", "mobilenet_v2", "mobilenet_v3_large"]:
     vision(plain, num_classes=10)
@@ -253,6 +254,49 @@ def late_fusion():
             return self.head(torch.cat([encoder(x).mean(dim=(2, 3, 4)) for encoder, x in parts], dim=1))
 
     return LateFusion()
+
+
+@network((1, 4, 64, 64, 64))
+def genenet():
+    from architectures import GeneNet
+
+    class OneExample(GeneNet):
+        """As its authors wrote it: every batch is one example."""
+
+        def forward(self, x):
+            for i in range(self.blocks):
+                x = getattr(self, f"conv{i + 1}").op(x)
+            return self.dense(x.view([1, -1]))
+
+    return OneExample(4, (16, 32, 64, 128, 128, 128), (1, 2, 2, 2, 2, 2), 64, 4096, 2)
+
+
+def triple_mrnet(backbone):
+    def make():
+        from architectures import TripleMRNet
+
+        return TripleMRNet(backbone)
+
+    NETWORKS[f"triplemrnet_{backbone}"] = (make, ((1, 6, 3, 64, 64), (1, 5, 3, 64, 64), (1, 4, 3, 64, 64)))
+
+
+triple_mrnet("alexnet")
+triple_mrnet("resnet18")
+
+
+@network((1, 2, 16, 16, 16))
+def resnet3d():
+    from architectures import Resnet3D
+
+    return Resnet3D(2, (8, 16, 16), 2)
+
+
+@network((1, 1, 32, 32, 32))
+def resnet18_3d_shortcut_a():
+    """MONAI's shortcut A, which PyTorch cannot export as shipped, with one that autograd sees."""
+    from architectures import monai_resnet
+
+    return monai_resnet(18, "A", 1)
 
 
 @network((1, 6, 3, 64, 64), (1, 5, 3, 64, 64))

@@ -25,6 +25,14 @@ struct Pad {
     i64 inner[AXES], padded[AXES], before[AXES];
 };
 
+// Boxes of one array under patches; `patched` says whether there are any.
+struct Window {
+    i64 n;
+    i64 rank, part_size, patch_size, patched;
+    double fill;
+    i64 whole[AXES], part[AXES], patch[AXES];
+};
+
 struct Rows {
     i64 outer, size, total, offset;
 };
@@ -96,6 +104,30 @@ KERNEL pad(const float* __restrict__ x, float* __restrict__ y, Pad g) {
         stride *= size;
     }
     y[i] = inside ? x[from] : (float)g.value;
+}
+
+// `places` has, for every row, where its box begins along each axis and then where its patch does.
+KERNEL window(const float* __restrict__ x, const float* __restrict__ patches, const float* __restrict__ places,
+              float* __restrict__ y, Window g) {
+    i64 i = thread_number();
+    if (i >= g.n) return;
+    i64 row = i / g.part_size, rest = i % g.part_size;
+    i64 from = 0, stride = 1, over = row * g.patch_size, step = 1;
+    bool inside = true, covered = g.patched != 0;
+    const float* place = places + row * 2 * g.rank;
+    for (int axis = (int)g.rank - 1; axis >= 0; axis--) {
+        i64 at = (i64)place[axis] + rest % g.part[axis];
+        i64 p = at - (i64)place[g.rank + axis];
+        inside = inside && at >= 0 && at < g.whole[axis];
+        covered = covered && p >= 0 && p < g.patch[axis];
+        from += at * stride;
+        over += p * step;
+        rest /= g.part[axis];
+        stride *= g.whole[axis];
+        step *= g.patch[axis];
+    }
+    if (!inside) y[i] = (float)g.fill;
+    else y[i] = covered ? patches[over] : x[from];
 }
 
 // The places along one axis that show an entry: a run, and for mirrors up to two places beside it.

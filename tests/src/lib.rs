@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod cuda;
+pub mod dense;
+pub mod layers;
 pub mod networks;
 pub mod parity;
 pub mod program;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use voxplain::attribution::methods::{Backward, FirstRule, LayerRule, Lrp, Scaling, Start};
+use voxplain::attribution::methods::{Backward, Lrp, Scaling, Start};
 use voxplain::attribution::rules::lrp::{AlphaBeta, Epsilon, GeneralizedGamma, Unweighted};
 use voxplain::attribution::{Attribution, Engine, Method, Rules, Target};
 use voxplain::autodiff::{Composite, Matcher, Relevance};
@@ -101,8 +101,10 @@ fn branches(weights: &[i8]) -> Graph {
     b.finish(&[y]).unwrap()
 }
 
-fn lrp(convolution: LayerRule, linear: LayerRule, first: FirstRule, start: Start) -> Lrp {
-    Lrp { convolution, linear, first, stabilizer: 1e-12, pass_normalization: false, start }
+fn lrp(name: &str, parameters: &[(&str, f64)], start: Start) -> Lrp {
+    let mut all = vec![("stabilizer", 1e-12)];
+    all.extend_from_slice(parameters);
+    Lrp::preset(name, &all, start).unwrap()
 }
 
 proptest! {
@@ -114,17 +116,23 @@ proptest! {
     fn relevance_is_kept(weights in prop::collection::vec(1i8..100, 40), x in prop::collection::vec(1i8..100, 40)) {
         let graph = branches(&weights);
         let x: Vec<f64> = x.iter().map(|&v| f64::from(v) / 50.0).collect();
-        let epsilon = LayerRule::Epsilon(1e-12);
-        for (convolution, first) in [
-            (epsilon, FirstRule::Same),
-            (LayerRule::ZPlus, FirstRule::Same),
-            (LayerRule::Gamma(0.25), FirstRule::Same),
-            (LayerRule::ZPlus, FirstRule::Flat),
-            (LayerRule::Gamma(0.25), FirstRule::Box(-1.0, 3.0)),
-        ] {
-            let result = run(&graph, &lrp(convolution, epsilon, first, Start::Output), &x);
+        let (epsilon, box_of) = (("epsilon", 1e-12), [("low", -1.0), ("high", 3.0), ("epsilon", 1e-12)]);
+        let presets: [(&str, &[(&str, f64)]); 10] = [
+            ("lrp_zero", &[]),
+            ("lrp_epsilon", &[epsilon]),
+            ("lrp_epsilon_plus", &[epsilon]),
+            ("lrp_gamma", &[]),
+            ("lrp_gamma_original", &[]),
+            ("lrp_epsilon_plus_flat", &[epsilon]),
+            ("lrp_epsilon_gamma_box", &box_of),
+            ("lrp_w_square", &[]),
+            ("deep_taylor", &[]),
+            ("excitation_backprop", &[]),
+        ];
+        for (name, parameters) in presets {
+            let result = run(&graph, &lrp(name, parameters, Start::Output), &x);
             let (sum, value) = (map(&result).iter().sum::<f64>(), result.values[0]);
-            prop_assert!((sum - value).abs() <= 1e-8 * value.abs(), "{convolution:?} {first:?}: {sum} {value}");
+            prop_assert!((sum - value).abs() <= 1e-8 * value.abs(), "{name}: {sum} {value}");
         }
     }
 
@@ -134,8 +142,7 @@ proptest! {
     fn epsilon_is_input_times_gradient(weights in prop::collection::vec(any::<i8>(), 40), x in prop::collection::vec(any::<i8>(), 40)) {
         let graph = branches(&weights);
         let x: Vec<f64> = x.iter().map(|&v| f64::from(v) / 50.0 + 0.003).collect();
-        let epsilon = LayerRule::Epsilon(1e-14);
-        let relevance = run(&graph, &lrp(epsilon, epsilon, FirstRule::Same, Start::Output), &x);
+        let relevance = run(&graph, &lrp("lrp_epsilon", &[("epsilon", 1e-14)], Start::Output), &x);
         let product = run(&graph, &Backward::input_x_gradient(), &x);
         let scale = map(&product).iter().fold(1e-6f64, |m, v| m.max(v.abs()));
         for (a, b) in map(&relevance).iter().zip(map(&product)) {
@@ -148,9 +155,9 @@ proptest! {
     fn starts_and_places(weights in prop::collection::vec(1i8..100, 40), x in prop::collection::vec(1i8..100, 40)) {
         let graph = branches(&weights);
         let x: Vec<f64> = x.iter().map(|&v| f64::from(v) / 50.0).collect();
-        let (epsilon, flat) = (LayerRule::Epsilon(1e-12), FirstRule::Flat);
-        let whole = run(&graph, &lrp(LayerRule::ZPlus, epsilon, flat, Start::Output), &x);
-        let unit = run(&graph, &lrp(LayerRule::ZPlus, epsilon, flat, Start::One), &x);
+        let epsilon = [("epsilon", 1e-12)];
+        let whole = run(&graph, &lrp("lrp_epsilon_plus_flat", &epsilon, Start::Output), &x);
+        let unit = run(&graph, &lrp("lrp_epsilon_plus_flat", &epsilon, Start::One), &x);
         let value = whole.values[0];
         for (a, b) in map(&whole).iter().zip(map(&unit)) {
             prop_assert!((a - b * value).abs() <= 1e-9 * value.abs());

@@ -1,5 +1,8 @@
 //! What a method returns.
 
+use std::collections::BTreeMap;
+use voxplain_autodiff::Cause;
+use voxplain_graph::Graph;
 use voxplain_tensor::{Scalar, Tensor};
 
 /// The grid of a map.
@@ -40,8 +43,69 @@ pub struct Attribution<S> {
     pub backward_passes: u64,
     /// What a reader of the map has to know.
     pub notes: Vec<String>,
+    /// What the nodes kept of the relevance, for methods that propagate one.
+    pub ledger: Option<Ledger>,
     /// One score per feature, for methods that score features and paint their maps with them.
     pub scores: Option<Scores>,
+}
+
+/// What became of the relevance that reached no input: of each example, the maps and the ledger together add up to what the
+/// pass started with (the explained value, or 1).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ledger {
+    /// Per example: what each node kept, from the output down, nodes that kept nothing left out.
+    pub entries: Vec<Vec<Entry>>,
+}
+
+/// What one node kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The node's name.
+    pub node: String,
+    /// Who has it.
+    pub cause: Cause,
+    /// How much, in units of the explained value.
+    pub amount: f64,
+}
+
+impl Ledger {
+    /// The sum of all entries of example `n`.
+    pub fn total(&self, n: usize) -> f64 {
+        self.entries[n].iter().map(|e| e.amount).sum()
+    }
+
+    /// The sum by cause of example `n`, in the order of [`Cause`].
+    pub fn by_cause(&self, n: usize) -> BTreeMap<Cause, f64> {
+        let mut sums = BTreeMap::new();
+        for entry in &self.entries[n] {
+            *sums.entry(entry.cause).or_insert(0.0) += entry.amount;
+        }
+        sums
+    }
+
+    /// The ledger of one example from what the nodes of `graph` kept.
+    pub(crate) fn of(graph: &Graph, kept: &[(usize, Vec<(Cause, f64)>)]) -> Vec<Entry> {
+        let entry = |node: usize, &(cause, amount): &(Cause, f64)| Entry {
+            node: graph.nodes()[node].name.clone(),
+            cause,
+            amount,
+        };
+        let all = kept.iter().flat_map(|(node, kept)| kept.iter().map(|k| entry(*node, k)));
+        all.filter(|e| e.amount != 0.0).collect()
+    }
+
+    /// The sum of all examples as one, for windows of one image.
+    #[must_use]
+    pub fn joined(&self) -> Self {
+        let mut sum: Vec<Entry> = Vec::new();
+        for entry in self.entries.iter().flatten() {
+            match sum.iter_mut().find(|e| e.node == entry.node && e.cause == entry.cause) {
+                Some(known) => known.amount += entry.amount,
+                None => sum.push(entry.clone()),
+            }
+        }
+        Self { entries: vec![sum] }
+    }
 }
 
 /// Scores of features.

@@ -3,10 +3,11 @@
 
 use crate::Method;
 use crate::prepared::{Prepared, segment};
+use crate::states::{Overlay, States};
 use crate::survey::Survey;
 use crate::target::{Seeds, Target};
 use std::collections::BTreeMap;
-use voxplain_autodiff::{Composite, Device, Plan, Planner, Signal};
+use voxplain_autodiff::{Cause, Composite, Device, Plan, Planner, Signal};
 use voxplain_graph::{Graph, ValueId};
 use voxplain_tensor::{Error, ErrorKind, Result, Scalar, Tensor};
 
@@ -78,6 +79,8 @@ pub struct Row<'a, S> {
     pub captures: Vec<&'a [S]>,
     /// The same of the reference run, where the table has one.
     pub reference_captures: Vec<&'a [S]>,
+    /// What every node kept of this row's signal, where the table keeps books: nodes by their position in the graph.
+    pub ledger: Vec<(usize, Vec<(Cause, f64)>)>,
 }
 
 /// Writes what a row needs.
@@ -103,6 +106,11 @@ pub trait Network<S: Scalar> {
         fill: FillRow<'_, S>,
         take: TakeRow<'_, S>,
     ) -> Result<()>;
+
+    /// Evaluation of inputs that differ from known ones in parts, where the device can.
+    fn states(&mut self) -> Option<&mut dyn States<S>> {
+        None
+    }
 
     /// The number of examples of `inputs`, which must be one tensor per graph input.
     ///
@@ -212,14 +220,17 @@ type Key = (String, ValueId, Vec<ValueId>, Vec<ValueId>, usize);
 
 /// [`Network`] on a [`Device`]. Keeps the sessions of past passes as long as they fit the memory limit.
 pub struct Engine<'a, D: Device> {
-    graph: &'a Graph,
-    device: &'a D,
-    limit: Option<usize>,
-    most_rows: usize,
+    pub(crate) graph: &'a Graph,
+    pub(crate) device: &'a D,
+    pub(crate) limit: Option<usize>,
+    pub(crate) most_rows: usize,
     sessions: BTreeMap<Key, Prepared<'a, D>>,
-    observer: Option<Box<dyn FnMut(usize) + 'a>>,
+    pub(crate) observer: Option<Box<dyn FnMut(usize) + 'a>>,
     /// The passes of several methods in one.
     shared: Option<Prepared<'a, D>>,
+    /// Whether inputs may be evaluated by what changed.
+    partial: bool,
+    pub(crate) overlay: Option<Overlay<'a, D>>,
 }
 
 /// Bytes of arenas up to which rows are batched and sessions are kept where no limit is set.
@@ -228,7 +239,21 @@ const COMFORTABLE: usize = 1 << 30;
 impl<'a, D: Device> Engine<'a, D> {
     /// A network on a device, with an optional limit in bytes for what runs above the weights.
     pub fn new(graph: &'a Graph, device: &'a D, limit: Option<usize>) -> Self {
-        Self { graph, device, limit, most_rows: 32, sessions: BTreeMap::new(), observer: None, shared: None }
+        let (sessions, observer, shared, overlay) = (BTreeMap::new(), None, None, None);
+        Self { graph, device, limit, most_rows: 32, sessions, observer, shared, partial: true, overlay }
+    }
+
+    /// Evaluates every input by a full pass ([`Network::states`] is then `None`); never visible in the results.
+    #[must_use]
+    pub fn with_full_passes(mut self) -> Self {
+        self.partial = false;
+        self
+    }
+
+    /// Gives back the memory of sessions that can be made again.
+    pub(crate) fn forget_sessions(&mut self) {
+        self.sessions.clear();
+        self.shared = None;
     }
 
     /// The most examples that run at once; never visible in the results.
@@ -279,7 +304,8 @@ impl<'a, D: Device> Engine<'a, D> {
         if let Some(table) = spec.table {
             table.add(&mut planner, spec.from, &spec.wanted)?;
         }
-        planner.finish::<D::Scalar>(self.limit)
+        let held = self.overlay.as_ref().map_or(0, Overlay::bytes);
+        planner.finish::<D::Scalar>(self.limit.map(|limit| limit.saturating_sub(held)))
     }
 
     /// How many rows to run at once: as many as stay small, at least one.
@@ -311,7 +337,8 @@ impl<'a, D: Device> Engine<'a, D> {
         let plan = self.plan(spec, rows)?;
         let (bytes, limit) = (plan.arena_bytes, self.limit.unwrap_or(COMFORTABLE));
         let shared = self.shared.as_ref().map_or(0, Prepared::bytes);
-        let kept: usize = self.sessions.values().map(Prepared::bytes).sum();
+        let states = self.overlay.as_ref().map_or(0, Overlay::bytes);
+        let kept = self.sessions.values().map(Prepared::bytes).sum::<usize>() + states;
         if kept + bytes + shared > limit {
             self.sessions.clear();
         }
@@ -328,6 +355,10 @@ impl<'a, D: Device> Engine<'a, D> {
 impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
     fn graph(&self) -> &Graph {
         self.graph
+    }
+
+    fn states(&mut self) -> Option<&mut dyn States<D::Scalar>> {
+        if self.partial && self.device.overlays() { Some(self) } else { None }
     }
 
     fn run(

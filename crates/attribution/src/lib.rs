@@ -6,20 +6,26 @@
 #![forbid(unsafe_code)]
 
 mod attribution;
+mod blur;
+pub mod composites;
 mod draws;
 mod engine;
 mod interpolate;
 pub mod methods;
+pub mod patterns;
 mod prepared;
 mod quadrature;
 pub mod rules;
+mod states;
 mod survey;
 mod target;
 
-pub use attribution::{Attribution, Grid, Map, Region, Scores};
+pub use attribution::{Attribution, Entry, Grid, Ledger, Map, Region, Scores};
+pub use blur::blur;
 pub use draws::{Draws, Generator};
 pub use engine::{Engine, Fill, FillRow, Network, PassSpec, Row, Rules, Table, TakeRow};
 pub use interpolate::{Interpolation, resize};
 pub use methods::Method;
 pub use quadrature::Quadrature;
+pub use states::{Change, FillPart, States, TakeValue};
 pub use target::{Seeds, Target};

@@ -3,7 +3,7 @@
 use crate::Table;
 use crate::engine::{Fill, FillRow, PassSpec, Row, TakeRow, row_of};
 use std::sync::Arc;
-use voxplain_autodiff::{Device, Plan, Session, Slot};
+use voxplain_autodiff::{Cause, Device, NodeBooks, Plan, Session, Slot};
 use voxplain_graph::ValueId;
 use voxplain_tensor::{Result, Scalar, Tensor};
 
@@ -52,6 +52,16 @@ fn differs<S: Scalar>(a: &[S], b: &[S]) -> bool {
     let bits = |v: &S| v.to_f64().to_bits();
     let part = |(a, b): (&[S], &[S])| a.iter().zip(b).fold(0, |all, (a, b)| all | (bits(a) ^ bits(b))) != 0;
     a.chunks(1024).zip(b.chunks(1024)).any(part)
+}
+
+/// What every node kept, from all sums of all nodes.
+fn balances(books: &[NodeBooks], mut sums: &[f64]) -> Vec<(usize, Vec<(Cause, f64)>)> {
+    let mut balance = |node: &NodeBooks| {
+        let (own, rest) = sums.split_at(node.len());
+        sums = rest;
+        (node.node, node.balance(own))
+    };
+    books.iter().map(&mut balance).collect()
 }
 
 impl<'a, D: Device> Prepared<'a, D> {
@@ -116,9 +126,16 @@ impl<'a, D: Device> Prepared<'a, D> {
         }
         for row in 0..count {
             let of = |tensors| row_of(tensors, count, row);
-            let (results, captured) = (of(&self.results), of(&self.captures));
+            let (mut results, captured) = (of(&self.results), of(&self.captures));
+            let books = segment.map_or(&[][..], |s| &self.session.plan().reverses[s].ledger);
+            let sums: Vec<f64> = results
+                .split_off(results.len() - books.iter().map(NodeBooks::len).sum::<usize>())
+                .iter()
+                .map(|sum| sum[0].to_f64())
+                .collect();
             let captures = captures.iter().map(|&i| captured[i]).collect();
-            take(start + row, &Row { results, captures, reference_captures: of(&self.reference_captures) });
+            let (reference_captures, ledger) = (of(&self.reference_captures), balances(books, &sums));
+            take(start + row, &Row { results, captures, reference_captures, ledger });
         }
         Ok(())
     }

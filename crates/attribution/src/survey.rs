@@ -99,7 +99,7 @@ impl<S: Scalar> Network<S> for Survey<'_> {
         for row in 0..rows {
             let results = results.iter().map(|v| &v[..]).collect();
             let captures = captures.iter().map(|v| &v[..]).collect();
-            take(row, &Row { results, captures, reference_captures: Vec::new() });
+            take(row, &Row { results, captures, reference_captures: Vec::new(), ledger: Vec::new() });
         }
         Ok(())
     }

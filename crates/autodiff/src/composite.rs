@@ -1,12 +1,14 @@
 //! Rule tables: which rule speaks at which node, resolved before anything runs.
 
-use crate::rule::{Rule, Signal};
+use crate::rule::Rule;
+use crate::signal::Signal;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 use voxplain_graph::{Class, Graph, Node, Op, Origin};
 use voxplain_tensor::{Error, Result};
 
@@ -24,6 +26,8 @@ pub enum Matcher {
     FirstWeighted,
     /// As [`Matcher::FirstWeighted`], of an ONNX operator type.
     FirstOfKind(String),
+    /// As [`Matcher::FirstWeighted`], on a path from the graph input of that name.
+    FirstOfInput(String),
     /// Nodes whose name fits a pattern in which `*` stands for any text.
     Glob(String),
     /// The node of that name.
@@ -31,6 +35,37 @@ pub enum Matcher {
 }
 
 impl Matcher {
+    /// The matcher that a text says: `everything`, `class NAME`, `kind OPERATOR`, `first`, `first OPERATOR`, `input NAME` (the
+    /// first weighted layers behind that input), `glob PATTERN` or `name NODE`.
+    ///
+    /// # Errors
+    /// It says something else.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (word, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        let rest = String::from(rest.trim());
+        match (word, rest.is_empty()) {
+            ("everything", true) => return Ok(Self::Everything),
+            ("first", true) => return Ok(Self::FirstWeighted),
+            ("kind", false) => return Ok(Self::Kind(rest)),
+            ("first", false) => return Ok(Self::FirstOfKind(rest)),
+            ("input", false) => return Ok(Self::FirstOfInput(rest)),
+            ("glob", false) => return Ok(Self::Glob(rest)),
+            ("name", false) => return Ok(Self::Name(rest)),
+            ("class", false) => {
+                if let Some(class) = Class::ALL.into_iter().find(|c| c.name() == rest) {
+                    return Ok(Self::Class(class));
+                }
+            }
+            _ => {}
+        }
+        let classes: Vec<&str> = Class::ALL.iter().map(|c| c.name()).collect();
+        Err(Error::invalid(format!(
+            "{text:?} names no nodes; everything, class NAME (of {}), kind OPERATOR, first, first OPERATOR, input NAME, glob \
+             PATTERN or name NODE expected",
+            classes.join(", ")
+        )))
+    }
+
     fn rank(&self) -> usize {
         match self {
             Self::Everything => 0,
@@ -38,20 +73,37 @@ impl Matcher {
             Self::Kind(_) => 2,
             Self::FirstWeighted => 3,
             Self::FirstOfKind(_) => 4,
-            Self::Glob(_) => 5,
-            Self::Name(_) => 6,
+            Self::FirstOfInput(_) => 5,
+            Self::Glob(_) => 6,
+            Self::Name(_) => 7,
         }
     }
 
-    fn matches(&self, node: &Node, class: Class, first: bool) -> bool {
+    fn matches(&self, node: &Node, class: Class, first: &[&str]) -> bool {
         match self {
             Self::Everything => true,
             Self::Class(wanted) => *wanted == class,
             Self::Kind(kind) => node.op.kind() == kind,
-            Self::FirstWeighted => first,
-            Self::FirstOfKind(kind) => first && node.op.kind() == kind,
+            Self::FirstWeighted => !first.is_empty(),
+            Self::FirstOfKind(kind) => !first.is_empty() && node.op.kind() == kind,
+            Self::FirstOfInput(input) => first.contains(&input.as_str()),
             Self::Glob(pattern) => glob(pattern, &node.name),
             Self::Name(name) => node.name == *name,
+        }
+    }
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everything => write!(f, "everything"),
+            Self::Class(class) => write!(f, "class {}", class.name()),
+            Self::Kind(kind) => write!(f, "kind {kind}"),
+            Self::FirstWeighted => write!(f, "first"),
+            Self::FirstOfKind(kind) => write!(f, "first {kind}"),
+            Self::FirstOfInput(input) => write!(f, "input {input}"),
+            Self::Glob(pattern) => write!(f, "glob {pattern}"),
+            Self::Name(name) => write!(f, "name {name}"),
         }
     }
 }
@@ -69,24 +121,43 @@ fn glob(pattern: &str, text: &str) -> bool {
 /// An ordered list of (matcher, rule) for one type of signal.
 pub struct Composite<S: Signal> {
     entries: Vec<(Matcher, Box<dyn Rule<Signal = S>>)>,
+    books: bool,
 }
 
 impl<S: Signal> Composite<S> {
     /// A table in which `rule` speaks everywhere.
     pub fn everywhere(rule: impl Rule<Signal = S> + 'static) -> Self {
-        Self { entries: vec![(Matcher::Everything, Box::new(rule))] }
+        Self::empty().on(Matcher::Everything, rule)
     }
 
     /// An empty table.
     pub fn empty() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: Vec::new(), books: false }
     }
 
     /// Adds a rule for the nodes that `matcher` names.
     #[must_use]
-    pub fn on(mut self, matcher: Matcher, rule: impl Rule<Signal = S> + 'static) -> Self {
-        self.entries.push((matcher, Box::new(rule)));
+    pub fn on(self, matcher: Matcher, rule: impl Rule<Signal = S> + 'static) -> Self {
+        self.on_boxed(matcher, Box::new(rule))
+    }
+
+    /// As [`Composite::on`], for a rule whose type is not known.
+    #[must_use]
+    pub fn on_boxed(mut self, matcher: Matcher, rule: Box<dyn Rule<Signal = S>>) -> Self {
+        self.entries.push((matcher, rule));
         self
+    }
+
+    /// The same table, with a ledger of what every node received and kept ([`crate::NodeBooks`]), if the signal has a mass.
+    #[must_use]
+    pub fn with_books(mut self) -> Self {
+        self.books = true;
+        self
+    }
+
+    /// Whether a ledger is kept.
+    pub fn keeps_books(&self) -> bool {
+        self.books
     }
 
     /// The rule that speaks at each node of `graph`.
@@ -95,15 +166,34 @@ impl<S: Signal> Composite<S> {
     /// A node has no rule, or two entries match it with the same specificity; the message names the node.
     pub fn resolve<'c>(&'c self, graph: &Graph) -> Result<Resolved<'c, S>> {
         let first = first_weighted(graph);
+        self.check(graph)?;
         let mut rules = Vec::with_capacity(graph.nodes().len());
         for (i, node) in graph.nodes().iter().enumerate() {
             let varies: Vec<bool> = node.inputs.iter().map(|&v| graph.value(v).varies).collect();
-            rules.push(self.choose(node, node.op.class(&varies), first[i])?);
+            rules.push(self.choose(node, node.op.class(&varies), &first[i])?);
         }
-        Ok(Resolved { rules, first: Arc::from(first) })
+        Ok(Resolved { rules, first: first.iter().map(|f| !f.is_empty()).collect() })
     }
 
-    fn choose(&self, node: &Node, class: Class, first: bool) -> Result<&dyn Rule<Signal = S>> {
+    /// Refuses matchers that name what the graph does not have.
+    fn check(&self, graph: &Graph) -> Result<()> {
+        let known = |matcher: &Matcher| match matcher {
+            Matcher::Name(_) | Matcher::Glob(_) => {
+                graph.nodes().iter().any(|n| matcher.matches(n, Class::Opaque, &[]))
+            }
+            Matcher::FirstOfInput(name) => graph.inputs().iter().any(|&v| graph.value(v).name == *name),
+            _ => true,
+        };
+        match self.entries.iter().find(|(matcher, _)| !known(matcher)) {
+            None => Ok(()),
+            Some((matcher, rule)) => Err(Error::invalid(format!(
+                "\"{matcher}\" of the composite, for rule {}, matches nothing in this network; inspect lists its nodes",
+                rule.name()
+            ))),
+        }
+    }
+
+    fn choose(&self, node: &Node, class: Class, first: &[&str]) -> Result<&dyn Rule<Signal = S>> {
         let matching = self.entries.iter().filter(|(m, _)| m.matches(node, class, first));
         let best = matching.clone().map(|(m, _)| m.rank()).max();
         let mut top = matching.filter(|(m, _)| Some(m.rank()) == best);
@@ -116,7 +206,7 @@ impl<S: Signal> Composite<S> {
                 class.name()
             ))),
             (Some((a, _)), Some((b, _))) => Err(Error::invalid(format!(
-                "{a:?} and {b:?} both match node {:?}; make one more specific",
+                "\"{a}\" and \"{b}\" of the composite both match node {:?}; make one more specific",
                 node.name
             ))),
         }
@@ -159,20 +249,24 @@ fn is_weighted(graph: &Graph, node: &Node) -> bool {
     by_kind && node.inputs.get(1).is_some_and(|&w| matches!(graph.value(w).origin, Origin::Parameter(_)))
 }
 
-/// For every node whether it is the first weighted layer on some path from a graph input.
-fn first_weighted(graph: &Graph) -> Vec<bool> {
-    let mut untouched: Vec<bool> =
-        graph.values().iter().map(|v| matches!(v.origin, Origin::Input(_))).collect();
-    graph
-        .nodes()
-        .iter()
-        .map(|node| {
-            let reached = node.inputs.iter().any(|&v| untouched[v.index()]);
-            let weighted = is_weighted(graph, node);
-            untouched[node.output.index()] = reached && !weighted;
-            reached && weighted
-        })
-        .collect()
+/// For every node the inputs from which some path has it as its first weighted layer.
+fn first_weighted(graph: &Graph) -> Vec<Vec<&str>> {
+    let own = |v: &voxplain_graph::ValueInfo| matches!(v.origin, Origin::Input(_));
+    let mut untouched: Vec<Vec<&str>> = vec![Vec::new(); graph.values().len()];
+    for (set, value) in untouched.iter_mut().zip(graph.values()).filter(|(_, v)| own(v)) {
+        set.push(&value.name);
+    }
+    let mut found = Vec::with_capacity(graph.nodes().len());
+    for node in graph.nodes() {
+        let mut reached: Vec<&str> =
+            node.inputs.iter().flat_map(|v| untouched[v.index()].iter().copied()).collect();
+        reached.sort_unstable();
+        reached.dedup();
+        let weighted = is_weighted(graph, node);
+        untouched[node.output.index()] = if weighted { Vec::new() } else { reached.clone() };
+        found.push(if weighted { reached } else { Vec::new() });
+    }
+    found
 }
 
 #[cfg(test)]

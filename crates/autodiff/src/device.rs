@@ -4,7 +4,7 @@ use crate::plan::{Plan, Slot};
 use alloc::format;
 use alloc::sync::Arc;
 use core::ops::Range;
-use voxplain_tensor::{Result, Scalar};
+use voxplain_tensor::{Error, Result, Scalar};
 
 /// Something that runs plans. It knows the kernels and nothing of graphs, rules or methods.
 pub trait Device {
@@ -43,6 +43,37 @@ pub trait Device {
     /// # Errors
     /// The device failed; a verified plan has no other reason to.
     fn run(&self, memory: &mut Self::Memory, step: usize) -> Result<()>;
+
+    /// Whether this device runs plans over the values of other sessions ([`Device::run_over`], [`Device::paste`]).
+    fn overlays(&self) -> bool {
+        false
+    }
+
+    /// As [`Device::run`], where `base` holds the values that the plan has as [`crate::Storage::Base`].
+    ///
+    /// # Errors
+    /// The device failed, or it does not overlay.
+    fn run_over(&self, memory: &mut Self::Memory, base: &Self::Memory, step: usize) -> Result<()> {
+        let _ = (memory, base, step);
+        Err(Error::unsupported(format!("{} does not run plans over other sessions", self.name())))
+    }
+
+    /// Writes a box of reals, a value of `memory` of the shape `part` after leading axes of size 1, into a value of `base`
+    /// from position `place` on; what lies outside of that value is left out.
+    ///
+    /// # Errors
+    /// The device failed, or it does not overlay.
+    fn paste(
+        &self,
+        base: &mut Self::Memory,
+        into: Slot,
+        memory: &Self::Memory,
+        part: Slot,
+        place: &[isize],
+    ) -> Result<()> {
+        let _ = (base, into, memory, part, place);
+        Err(Error::unsupported(format!("{} does not run plans over other sessions", self.name())))
+    }
 
     /// Whether this device gains from joined steps ([`crate::Kernel::ConvBlock`] and its like), which planners make only for
     /// devices that say so.

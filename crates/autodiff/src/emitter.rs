@@ -4,8 +4,10 @@ use crate::kernel::{BinaryFn, BroadcastGeometry, DType, Kernel, Span};
 use crate::plan::{Slot, SlotInfo, Step, Storage};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use voxplain_graph::Parameter;
 use voxplain_graph::ops::Pointwise;
 use voxplain_tensor::{MAX_RANK, Shape};
 
@@ -19,12 +21,15 @@ pub struct Emitter {
     bits: BTreeMap<Slot, Slot>,
     current: usize,
     label: String,
+    /// Tensors that rules bring along; their numbers follow those of the graph's `parameters`.
+    pub(crate) constants: Vec<Parameter>,
+    parameters: usize,
 }
 
 impl Emitter {
-    /// An emitter with `sections` sections.
-    pub(crate) fn with_sections(sections: usize) -> Self {
-        Self { sections: vec![Vec::new(); sections], ..Self::default() }
+    /// An emitter with `sections` sections for a graph of so many parameters.
+    pub(crate) fn with_sections(sections: usize, parameters: usize) -> Self {
+        Self { sections: vec![Vec::new(); sections], parameters, ..Self::default() }
     }
 
     /// Adds a section at the end and returns its number.
@@ -42,6 +47,16 @@ impl Emitter {
     /// A value that no step makes (an input, a seed, a parameter) and that is there when `section` begins.
     pub(crate) fn external(&mut self, section: usize, shape: Shape, storage: Storage, label: &str) -> Slot {
         self.push(shape, DType::Real, storage, String::from(label), section)
+    }
+
+    /// A tensor that is none of the graph's parameters; the same tensor is stored once.
+    pub fn constant(&mut self, parameter: &Parameter) -> Slot {
+        let known = self.constants.iter().position(|p| Arc::ptr_eq(&p.data, &parameter.data));
+        let at = known.unwrap_or_else(|| {
+            self.constants.push(parameter.clone());
+            self.constants.len() - 1
+        });
+        self.external(0, parameter.shape, Storage::Parameter(self.parameters + at), &parameter.name)
     }
 
     /// Emits a kernel with one result of reals.

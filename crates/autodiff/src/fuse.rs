@@ -3,11 +3,12 @@
 //!
 //! Forward, a convolution takes up the normalisation, the sum, the rectifier (with its bits) and the pooling (with its
 //! codes) behind it; in reverse, the adjoint of a convolution takes up the normalisation's adjoint before it and the mask
-//! and rectifier behind it, and the scatter of a pooling takes up the mask and rectifier behind it. A joined step computes
+//! and rectifier behind it, the scatter of a pooling takes up the mask and rectifier behind it, and the
+//! adjoint of a convolution with few channels takes up the scatter before it, whose sparse signal is then never stored. A joined step computes
 //! what its parts would; nothing is joined across a value that is captured, wanted, or read by anyone else.
 
 use crate::geometry::{ConvGeometry, PoolGeometry};
-use crate::kernel::{AdjointFinish, BinaryFn, BroadcastGeometry, ConvFinish, DType, Kernel};
+use crate::kernel::{AdjointFinish, BinaryFn, BroadcastGeometry, ConvFinish, DType, Kernel, PooledStart};
 use crate::plan::{Plan, Slot, Step, Storage};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -245,6 +246,7 @@ impl<'p> Fuser<'p> {
             reads.extend_from_slice(&from[1..]);
             parts.push(at);
         }
+        finish.pooled = self.take_scatter(&g, &mut reads, &mut parts);
         let (value, bits, rectified) = self.take_gates(dx, &mut parts);
         (finish.masked, finish.rectified) = (bits.is_some(), rectified);
         reads.extend(bits);
@@ -257,6 +259,29 @@ impl<'p> Fuser<'p> {
                 Step { kernel: Kernel::ConvAdjointBlock(g, finish), reads, writes: vec![Some(value)], label },
             );
         }
+    }
+
+    /// The scatter of a pooling, joined with its gates already, that makes the signal of an adjoint and nothing else reads.
+    fn take_scatter(
+        &self,
+        g: &ConvGeometry,
+        reads: &mut Vec<Slot>,
+        parts: &mut Vec<usize>,
+    ) -> Option<PooledStart> {
+        let at = self.maker[self.root(reads[0])]?;
+        let step = self.steps[at].as_ref()?;
+        let (pool, rectified) = match step.kernel {
+            Kernel::MaxScatter(pool) => (pool, false),
+            Kernel::Unpool(pool, rectified) => (pool, rectified),
+            _ => return None,
+        };
+        if self.only_reader(reads[0]).is_none() || !g.scatters_from(&pool) {
+            return None;
+        }
+        reads[0] = step.reads[0];
+        reads.extend_from_slice(&step.reads[1..]);
+        parts.push(at);
+        Some(PooledStart { pool, masked: step.reads.len() > 2, rectified })
     }
 
     fn join_scatter(&mut self, i: usize, g: PoolGeometry, dx: Slot) {

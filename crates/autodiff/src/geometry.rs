@@ -32,6 +32,18 @@ pub struct ConvGeometry {
     pub dilation: [usize; 3],
 }
 
+impl ConvGeometry {
+    /// Whether the adjoint can begin with the signal of `pool` behind the convolution: windows of one or two outputs along
+    /// each axis, two along the rows, side by side; kernels at most 3 wide without steps, holes or groups; at most 4 channels
+    /// of x.
+    pub fn scatters_from(&self, pool: &PoolGeometry) -> bool {
+        let plain = self.groups == 1 && self.stride == [1; 3] && self.dilation == [1; 3];
+        let whole = pool.input == self.output && pool.planes == self.batch * self.out_channels;
+        let small = self.in_channels <= 4 && self.kernel[2] <= 3;
+        plain && small && whole && pool.is_halving() && pool.kernel[2] == 2
+    }
+}
+
 /// Windows over `planes` (batch times channels) separate arrays of spatial size `input`.
 /// Window `p` covers the entries `p * stride + k * dilation - pad` that lie inside the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,4 +217,21 @@ pub struct PadGeometry {
     pub before: [isize; MAX_RANK],
     /// What fills the rest.
     pub fill: PadFill,
+}
+
+/// Boxes cut out of one array that all rows share, each row having a patch of its own over it: what a row that differs from
+/// a known state in a patch shows in its box. Along every axis a row says where its box begins and where its patch does, in
+/// entries of the array. Entries of the box outside the array are `fill`, whatever the patch has there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WindowGeometry {
+    /// Rows.
+    pub rows: usize,
+    /// Shape of the shared array.
+    pub whole: Shape,
+    /// Shape of a row's box, of the same rank.
+    pub part: Shape,
+    /// Shape of a row's patch, of the same rank, where rows have one.
+    pub patch: Option<Shape>,
+    /// What lies outside.
+    pub fill: f64,
 }

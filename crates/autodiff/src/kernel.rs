@@ -7,8 +7,9 @@
 
 pub use crate::geometry::{
     ConvGeometry, MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, SliceGeometry,
-    SliceStep, Span, SparseMatrix,
+    SliceStep, Span, SparseMatrix, WindowGeometry,
 };
+use crate::host::HostCall;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use voxplain_graph::ops::Pointwise;
@@ -88,6 +89,28 @@ pub struct AdjointFinish {
     pub masked: bool,
     /// [`Pointwise::Relu`].
     pub rectified: bool,
+    /// [`Kernel::Unpool`] **before** everything else, operands `codes` and `pooled bits`: g is then the signal of the
+    /// pooling. Only where [`ConvGeometry::scatters_from`] says so.
+    pub pooled: Option<PooledStart>,
+}
+
+impl AdjointFinish {
+    /// The operand that `bits` is.
+    pub fn bits_operand(&self) -> usize {
+        let pooled = self.pooled.map_or(0, |p| 1 + usize::from(p.masked));
+        2 + pooled + if self.norm.is_some() { 2 } else { 0 }
+    }
+}
+
+/// The pooling whose signal an adjoint begins with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PooledStart {
+    /// The pooling.
+    pub pool: PoolGeometry,
+    /// [`Kernel::Mask`] by operand `pooled bits`.
+    pub masked: bool,
+    /// [`Pointwise::Relu`].
+    pub rectified: bool,
 }
 
 /// What one step computes. Operands in brackets: `[reads] -> [writes]`.
@@ -122,6 +145,9 @@ pub enum Kernel {
     Pad(PadGeometry),
     /// `[g of padded] -> [g of inner]`, adding up what edge and reflect padding repeat.
     PadAdjoint(PadGeometry),
+    /// `[whole, patch?, places] -> [y]`: boxes of one array under patches; y is `[rows, part]`, the patches are
+    /// `[rows, patch]`, the places `[rows, 2, rank]` (where boxes begin, then where patches do; whole numbers, also negative).
+    Window(WindowGeometry),
     /// `[x0, x1, ...] -> [y]`: `outer` rows, operand `i` giving `sizes[i]` contiguous entries of each.
     Concat {
         /// Rows.
@@ -162,10 +188,12 @@ pub enum Kernel {
     SoftmaxAdjoint(Span, bool),
     /// `[] -> [y]`: a constant.
     Fill(f64),
+    /// `[any reals] -> [any reals]`: computed on the host by the session; devices never see it.
+    Host(HostCall),
     /// `[x, w, bias?, (scale, shift, mean, variance)?, added?] -> [y?, bits?, pooled?, codes?]`: a convolution with what
     /// follows it, so that sums are finished while they are in cache. The planner makes it of single steps for devices that ask for it.
     ConvBlock(ConvGeometry, ConvFinish),
-    /// `[g, w, (scale, variance)?, bits?] -> [dx]`: the adjoint of a convolution with what surrounds it.
+    /// `[g, w, (scale, variance)?, (codes, pooled bits?)?, bits?] -> [dx]`: the adjoint of a convolution with what surrounds it.
     ConvAdjointBlock(ConvGeometry, AdjointFinish),
     /// `[g, codes, bits?] -> [dx]`: [`Kernel::MaxScatter`] followed by [`Kernel::Mask`] where there are bits and by
     /// [`Pointwise::Relu`] if the flag is set.
@@ -190,6 +218,7 @@ impl Kernel {
             Self::Embed(_) => "embed",
             Self::Pad(_) => "pad",
             Self::PadAdjoint(_) => "pad_adjoint",
+            Self::Window(_) => "window",
             Self::Concat { .. } => "concat",
             Self::Reduce(..) => "reduce",
             Self::Repeat(..) => "repeat",
@@ -207,6 +236,7 @@ impl Kernel {
             Self::Softmax(..) => "softmax",
             Self::SoftmaxAdjoint(..) => "softmax_adjoint",
             Self::Fill(_) => "fill",
+            Self::Host(_) => "host",
             Self::ConvBlock(..) => "conv_block",
             Self::ConvAdjointBlock(..) => "conv_adjoint_block",
             Self::Unpool(..) => "unpool",

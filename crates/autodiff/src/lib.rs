@@ -14,23 +14,33 @@ mod device;
 mod emitter;
 mod fuse;
 mod geometry;
+mod host;
 mod kernel;
+mod ledger;
 mod memory;
 mod operators;
 mod plan;
 mod planner;
+mod region;
 mod rule;
 mod session;
+mod signal;
+mod site;
 
 pub use composite::{Composite, Matcher, Resolved};
 pub use device::Device;
 pub use emitter::Emitter;
+pub use host::{HostCall, HostFunction};
 pub use kernel::{
     AdjointFinish, BinaryFn, BroadcastGeometry, ChannelGeometry, ConvFinish, ConvGeometry, DType, Kernel,
-    MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, SliceGeometry, SliceStep, Span,
-    SparseMatrix,
+    MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, PooledStart, SliceGeometry, SliceStep,
+    Span, SparseMatrix, WindowGeometry,
 };
+pub use ledger::{Cause, NodeBooks};
 pub use plan::{Plan, Reverse, Slot, SlotInfo, Step, Storage};
 pub use planner::Planner;
-pub use rule::{Cotangent, Gradient, Relevance, Rule, Signal, Site};
+pub use region::{Class, Dirty, Places, Regions};
+pub use rule::{Gradient, Rule};
 pub use session::Session;
+pub use signal::{Cotangent, PosNeg, Relevance, Signal};
+pub use site::Site;

@@ -65,7 +65,7 @@ fn first_gap(taken: &[(usize, usize)], size: usize) -> usize {
 fn lifetimes(plan: &Plan) -> Vec<Option<Lifetime>> {
     let mut lives: Vec<Option<Lifetime>> = vec![None; plan.slots.len()];
     let root = |slot: Slot| plan.slots[slot.index()].root.index();
-    let arena = |i: usize| !matches!(plan.slots[i].storage, Storage::Parameter(_));
+    let arena = |i: usize| !matches!(plan.slots[i].storage, Storage::Parameter(_) | Storage::Base(_));
     let mut start = |slot: Slot, segment: usize, at: usize| {
         let i = root(slot);
         if arena(i) && lives[i].is_none() {

@@ -1,6 +1,7 @@
 //! A plan: a fixed list of steps with every value's place in one arena, so that memory is known before the run.
 
 use crate::kernel::{DType, Kernel};
+use crate::ledger::NodeBooks;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -27,6 +28,8 @@ pub enum Storage {
     Arena(usize),
     /// It is the parameter with this position.
     Parameter(usize),
+    /// It is a value of the session that this one runs over ([`crate::Device::run_over`]): this slot of that one's plan.
+    Base(Slot),
     /// Nowhere: nothing reads it.
     Dead,
 }
@@ -66,8 +69,10 @@ pub struct Reverse {
     pub steps: Range<usize>,
     /// Where the seed is written before the segment runs.
     pub seed: Slot,
-    /// The results, in the order in which they were asked for.
+    /// The results, in the order in which they were asked for, and behind them the sums of the ledger.
     pub results: Vec<Slot>,
+    /// What the nodes received and kept, if the rule table keeps books: their sums are the last of `results`, node by node.
+    pub ledger: Vec<NodeBooks>,
     /// The rules that were applied: one line per node.
     pub rules: Vec<String>,
 }
@@ -93,7 +98,7 @@ pub struct Plan {
     pub captures: Vec<Slot>,
     /// The same values of the reference run, where there is one.
     pub reference_captures: Vec<Slot>,
-    /// The weights.
+    /// The weights of the graph, and behind them the tensors that rules brought along.
     pub parameters: Vec<Parameter>,
     /// Bytes of the arena: the exact peak above the weights.
     pub arena_bytes: usize,

@@ -1,13 +1,16 @@
 //! From a graph and a list of wishes to a plan: forward steps, reverse segments by rule tables, dead steps removed,
 //! memory placed.
 
-use crate::composite::Composite;
+use crate::composite::{Composite, Resolved};
 use crate::emitter::Emitter;
 use crate::fuse;
+use crate::ledger::{self, Books, Cause, NodeBooks};
 use crate::memory;
 use crate::operators::{self, Context, Run};
 use crate::plan::{Plan, Reverse, Slot, Step, Storage};
-use crate::rule::{self, Signal, Site};
+use crate::rule::{self, Rule};
+use crate::signal::Signal;
+use crate::site::{Site, State};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -23,11 +26,25 @@ struct Pass {
     inputs: Vec<Slot>,
 }
 
-struct Segment {
+pub(crate) struct Segment {
     section: usize,
     seed: Slot,
     results: Vec<Slot>,
+    ledger: Vec<NodeBooks>,
     rules: Vec<String>,
+}
+
+/// A reverse segment in the making: the rules and what is known at every value.
+struct Walk<'c, S: Signal> {
+    resolved: Resolved<'c, S>,
+    needed: Vec<bool>,
+    /// By value: the signal so far.
+    signals: Vec<Option<S>>,
+    /// By value: what rules prepared.
+    states: Vec<Vec<Slot>>,
+    /// Whether a ledger is kept, and what is in it.
+    kept: bool,
+    ledger: Vec<NodeBooks>,
 }
 
 /// Builds a [`Plan`] for one batch size.
@@ -66,7 +83,7 @@ impl<'g> Planner<'g> {
         if batch == 0 {
             return Err(Error::invalid("a plan needs at least one example"));
         }
-        let mut emitter = Emitter::with_sections(2 * graph.nodes().len() + 1);
+        let mut emitter = Emitter::with_sections(2 * graph.nodes().len() + 1, graph.parameters().len());
         let parameters: Vec<Slot> = graph
             .parameters()
             .iter()
@@ -120,64 +137,118 @@ impl<'g> Planner<'g> {
         self.emitter.enter(section, "seed");
         let seed_shape = self.graph.batched_shape(from, self.batch)?;
         let seed = self.emitter.external(section, seed_shape, Storage::Dead, "seed");
-        let needed = needed(self.graph, wanted);
-        let mut signals: Vec<Option<S>> = vec![None; self.graph.values().len()];
-        signals[from.index()] = Some(S::seed(seed));
-        for (i, node) in self.graph.nodes().iter().enumerate().rev() {
-            let Some(upper) = signals[node.output.index()].clone() else { continue };
-            if !node.inputs.iter().any(|v| needed[v.index()]) {
-                continue;
-            }
-            self.emitter.enter(section, &node.name);
-            let lower = self.at_node(i, &upper, resolved.rule(i), resolved.is_first(i), &needed)?;
-            for (&value, signal) in node.inputs.iter().zip(lower) {
-                let Some(signal) = signal else { continue };
-                let there = signals[value.index()].take();
-                signals[value.index()] =
-                    Some(there.map_or(signal.clone(), |s| s.add(&signal, &mut self.emitter)));
-            }
+        let values = self.graph.values().len();
+        let mut walk = Walk {
+            resolved,
+            needed: needed(self.graph, wanted),
+            signals: vec![None; values],
+            states: vec![Vec::new(); values],
+            kept: composite.keeps_books(),
+            ledger: Vec::new(),
+        };
+        self.prepare(&mut walk, section)?;
+        walk.signals[from.index()] = Some(S::seed(seed));
+        for i in (0..self.graph.nodes().len()).rev() {
+            self.emitter.enter(section, &self.graph.nodes()[i].name);
+            self.descend(&mut walk, i)?;
         }
         self.emitter.enter(section, "result");
         let mut results = Vec::with_capacity(wanted.len());
         for &value in wanted {
             let shape = self.graph.batched_shape(value, self.batch)?;
-            results.push(match &signals[value.index()] {
+            results.push(match &walk.signals[value.index()] {
                 Some(signal) => signal.result(&mut self.emitter),
                 None => self.emitter.fill(0.0, shape),
             });
         }
-        self.segments.push(Segment { section, seed, results, rules: resolved.explain(self.graph) });
+        results.extend(walk.ledger.iter().flat_map(NodeBooks::slots));
+        let rules = walk.resolved.explain(self.graph);
+        self.segments.push(Segment { section, seed, results, ledger: walk.ledger, rules });
         Ok(self.segments.len() - 1)
     }
 
-    fn at_node<S: Signal>(
-        &mut self,
-        i: usize,
-        upper: &S,
-        rule: &dyn rule::Rule<Signal = S>,
-        first: bool,
-        needed: &[bool],
-    ) -> Result<Vec<Option<S>>> {
+    /// Lets every rule compute what it wants of its node before the signal comes.
+    fn prepare<S: Signal>(&mut self, walk: &mut Walk<'_, S>, section: usize) -> Result<()> {
+        for (i, node) in self.graph.nodes().iter().enumerate() {
+            self.emitter.enter(section, &node.name);
+            if self.graph.value(node.output).varies {
+                walk.states[node.output.index()] = self.at_node(walk, i, |rule, site| rule.prepare(site))?.0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the signal at the result of node `i` to its operands.
+    fn descend<S: Signal>(&mut self, walk: &mut Walk<'_, S>, i: usize) -> Result<()> {
         let node = &self.graph.nodes()[i];
+        let Some(upper) = walk.signals[node.output.index()].clone() else { return Ok(()) };
+        if !node.inputs.iter().any(|v| walk.needed[v.index()]) {
+            return Ok(());
+        }
+        let (lower, books) = self.at_node(walk, i, |rule, site| {
+            let lower = rule::apply(rule, site, &upper)?;
+            if lower.len() == site.node().inputs.len() {
+                return Ok(lower);
+            }
+            let (given, wanted) = (lower.len(), site.node().inputs.len());
+            Err(Error::invalid(format!("{given} signals returned for {wanted} operands")))
+        })?;
+        if walk.kept {
+            walk.ledger.extend(self.close(i, &upper, &lower, books));
+        }
+        for (&value, signal) in node.inputs.iter().zip(lower) {
+            let Some(signal) = signal else { continue };
+            let there = walk.signals[value.index()].take();
+            walk.signals[value.index()] =
+                Some(there.map_or(signal.clone(), |s| s.add(&signal, &mut self.emitter)));
+        }
+        Ok(())
+    }
+
+    /// The sums of what a node was given, passed on and booked.
+    fn close<S: Signal>(
+        &mut self,
+        node: usize,
+        upper: &S,
+        lower: &[Option<S>],
+        books: Books,
+    ) -> Option<NodeBooks> {
+        let (emitter, batch) = (&mut self.emitter, self.batch);
+        let received = ledger::sum(emitter, upper.mass()?, batch);
+        let masses = lower.iter().flatten().filter_map(S::mass);
+        let passed = masses.map(|mass| ledger::sum(emitter, mass, batch)).collect();
+        let booked = books.entries.iter().map(|&(cause, slot)| (cause, ledger::sum(emitter, slot, batch)));
+        let booked = booked.collect();
+        Some(NodeBooks { node, received, passed, booked, rest: books.rest.unwrap_or(Cause::Rule) })
+    }
+
+    /// What `act` makes of the rule at node `i` and its site, with what was booked.
+    fn at_node<S: Signal, T>(
+        &mut self,
+        walk: &Walk<'_, S>,
+        i: usize,
+        act: impl FnOnce(&dyn Rule<Signal = S>, &mut Site<'_>) -> Result<T>,
+    ) -> Result<(T, Books)> {
+        let node = &self.graph.nodes()[i];
+        let rule = walk.resolved.rule(i);
+        let state = State {
+            operands: node.inputs.iter().map(|v| walk.states[v.index()].clone()).collect(),
+            own: walk.states[node.output.index()].clone(),
+        };
         let mut site = Site {
             context: Context { graph: self.graph, node, batch: self.batch },
             emitter: &mut self.emitter,
             run: &self.pass.runs[i],
             reference: self.reference.as_ref().map(|p| &p.runs[i]),
-            wanted: node.inputs.iter().map(|v| needed[v.index()]).collect(),
-            first,
+            wanted: node.inputs.iter().map(|v| walk.needed[v.index()]).collect(),
+            first: walk.resolved.is_first(i),
+            state,
+            books: Books { kept: walk.kept, ..Books::default() },
         };
         let place =
             |e: Error| e.within(format!("rule {} at node {:?} ({})", rule.name(), node.name, node.op.kind()));
-        let lower = rule::apply(rule, &mut site, upper).map_err(place)?;
-        if lower.len() != node.inputs.len() {
-            return Err(place(Error::invalid(format!(
-                "{} signals returned for {} operands",
-                lower.len(),
-                node.inputs.len()
-            ))));
-        }
-        Ok(lower)
+        let made = act(rule, &mut site).map_err(place)?;
+        Ok((made, site.books))
     }
 
     /// Ends planning for scalars of type `S`: removes what nothing needs, places every value.
@@ -203,21 +274,26 @@ impl<'g> Planner<'g> {
             references: self.reference.map(|p| p.inputs),
             captures,
             reference_captures,
-            parameters: self.graph.parameters().to_vec(),
+            parameters: [self.graph.parameters(), &self.emitter.constants].concat(),
             arena_bytes: 0,
             scalar_bytes: size_of::<S>(),
         };
         collect(&mut plan, self.emitter.sections, self.segments);
-        if self.fused {
-            fuse::fuse(&mut plan);
-        }
-        memory::place(&mut plan);
-        if let Some((a, b)) = memory::collision(&plan) {
-            return Err(Error::internal(format!("values {a:?} and {b:?} of the plan overlap")));
-        }
-        check_limit(&plan, limit)?;
+        settle(&mut plan, self.fused, limit)?;
         Ok(plan)
     }
+}
+
+/// Joins the steps of a plan where that is wanted, and gives every value its place.
+pub(crate) fn settle(plan: &mut Plan, fused: bool, limit: Option<usize>) -> Result<()> {
+    if fused {
+        fuse::fuse(plan);
+    }
+    memory::place(plan);
+    if let Some((a, b)) = memory::collision(plan) {
+        return Err(Error::internal(format!("values {a:?} and {b:?} of the plan overlap")));
+    }
+    check_limit(plan, limit)
 }
 
 /// Emits the forward steps of every node, for the explained inputs or for the reference.
@@ -271,7 +347,7 @@ fn needed(graph: &Graph, wanted: &[ValueId]) -> Vec<bool> {
 }
 
 /// Joins the sections into the plan's step list without the steps that nothing needs.
-fn collect(plan: &mut Plan, mut sections: Vec<Vec<Step>>, segments: Vec<Segment>) {
+pub(crate) fn collect(plan: &mut Plan, mut sections: Vec<Vec<Step>>, segments: Vec<Segment>) {
     let mut live = vec![false; plan.slots.len()];
     let roots: Vec<usize> = plan.slots.iter().map(|s| s.root.index()).collect();
     let results = segments.iter().flat_map(|s| &s.results);
@@ -301,8 +377,8 @@ fn collect(plan: &mut Plan, mut sections: Vec<Vec<Step>>, segments: Vec<Segment>
         let start = plan.steps.len();
         plan.steps.append(&mut sections[segment.section]);
         let steps = start..plan.steps.len();
-        let Segment { seed, results, rules, .. } = segment;
-        plan.reverses.push(Reverse { steps, seed, results, rules });
+        let Segment { seed, results, ledger, rules, .. } = segment;
+        plan.reverses.push(Reverse { steps, seed, results, ledger, rules });
     }
 }
 

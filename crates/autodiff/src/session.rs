@@ -5,9 +5,12 @@
 //! does not depend on the data.
 
 use crate::device::Device;
-use crate::plan::{Plan, Slot};
+use crate::host::HostCall;
+use crate::kernel::Kernel;
+use crate::plan::{Plan, Slot, Step};
 use alloc::format;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ops::Range;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
@@ -60,6 +63,29 @@ impl<'d, D: Device> Session<'d, D> {
         self.write_inputs(inputs, false)?;
         self.write_inputs(references, true)?;
         self.run(self.plan.forward.clone())
+    }
+
+    /// As [`Session::forward`] over the values of `base`, which is a session of the plan that this one's was made for.
+    ///
+    /// # Errors
+    /// A tensor has another shape than the plan's input, or the device does not overlay.
+    pub fn forward_over(&mut self, base: &Self, inputs: &[&Tensor<D::Scalar>]) -> Result<()> {
+        self.write_inputs(inputs, false)?;
+        let plan = self.plan.clone();
+        let label = |step: usize| format!("step {}", plan.steps[step].label);
+        let mut run = |step| self.device.run_over(&mut self.memory, &base.memory, step);
+        plan.forward.clone().try_for_each(|step| run(step).map_err(|e| e.within(label(step))))
+    }
+
+    /// Writes captured value `from` of `part`, a box, into captured value `index` of this session, from `place` on.
+    ///
+    /// # Errors
+    /// There is no such value, or the device does not overlay.
+    pub fn paste(&mut self, index: usize, part: &Self, from: usize, place: &[isize]) -> Result<()> {
+        let missing = || Error::internal("no such captured value");
+        let into = *self.plan.captures.get(index).ok_or_else(missing)?;
+        let from = *part.plan.captures.get(from).ok_or_else(missing)?;
+        self.device.paste(&mut self.memory, into, &part.memory, from, place)
     }
 
     /// Runs reverse segment `index` from `seed`, which has the shape of the value that the segment starts at.
@@ -189,8 +215,43 @@ impl<'d, D: Device> Session<'d, D> {
         Ok(())
     }
 
+    /// Runs steps on the device, and those of the host between them.
     fn run(&mut self, steps: Range<usize>) -> Result<()> {
         let plan = self.plan.clone();
-        self.device.run_steps(&mut self.memory, &plan, steps)
+        let mut start = steps.start;
+        for at in steps.clone() {
+            if let Kernel::Host(call) = &plan.steps[at].kernel {
+                if start < at {
+                    self.device.run_steps(&mut self.memory, &plan, start..at)?;
+                }
+                self.run_here(call, &plan.steps[at]).map_err(|e| e.within(format!("step {}", call.name)))?;
+                start = at + 1;
+            }
+        }
+        if start < steps.end || steps.is_empty() {
+            return self.device.run_steps(&mut self.memory, &plan, start..steps.end);
+        }
+        Ok(())
+    }
+
+    /// A step of the host: operands come from the device and results go back to it.
+    fn run_here(&mut self, call: &HostCall, step: &Step) -> Result<()> {
+        let mut operands: Vec<Vec<f64>> = Vec::with_capacity(step.reads.len());
+        for read in &step.reads {
+            operands.push(self.read(Some(read))?.data().iter().map(|v| v.to_f64()).collect());
+        }
+        let operands: Vec<&[f64]> = operands.iter().map(Vec::as_slice).collect();
+        let results = (call.function)(&operands)?;
+        if results.len() != step.writes.len() {
+            let (given, wanted) = (results.len(), step.writes.len());
+            return Err(Error::invalid(format!("{given} results of {wanted}")));
+        }
+        for (&write, values) in step.writes.iter().zip(&results) {
+            if let Some(slot) = write {
+                let values: Vec<D::Scalar> = values.iter().map(|&v| D::Scalar::from_f64(v)).collect();
+                self.write(slot, &values)?;
+            }
+        }
+        Ok(())
     }
 }

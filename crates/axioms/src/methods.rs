@@ -3,8 +3,8 @@
 use crate::problem::{Problem, converted};
 use crate::subject::{Arithmetic, Subject};
 use voxplain_attribution::methods::{
-    Backward, Baseline, Cam, CamWeights, DeepLift, DeepLiftShap, FirstRule, GradientShap, GuidedGradCam,
-    IntegratedGradients, LayerRule, Lrp, ShapDraws, Smooth, Start, Statistic, Steps,
+    Backward, Baseline, Cam, CamWeights, DeepLift, DeepLiftShap, GradientShap, GuidedGradCam,
+    IntegratedGradients, Lrp, ShapDraws, Smooth, Start, Statistic, Steps,
 };
 use voxplain_attribution::{Draws, Interpolation, Method, Quadrature};
 use voxplain_graph::Op;
@@ -18,7 +18,7 @@ use voxplain_tensor::{Error, Result, Scalar};
 /// Points of quadratures along the path.
 const POINTS: usize = 16;
 /// So small that no sum of the networks here feels it, for rules without a stabiliser of their own.
-const TINY: f64 = 1e-30;
+const STABILIZER: (&str, f64) = ("stabilizer", 1e-30);
 
 type Made<S> = Result<Box<dyn Method<S>>>;
 
@@ -127,25 +127,29 @@ fn references<S: Scalar>() -> Vec<Subject<S>> {
     ]
 }
 
-/// A composite of one rule for all layers, or as Zennit has it.
-fn lrp(convolution: LayerRule, linear: LayerRule, first: FirstRule) -> Lrp {
-    Lrp { convolution, linear, first, stabilizer: TINY, pass_normalization: false, start: Start::Output }
-}
+/// The composites with parameters: `(row, composite, parameters)`.
+const COMPOSITES: [(&str, &str, &[(&str, f64)]); 8] = [
+    ("lrp_0", "lrp_zero", &[]),
+    ("lrp_epsilon", "lrp_epsilon", &[("epsilon", 0.1)]),
+    ("lrp_gamma", "lrp_gamma", &[("gamma", 0.25), STABILIZER]),
+    ("lrp_zplus", "lrp_zplus", &[STABILIZER]),
+    ("lrp_alpha2_beta1", "lrp_alpha_beta", &[("alpha", 2.0), ("beta", 1.0), STABILIZER]),
+    ("lrp_epsilon_plus", "lrp_epsilon_plus", &[("epsilon", 0.1), STABILIZER]),
+    ("lrp_epsilon_plus_flat", "lrp_epsilon_plus_flat", &[("epsilon", 0.1), STABILIZER]),
+    (
+        "lrp_epsilon_gamma_box",
+        "lrp_epsilon_gamma_box",
+        &[("epsilon", 0.1), ("gamma", 0.25), ("low", -8.0), ("high", 8.0), STABILIZER],
+    ),
+];
 
 fn relevances<S: Scalar>() -> Vec<Subject<S>> {
-    use LayerRule::{Alpha2Beta1, Epsilon, Gamma, ZPlus};
-    let everywhere = |rule| lrp(rule, rule, FirstRule::Same);
-    let rows = [
-        ("lrp_0", everywhere(Epsilon(TINY))),
-        ("lrp_epsilon", everywhere(Epsilon(0.1))),
-        ("lrp_gamma", everywhere(Gamma(0.25))),
-        ("lrp_zplus", everywhere(ZPlus)),
-        ("lrp_alpha2_beta1", everywhere(Alpha2Beta1)),
-        ("lrp_epsilon_plus", lrp(ZPlus, Epsilon(0.1), FirstRule::Same)),
-        ("lrp_epsilon_plus_flat", lrp(ZPlus, Epsilon(0.1), FirstRule::Flat)),
-        ("lrp_epsilon_gamma_box", lrp(Gamma(0.25), Epsilon(0.1), FirstRule::Box(-8.0, 8.0))),
-    ];
-    rows.into_iter().map(|(name, method)| always(name, Arithmetic::Relevance, method)).collect()
+    let one = |&(row, composite, parameters): &(&str, &'static str, &'static [(&'static str, f64)])| {
+        Subject::new(row, Arithmetic::Relevance, move |_| -> Made<S> {
+            Ok(Box::new(Lrp::preset(composite, parameters, Start::Output)?))
+        })
+    };
+    COMPOSITES.iter().map(one).collect()
 }
 
 fn perturbations<S: Scalar>() -> Vec<Subject<S>> {

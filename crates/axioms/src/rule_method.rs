@@ -95,6 +95,7 @@ impl<S: Scalar> Method<S> for RuleMethod<S> {
             forward_passes: 2 * outputs.len() as u64,
             backward_passes: outputs.len() as u64,
             notes: Vec::new(),
+            ledger: None,
             scores: None,
         })
     }

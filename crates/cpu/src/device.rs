@@ -3,13 +3,14 @@
 use crate::arena::{Arena, Plain, View, place};
 use crate::isa::Isa;
 use crate::kernels as k;
-use crate::kernels::conv::Convolution;
 use crate::kernels::conv::output::{Output, Pooled};
+use crate::kernels::conv::sparse;
+use crate::kernels::conv::{Convolution, Source};
 use crate::kernels::unpool::Gates;
 use crate::parallel::{Pool, Shared};
 use crate::prepared::{Packs, Prepared};
 use std::sync::Arc;
-use voxplain_autodiff::{DType, Device, Kernel, Plan, Slot, Step, Storage};
+use voxplain_autodiff::{AdjointFinish, DType, Device, Kernel, Plan, Slot, Step, Storage};
 use voxplain_tensor::{Error, Result};
 
 /// The CPU with an instruction set and a number of threads.
@@ -128,12 +129,19 @@ struct Operands<'a> {
     parameters: &'a [Arc<[f32]>],
     view: View,
     step: &'a Step,
+    /// What the plan runs over.
+    base: Option<&'a CpuMemory>,
 }
 
 impl<'a> Operands<'a> {
     /// The operands of `step`, after checking what the views below rely on: that its results overlap neither its
     /// operands nor each other. The planner promises it, but plans are plain data that anyone can make.
-    fn new(plan: &'a Plan, parameters: &'a [Arc<[f32]>], view: View, step: &'a Step) -> Result<Self> {
+    fn new(
+        (plan, step): (&'a Plan, &'a Step),
+        parameters: &'a [Arc<[f32]>],
+        view: View,
+        base: Option<&'a CpuMemory>,
+    ) -> Result<Self> {
         let writes = || step.writes.iter().flatten();
         for (i, &write) in writes().enumerate() {
             let others = step.reads.iter().chain(writes().skip(i + 1));
@@ -141,7 +149,7 @@ impl<'a> Operands<'a> {
                 return Err(Error::internal("a result of a step overlaps another operand"));
             }
         }
-        Ok(Self { plan, parameters, view, step })
+        Ok(Self { plan, parameters, view, step, base })
     }
 
     fn slot(&self, i: usize) -> Result<Slot> {
@@ -153,6 +161,13 @@ impl<'a> Operands<'a> {
         let slot = self.slot(i)?;
         match self.plan.slot(slot).storage {
             Storage::Parameter(p) => Ok(&self.parameters[p]),
+            Storage::Base(kept) => {
+                let base = self
+                    .base
+                    .ok_or_else(|| Error::internal("a plan without the session that it runs over"))?;
+                let (offset, count) = place::<f32>(&base.plan, kept)?;
+                Ok(base.arena.reals(offset, count))
+            }
             _ => self.typed(slot),
         }
     }
@@ -224,8 +239,24 @@ fn convolve(
     };
     let bias = if own_bias { Some(o.real(2)?) } else { prepared.shift.as_deref() };
     let output = output(convolution, o)?;
-    convolution.run(pool, isa, o.real(0)?, packed, bias, &output);
+    if !convolution.run(pool, isa, &source(o)?, packed, bias, &output) {
+        return Err(Error::internal("a convolution was prepared for another operand"));
+    }
     Ok(())
+}
+
+/// What a convolution reads: its first operand, or that with the codes and bits of a pooling.
+fn source<'a>(o: &Operands<'a>) -> Result<Source<'a>> {
+    let Kernel::ConvAdjointBlock(_, AdjointFinish { pooled: Some(pooled), norm, .. }) = &o.step.kernel else {
+        return Ok(Source::Dense(o.real(0)?));
+    };
+    let codes = if norm.is_some() { 4 } else { 2 };
+    Ok(Source::Pooled(sparse::Pooled {
+        upper: o.real(0)?,
+        codes: o.coded(codes)?,
+        bits: if pooled.masked { Some(o.coded(codes + 1)?) } else { None },
+        rectified: pooled.rectified,
+    }))
 }
 
 fn output<'a>(convolution: &Convolution, o: &Operands<'a>) -> Result<Output<'a>> {
@@ -248,7 +279,7 @@ fn output<'a>(convolution: &Convolution, o: &Operands<'a>) -> Result<Output<'a>>
             }
         }
         Kernel::ConvAdjointBlock(_, finish) => {
-            let before = if finish.norm.is_some() { 4 } else { 2 };
+            let before = finish.bits_operand();
             let mask = if finish.masked { Some(o.coded(before)?) } else { None };
             Output { mask, rectified: finish.rectified, ..Output::plain(sizes, o.out()?) }
         }
@@ -302,11 +333,49 @@ impl Device for Cpu {
     }
 
     fn run(&self, memory: &mut CpuMemory, step: usize) -> Result<()> {
+        self.run_step(memory, None, step)
+    }
+
+    fn overlays(&self) -> bool {
+        true
+    }
+
+    fn run_over(&self, memory: &mut CpuMemory, base: &CpuMemory, step: usize) -> Result<()> {
+        self.run_step(memory, Some(base), step)
+    }
+
+    fn paste(
+        &self,
+        base: &mut CpuMemory,
+        into: Slot,
+        memory: &CpuMemory,
+        part: Slot,
+        at: &[isize],
+    ) -> Result<()> {
+        let (offset, count) = place::<f32>(&memory.plan, part)?;
+        let (shape, whole) = (memory.plan.slot(part).shape, base.plan.slot(into).shape);
+        let (to, room) = place::<f32>(&base.plan, into)?;
+        // SAFETY: `base` is borrowed exclusively and no step runs, so no other view of its arena is alive.
+        let into = unsafe { base.arena.view().write::<f32>(to, room) };
+        k::window::paste(memory.arena.reals(offset, count), shape, into, whole, at)
+    }
+
+    fn fuses(&self) -> bool {
+        true
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Cpu {
+    fn run_step(&self, memory: &mut CpuMemory, base: Option<&CpuMemory>, step: usize) -> Result<()> {
         let view = memory.arena.view();
         let missing = || Error::internal("there is no such step");
         let (plan, prepared) = (&memory.plan, memory.prepared.get(step).ok_or_else(missing)?);
         let step = plan.steps.get(step).ok_or_else(missing)?;
-        let o = Operands::new(plan, &memory.parameters, view, step)?;
+        let o = Operands::new((plan, step), &memory.parameters, view, base)?;
         let (pool, isa, scratch) = (&self.pool, self.isa, &mut memory.scratch);
         match &step.kernel {
             Kernel::Conv(_)
@@ -341,6 +410,11 @@ impl Device for Cpu {
             Kernel::Embed(g) => k::movement::embed(g, o.real(0)?, o.out()?),
             Kernel::Pad(g) => k::movement::pad(pool, g, o.real(0)?, o.out()?),
             Kernel::PadAdjoint(g) => k::movement::pad_adjoint(g, o.real(0)?, o.out()?),
+            Kernel::Window(g) => {
+                let patches = if g.patch.is_some() { Some(o.real(1)?) } else { None };
+                let places = o.real(1 + usize::from(g.patch.is_some()))?;
+                k::window::run(pool, g, o.real(0)?, patches, places, o.out()?);
+            }
             Kernel::Concat { outer, sizes } => {
                 let parts = (0..sizes.len()).map(|i| o.real(i)).collect::<Result<Vec<_>>>()?;
                 k::movement::concat(*outer, sizes, &parts, o.out()?);
@@ -383,15 +457,8 @@ impl Device for Cpu {
                 k::softmax::adjoint(pool, *s, *log, o.real(0)?, o.real(1)?, o.out()?)
             }
             Kernel::Fill(value) => o.out()?.fill(*value as f32),
+            Kernel::Host(call) => return Err(call.refusal()),
         }
         Ok(())
-    }
-
-    fn fuses(&self) -> bool {
-        true
-    }
-
-    fn name(&self) -> &str {
-        &self.name
     }
 }

@@ -7,7 +7,7 @@
 use crate::kernels::conv::Convolution;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use voxplain_autodiff::{ConvGeometry, Kernel, Plan, Slot, Step, Storage};
+use voxplain_autodiff::{ConvGeometry, Kernel, Plan, PoolGeometry, Slot, Step, Storage};
 
 /// One step's convolution.
 pub(crate) struct Prepared {
@@ -25,6 +25,8 @@ pub(crate) struct Prepared {
 struct Wish<'a> {
     geometry: &'a ConvGeometry,
     adjoint: bool,
+    /// The pooling whose signal it reads.
+    pool: Option<&'a PoolGeometry>,
     /// The operands of a normalisation `(scale, shift, mean, variance)` or, in the adjoint, `(scale, variance)`.
     norm: Option<(f64, &'a [Slot])>,
     bias: Option<Slot>,
@@ -32,7 +34,7 @@ struct Wish<'a> {
 
 impl<'a> Wish<'a> {
     fn of(step: &'a Step) -> Option<Self> {
-        let plain = |geometry, adjoint| Self { geometry, adjoint, norm: None, bias: None };
+        let plain = |geometry, adjoint| Self { geometry, adjoint, pool: None, norm: None, bias: None };
         Some(match &step.kernel {
             Kernel::Conv(g) => plain(g, false),
             Kernel::ConvAdjoint(g) => plain(g, true),
@@ -44,7 +46,8 @@ impl<'a> Wish<'a> {
             }
             Kernel::ConvAdjointBlock(g, finish) => {
                 let norm = finish.norm.and_then(|e| Some((e, step.reads.get(2..4)?)));
-                Self { norm, ..plain(g, true) }
+                let pool = finish.pooled.as_ref().map(|p| &p.pool);
+                Self { norm, pool, ..plain(g, true) }
             }
             _ => return None,
         })
@@ -90,7 +93,10 @@ impl Packs {
 
     fn one(&self, plan: &Plan, step: &Step, parameters: &[Arc<[f32]>], exact: bool) -> Option<Prepared> {
         let wish = Wish::of(step)?;
-        let convolution = Convolution::new(wish.geometry, wish.adjoint, exact);
+        let convolution = match wish.pool {
+            Some(pool) => Convolution::behind(wish.geometry, pool),
+            None => Convolution::new(wish.geometry, wish.adjoint, exact),
+        };
         let parameter = |slot: Slot| match plan.slot(slot).storage {
             Storage::Parameter(p) => parameters.get(p),
             _ => None,
@@ -125,7 +131,7 @@ impl Packs {
         // Only what decides the layout: neither batch nor image sizes do.
         let layout = [
             usize::from(wish.adjoint),
-            usize::from(c.is_direct()),
+            c.layout(),
             g.groups,
             g.in_channels,
             g.out_channels,

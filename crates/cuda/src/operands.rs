@@ -93,6 +93,7 @@ impl<'a, B: Backend> Operands<'a, B> {
                 }
                 Ok(self.backend.address(&self.memory.arena) + from as u64)
             }
+            Storage::Base(_) => Err(Error::unsupported("the GPU does not run plans over other sessions")),
             Storage::Dead => Err(Error::internal(format!("value {} has no place", info.label))),
         }
     }

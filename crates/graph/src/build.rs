@@ -83,6 +83,19 @@ impl GraphBuilder {
         Ok(id)
     }
 
+    /// Adds the weight tensors of another graph, shared with it and not checked again; their values here, in its order.
+    ///
+    /// # Errors
+    /// A name is taken.
+    pub fn share_parameters(&mut self, of: &Graph) -> Result<Vec<ValueId>> {
+        let one = |p: &Parameter| {
+            let id = self.push(&p.name, p.shape, Origin::Parameter(self.parameters.len()), false)?;
+            self.parameters.push(p.clone());
+            Ok(id)
+        };
+        of.parameters.iter().map(one).collect()
+    }
+
     /// Applies `op` to `inputs` as a node named `name`.
     ///
     /// # Errors

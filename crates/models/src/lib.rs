@@ -22,7 +22,7 @@ mod raw;
 
 pub use architectures::{ArchitectureOptions, architectures};
 pub use card::{Card, CardInput, SlidingWindow, companion_card};
-pub use container::read_tensors;
+pub use container::{read_tensors, write_tensors};
 pub use json::parse_graph;
 pub use model::Model;
 pub use raw::{Attribute, Constant, RawGraph, RawNode};

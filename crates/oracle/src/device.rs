@@ -98,13 +98,31 @@ impl Device for Oracle {
     }
 
     fn run(&self, memory: &mut OracleMemory, step: usize) -> Result<()> {
-        let plan = memory.plan.clone();
-        let step = plan.steps.get(step).ok_or_else(|| Error::internal("there is no such step"))?;
-        let results = compute(memory, step).map_err(|e| e.within(step.kernel.name()))?;
-        for (slot, result) in step.writes.iter().zip(results) {
-            if let Some(slot) = slot {
-                memory.store(*slot, result).map_err(|e| e.within(step.kernel.name()))?;
-            }
+        run_step(memory, None, step)
+    }
+
+    fn overlays(&self) -> bool {
+        true
+    }
+
+    fn run_over(&self, memory: &mut OracleMemory, base: &OracleMemory, step: usize) -> Result<()> {
+        run_step(memory, Some(base), step)
+    }
+
+    fn paste(
+        &self,
+        base: &mut OracleMemory,
+        into: Slot,
+        memory: &OracleMemory,
+        part: Slot,
+        at: &[isize],
+    ) -> Result<()> {
+        let (whole, shape) = (base.plan.slot(into).shape, memory.plan.slot(part).shape);
+        let root = base.plan.slot(into).root.index();
+        let part = memory.real(part)?;
+        match base.values[root].as_mut() {
+            Some(Value::Real(values)) => movement::paste(part, &shape, values, &whole, at),
+            _ => return Err(Error::internal("a box is pasted into a value that is not there")),
         }
         Ok(())
     }
@@ -114,9 +132,22 @@ impl Device for Oracle {
     }
 }
 
+fn run_step(memory: &mut OracleMemory, base: Option<&OracleMemory>, step: usize) -> Result<()> {
+    let plan = memory.plan.clone();
+    let step = plan.steps.get(step).ok_or_else(|| Error::internal("there is no such step"))?;
+    let results = compute(memory, base, step).map_err(|e| e.within(step.kernel.name()))?;
+    for (slot, result) in step.writes.iter().zip(results) {
+        if let Some(slot) = slot {
+            memory.store(*slot, result).map_err(|e| e.within(step.kernel.name()))?;
+        }
+    }
+    Ok(())
+}
+
 /// The operands of a step.
 struct Operands<'a> {
     memory: &'a OracleMemory,
+    base: Option<&'a OracleMemory>,
     step: &'a Step,
 }
 
@@ -126,11 +157,18 @@ impl<'a> Operands<'a> {
     }
 
     fn real(&self, i: usize) -> Result<&'a [f64]> {
-        self.memory.real(self.slot(i)?)
+        let slot = self.slot(i)?;
+        match self.memory.plan.slot(slot).storage {
+            Storage::Base(kept) => {
+                let missing = || Error::internal("a plan without the session that it runs over");
+                self.base.ok_or_else(missing)?.real(kept)
+            }
+            _ => self.memory.real(slot),
+        }
     }
 
     fn reals(&self) -> Result<Vec<&'a [f64]>> {
-        self.step.reads.iter().map(|&s| self.memory.real(s)).collect()
+        (0..self.step.reads.len()).map(|i| self.real(i)).collect()
     }
 
     fn bits(&self, i: usize) -> Result<&'a [bool]> {
@@ -155,8 +193,8 @@ impl<'a> Operands<'a> {
 }
 
 /// The results of a step.
-fn compute(memory: &OracleMemory, step: &Step) -> Result<Vec<Value>> {
-    let o = Operands { memory, step };
+fn compute(memory: &OracleMemory, base: Option<&OracleMemory>, step: &Step) -> Result<Vec<Value>> {
+    let o = Operands { memory, base, step };
     Ok(match &step.kernel {
         Kernel::PositiveBits => vec![Value::Bits(bits::positive(o.real(0)?))],
         Kernel::MaxPool(g) => {
@@ -200,8 +238,13 @@ fn real_result(kernel: &Kernel, o: &Operands) -> Result<Vec<f64>> {
         Kernel::ConvAdjointBlock(g, finish) => {
             let count = if finish.norm.is_some() { 4 } else { 2 };
             let x = (0..count).map(|i| o.real(i)).collect::<Result<Vec<_>>>()?;
-            let mask = if finish.masked { Some(o.bits(count)?) } else { None };
-            joined::conv_adjoint_block(g, finish, &x, mask)
+            let bits = |wanted: bool, i: usize| if wanted { o.bits(i).map(Some) } else { Ok(None) };
+            let mask = bits(finish.masked, finish.bits_operand())?;
+            let start = match finish.pooled {
+                Some(p) => Some(joined::Start { codes: o.codes(count)?, mask: bits(p.masked, count + 1)? }),
+                None => None,
+            };
+            joined::conv_adjoint_block(g, finish, &x, start.as_ref(), mask)
         }
         Kernel::Unpool(g, rectified) => {
             let mask = if o.step.reads.len() > 2 { Some(o.bits(2)?) } else { None };
@@ -216,10 +259,12 @@ fn real_result(kernel: &Kernel, o: &Operands) -> Result<Vec<f64>> {
         Kernel::Embed(g) => movement::embed(g, o.real(0)?),
         Kernel::Pad(g) => movement::pad(g, o.real(0)?),
         Kernel::PadAdjoint(g) => movement::pad_adjoint(g, o.real(0)?),
+        Kernel::Window(g) => movement::window(g, &o.reals()?),
         Kernel::Concat { outer, sizes } => movement::concat(*outer, sizes, &o.reals()?),
         Kernel::Reduce(s, scale) => reduce::reduce(*s, *scale, o.real(0)?),
         Kernel::Repeat(s, scale) => reduce::repeat(*s, *scale, o.real(0)?),
         Kernel::Fill(value) => vec![*value; o.length()],
+        Kernel::Host(call) => return Err(call.refusal()),
     })
 }
 

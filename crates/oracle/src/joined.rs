@@ -35,17 +35,27 @@ pub(crate) fn conv_block(g: &ConvGeometry, finish: &ConvFinish, x: &[&[f64]]) ->
     Block { y, bits: positive, pooled }
 }
 
-/// The normalisation's adjoint, the convolution's, mask, rectifier.
+/// The signal of a pooling with its codes and its mask.
+pub(crate) struct Start<'a> {
+    pub codes: &'a [usize],
+    pub mask: Option<&'a [bool]>,
+}
+
+/// The scatter of a pooling, the normalisation's adjoint, the convolution's, mask, rectifier.
 pub(crate) fn conv_adjoint_block(
     g: &ConvGeometry,
     finish: &AdjointFinish,
     x: &[&[f64]],
+    start: Option<&Start<'_>>,
     mask: Option<&[bool]>,
 ) -> Vec<f64> {
-    let upper = match finish.norm {
-        Some(epsilon) => normalize::batch_norm_adjoint(&channels(g, epsilon), &[x[0], x[2], x[3]]),
-        None => x[0].to_vec(),
+    let mut upper = match (&finish.pooled, start) {
+        (Some(p), Some(start)) => unpool(&p.pool, x[0], start.codes, start.mask, p.rectified),
+        _ => x[0].to_vec(),
     };
+    if let Some(epsilon) = finish.norm {
+        upper = normalize::batch_norm_adjoint(&channels(g, epsilon), &[&upper, x[2], x[3]]);
+    }
     gates(conv::adjoint(g, &upper, x[1]), mask, finish.rectified)
 }
 

@@ -1,6 +1,6 @@
 //! Moving elements, by explicit index arithmetic on lists of positions.
 
-use voxplain_autodiff::{PadFill, PadGeometry, SliceGeometry};
+use voxplain_autodiff::{PadFill, PadGeometry, SliceGeometry, WindowGeometry};
 use voxplain_tensor::{MAX_RANK, Shape};
 
 /// The position of flat index `i` in an array of this shape.
@@ -90,4 +90,37 @@ pub(crate) fn concat(outer: usize, sizes: &[usize], parts: &[&[f64]]) -> Vec<f64
         }
     }
     y
+}
+
+/// Entry by entry: outside of the array the fill, in a row's patch the patch, elsewhere the array.
+pub(crate) fn window(g: &WindowGeometry, x: &[&[f64]]) -> Vec<f64> {
+    let (rank, part) = (g.whole.rank(), g.part.elements());
+    let places = x[x.len() - 1];
+    let value = |i: usize| {
+        let (row, at) = (i / part, unravel(&g.part, i % part));
+        let place = |k: usize, a: usize| places[(2 * row + k) * rank + a] as isize;
+        let whole: Vec<isize> = (0..rank).map(|a| at[a] as isize + place(0, a)).collect();
+        if !(0..rank).all(|a| (0..g.whole[a] as isize).contains(&whole[a])) {
+            return g.fill;
+        }
+        let over = |patch: &Shape| -> Option<f64> {
+            let inside: Vec<isize> = (0..rank).map(|a| whole[a] - place(1, a)).collect();
+            let covered = (0..rank).all(|a| (0..patch[a] as isize).contains(&inside[a]));
+            let inside: Vec<usize> = inside.iter().map(|&k| k.unsigned_abs()).collect();
+            covered.then(|| x[1][row * patch.elements() + ravel(patch, &inside)])
+        };
+        let shared = || x[0][ravel(&g.whole, &whole.iter().map(|&k| k.unsigned_abs()).collect::<Vec<_>>())];
+        g.patch.as_ref().and_then(over).unwrap_or_else(shared)
+    };
+    (0..g.rows * part).map(value).collect()
+}
+
+/// Writes a box into an array from position `at` on, but for what lies outside.
+pub(crate) fn paste(part: &[f64], shape: &[usize], into: &mut [f64], whole: &[usize], at: &[isize]) {
+    for (i, v) in part.iter().enumerate() {
+        let place: Vec<isize> = unravel(shape, i).iter().zip(at).map(|(&k, &a)| k as isize + a).collect();
+        if place.iter().zip(whole).all(|(p, &n)| (0..n as isize).contains(p)) {
+            into[ravel(whole, &place.iter().map(|&k| k.unsigned_abs()).collect::<Vec<_>>())] = *v;
+        }
+    }
 }

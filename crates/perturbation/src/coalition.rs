@@ -1,5 +1,7 @@
 //! Which features are present: a set of bits that can be compared and looked up.
 
+use crate::run::Key;
+
 /// A set of features.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Coalition {
@@ -60,6 +62,11 @@ impl Coalition {
     #[must_use]
     pub fn complement(&self) -> Self {
         Self::of(self.features, |f| !self.contains(f))
+    }
+
+    /// What names the coalition among evaluated inputs.
+    pub(crate) fn key(&self) -> Key {
+        std::iter::once(self.features as u64).chain(self.words.iter().copied()).collect()
     }
 
     /// 1 for every feature that is present, else 0.

@@ -1,27 +1,36 @@
 //! The explained value as a function of which features are present.
 
 use crate::coalition::Coalition;
+use crate::coalitions::Known;
 use crate::features::{Features, NO_FEATURE};
-use std::collections::HashMap;
+use crate::methods::scores;
+use crate::run::{Key, Run};
 use voxplain_attribution::methods::Baseline;
-use voxplain_attribution::{Fill, Network, PassSpec, Seeds, Target};
-use voxplain_tensor::{Error, Result, Scalar, Tensor};
+use voxplain_attribution::{Network, Seeds, Target};
+use voxplain_tensor::{Error, ErrorKind, Result, Scalar, Tensor};
 
 /// A network, inputs, what takes the place of absent features, and what is explained.
 pub struct Game<'n, S: Scalar> {
+    players: Players<'n, S>,
+    run: &'n mut Run,
+}
+
+/// What decides the value of a coalition.
+struct Players<'n, S: Scalar> {
     network: &'n mut dyn Network<S>,
     inputs: &'n [Tensor<S>],
     baseline: &'n Baseline<S>,
     features: &'n Features,
     seeds: Seeds<S>,
     examples: usize,
-    /// Values that are known, per example.
-    known: Vec<HashMap<Coalition, f64>>,
-    evaluations: u64,
+    /// The example that was evaluated last, as it is known to the network.
+    known: Option<Known<S>>,
+    /// There was no room for states.
+    refused: bool,
 }
 
 impl<'n, S: Scalar> Game<'n, S> {
-    /// A game.
+    /// A game whose values `run` remembers and bounds.
     ///
     /// # Errors
     /// Inputs, baseline, features or target do not fit the network.
@@ -31,98 +40,212 @@ impl<'n, S: Scalar> Game<'n, S> {
         baseline: &'n Baseline<S>,
         features: &'n Features,
         target: &Target,
+        run: &'n mut Run,
     ) -> Result<Self> {
         let examples = network.examples(inputs)?;
         baseline.check(network.graph(), inputs, examples)?;
         features.check(network, examples)?;
         let seeds = network.seeds(target, inputs)?;
-        let known = vec![HashMap::new(); examples];
-        Ok(Self { network, inputs, baseline, features, seeds, examples, known, evaluations: 0 })
+        run.open(examples);
+        Ok(Self {
+            players: Players {
+                network,
+                inputs,
+                baseline,
+                features,
+                seeds,
+                examples,
+                known: None,
+                refused: false,
+            },
+            run,
+        })
     }
 
     /// How many examples there are.
     pub fn examples(&self) -> usize {
-        self.examples
+        self.players.examples
     }
 
     /// How many features there are.
     pub fn features(&self) -> &'n Features {
-        self.features
+        self.players.features
     }
 
     /// The network.
     pub fn network(&self) -> &dyn Network<S> {
-        self.network
+        self.players.network
     }
 
-    /// How many inputs went through the network.
+    /// How many different inputs were asked for.
     pub fn evaluations(&self) -> u64 {
-        self.evaluations
+        self.run.ledger().used()
     }
 
-    /// The values of coalitions for one example. A coalition that was asked for before is not evaluated again.
+    pub(crate) fn run(&mut self) -> &mut Run {
+        self.run
+    }
+
+    /// The values of coalitions for one example, as many from the first as the budget allows. A coalition that was asked
+    /// for before is not evaluated again.
     ///
     /// # Errors
     /// A coalition is of another number of features, a value is not finite, or the network failed.
     pub fn values(&mut self, example: usize, coalitions: &[Coalition]) -> Result<Vec<f64>> {
-        if let Some(other) = coalitions.iter().find(|c| c.features() != self.features.count()) {
-            return Err(Error::invalid(format!(
-                "a coalition of {} features where the masks have {}",
-                other.features(),
-                self.features.count()
-            )));
-        }
-        let known = &self.known[example];
-        let mut wanted: Vec<&Coalition> = coalitions.iter().filter(|c| !known.contains_key(c)).collect();
-        wanted.sort();
-        wanted.dedup();
-        let values = self.evaluate(example, &wanted)?;
-        for (coalition, value) in wanted.into_iter().zip(values) {
-            self.known[example].insert(coalition.clone(), value);
-        }
-        let known = &self.known[example];
-        Ok(coalitions.iter().filter_map(|c| known.get(c).copied()).collect())
+        self.ask(example, coalitions, false)
     }
 
-    /// The values with no feature and with all features.
+    /// The values of all of these coalitions.
     ///
     /// # Errors
-    /// As [`Game::values`].
+    /// As [`Game::values`], or the budget does not allow them all.
+    pub fn all_values(&mut self, example: usize, coalitions: &[Coalition]) -> Result<Vec<f64>> {
+        let values = self.values(example, coalitions)?;
+        match values.len() == coalitions.len() {
+            true => Ok(values),
+            false => Err(self.run.too_small(example, coalitions.len() as u64)),
+        }
+    }
+
+    fn ask(&mut self, example: usize, coalitions: &[Coalition], all: bool) -> Result<Vec<f64>> {
+        let keys = self.keys(coalitions)?;
+        let players = &mut self.players;
+        let mut evaluate = |at: &[usize]| {
+            let picked: Vec<&Coalition> = at.iter().map(|&i| &coalitions[i]).collect();
+            players.evaluate(example, &picked)
+        };
+        match all {
+            true => self.run.require(example, &keys, &mut evaluate),
+            false => self.run.fetch(example, &keys, &mut evaluate),
+        }
+    }
+
+    fn keys(&self, coalitions: &[Coalition]) -> Result<Vec<Key>> {
+        let count = self.features().count();
+        match coalitions.iter().find(|c| c.features() != count) {
+            None => Ok(coalitions.iter().map(Coalition::key).collect()),
+            Some(other) => Err(Error::invalid(format!(
+                "a coalition of {} features where the masks have {count}",
+                other.features(),
+            ))),
+        }
+    }
+
+    /// The values with no feature and with all features, whatever time is left.
+    ///
+    /// # Errors
+    /// As [`Game::all_values`].
     pub fn ends(&mut self, example: usize) -> Result<(f64, f64)> {
-        let n = self.features.count();
-        let ends = self.values(example, &[Coalition::empty(n), Coalition::full(n)])?;
+        let n = self.features().count();
+        let ends = self.ask(example, &[Coalition::empty(n), Coalition::full(n)], true)?;
         Ok((ends[0], ends[1]))
     }
 
-    fn evaluate(&mut self, example: usize, coalitions: &[&Coalition]) -> Result<Vec<f64>> {
-        let (inputs, features) = (self.inputs, self.features);
-        let (baseline, seeds) = (self.baseline, &self.seeds);
-        let mut fill = |row: usize, what: Fill, into: &mut [S]| {
-            if let Fill::Input(i) = what {
-                // The baseline first, then the features that are there.
-                baseline.fill(i, example, into);
-                let x = &inputs[i].data()[example * into.len()..][..into.len()];
-                let labels = features.of(i, example);
-                for ((v, &x), &label) in into.iter_mut().zip(x).zip(labels) {
-                    if label == NO_FEATURE || coalitions[row].contains(label as usize) {
-                        *v = x;
-                    }
-                }
-            }
-        };
-        let spec = PassSpec { table: None, from: seeds.from, wanted: Vec::new(), captures: vec![seeds.from] };
-        let mut values = Vec::with_capacity(coalitions.len());
-        self.network.run(&spec, coalitions.len(), &mut fill, &mut |_, row| {
-            values.push(seeds.value(example, row.captures[0]));
-        })?;
-        self.evaluations += coalitions.len() as u64;
-        finite(&values)?;
-        Ok(values)
+    /// The values of inputs in which features are present in part: `presence(row, feature)` of the input and the rest of
+    /// the baseline. Rows are named by two numbers; as many from the first as the budget allows.
+    pub(crate) fn blends(
+        &mut self,
+        example: usize,
+        rows: &[[u64; 2]],
+        presence: &dyn Fn(usize, usize) -> f64,
+    ) -> Result<Vec<f64>> {
+        let keys: Vec<Key> = rows.iter().map(|[a, b]| Key::from([u64::MAX, *a, *b])).collect();
+        let players = &mut self.players;
+        let mut evaluate = |at: &[usize]| players.blend(example, at.len(), &|row, f| presence(at[row], f));
+        self.run.fetch(example, &keys, &mut evaluate)
     }
 
     /// Sums over the entries of each feature of an example: `of(input value, baseline value)`. Entries without a feature,
     /// which are always there, come last.
     pub(crate) fn sums(&self, example: usize, of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+        self.players.sums(example, of)
+    }
+}
+
+impl<S: Scalar> Players<'_, S> {
+    fn evaluate(&mut self, example: usize, coalitions: &[&Coalition]) -> Result<Vec<f64>> {
+        let values = match self.by_changes(example, coalitions) {
+            Ok(Some(values)) => values,
+            Ok(None) => return self.by_full_passes(example, coalitions),
+            Err(error) if error.kind() == ErrorKind::Limit => {
+                self.refused = true;
+                self.leave();
+                return self.by_full_passes(example, coalitions);
+            }
+            Err(error) => {
+                self.known = None;
+                return Err(error);
+            }
+        };
+        finite(&values)?;
+        Ok(values)
+    }
+
+    /// By what differs from known coalitions, where the network can do that.
+    fn by_changes(&mut self, example: usize, coalitions: &[&Coalition]) -> Result<Option<Vec<f64>>> {
+        if self.refused || self.network.states().is_none() {
+            return Ok(None);
+        }
+        if self.known.as_ref().is_none_or(|k| k.example() != example) {
+            let of = |i: usize| {
+                let data = self.inputs[i].data();
+                let length = data.len() / self.examples;
+                let mut fill = vec![S::ZERO; length];
+                self.baseline.fill(i, example, &mut fill);
+                (data[example * length..][..length].to_vec(), fill)
+            };
+            let both = (0..self.inputs.len()).map(of).unzip();
+            self.known = Some(Known::new(self.network, self.features, example, both));
+        }
+        let (Some(known), Some(states)) = (&mut self.known, self.network.states()) else { return Ok(None) };
+        known.values(states, (self.features, &self.seeds), coalitions).map(Some)
+    }
+
+    /// Gives back what the network holds of known coalitions.
+    fn leave(&mut self) {
+        self.known = None;
+        if let Some(states) = self.network.states() {
+            states.leave();
+        }
+    }
+
+    fn by_full_passes(&mut self, example: usize, coalitions: &[&Coalition]) -> Result<Vec<f64>> {
+        let (inputs, features, baseline) = (self.inputs, self.features, self.baseline);
+        let mut fill = |row: usize, i: usize, into: &mut [S]| {
+            // The baseline first, then the features that are there.
+            baseline.fill(i, example, into);
+            let x = &inputs[i].data()[example * into.len()..][..into.len()];
+            let labels = features.of(i, example);
+            for ((v, &x), &label) in into.iter_mut().zip(x).zip(labels) {
+                if label == NO_FEATURE || coalitions[row].contains(label as usize) {
+                    *v = x;
+                }
+            }
+        };
+        scores(self.network, &self.seeds, example, coalitions.len(), &mut fill)
+    }
+
+    fn blend(
+        &mut self,
+        example: usize,
+        rows: usize,
+        presence: &dyn Fn(usize, usize) -> f64,
+    ) -> Result<Vec<f64>> {
+        let (inputs, features, baseline) = (self.inputs, self.features, self.baseline);
+        let mut fill = |row: usize, i: usize, into: &mut [S]| {
+            baseline.fill(i, example, into);
+            let x = &inputs[i].data()[example * into.len()..][..into.len()];
+            for ((v, &x), &label) in into.iter_mut().zip(x).zip(features.of(i, example)) {
+                let share = if label == NO_FEATURE { 1.0 } else { presence(row, label as usize) };
+                *v = S::from_f64(share * x.to_f64() + (1.0 - share) * v.to_f64());
+            }
+        };
+        scores(self.network, &self.seeds, example, rows, &mut fill)
+    }
+
+    /// Sums over the entries of each feature of an example: `of(input value, baseline value)`. Entries without a feature,
+    /// which are always there, come last.
+    fn sums(&self, example: usize, of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
         let count = self.features.count();
         let mut sums = vec![0.0; count + 1];
         for (i, input) in self.inputs.iter().enumerate() {
@@ -135,6 +258,12 @@ impl<'n, S: Scalar> Game<'n, S> {
             }
         }
         sums
+    }
+}
+
+impl<S: Scalar> Drop for Players<'_, S> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 

@@ -38,6 +38,14 @@ pub(crate) fn scored(
     Scores { values, errors, regions }
 }
 
+/// What is said of scores that are all 0.
+pub(crate) const CONSTANT: &str = "the explained value stayed the same whatever was taken away, so every score is 0: the model is constant here";
+
+/// Whether no feature of any example scores more than the rounding of the explained values.
+pub(crate) fn is_constant(scores: &[Vec<f64>], values: &[f64]) -> bool {
+    scores.iter().zip(values).all(|(row, value)| row.iter().all(|s| s.abs() <= 1e-12 * value.abs()))
+}
+
 /// What an estimator found for every example.
 #[derive(Default)]
 pub(crate) struct Found {
@@ -63,6 +71,9 @@ pub(crate) fn finish<S: Scalar>(
     let (graph, features) = (game.network().graph(), game.features());
     let mut notes = found.notes;
     notes.push(features.note());
+    if is_constant(&found.scores, &values) {
+        notes.push(String::from(CONSTANT));
+    }
     Ok(Attribution {
         maps: maps(graph, features, &found.scores)?,
         values,
@@ -71,6 +82,7 @@ pub(crate) fn finish<S: Scalar>(
         forward_passes: game.evaluations(),
         backward_passes: 0,
         notes,
+        ledger: None,
         scores: Some(scored(graph, features, found.scores, Some(found.errors).filter(|e| !e.is_empty()))),
     })
 }

@@ -29,6 +29,8 @@ enum Command {
     Predict(commands::predict::Predict),
     /// Explains a network's output on a case.
     Explain(Box<commands::explain::Explain>),
+    /// Says how much each modality matters, for one case or a data set.
+    Modalities(commands::modalities::Modalities),
     /// Checks what methods promise on a network and a case.
     Verify(Box<commands::verify::Verify>),
 }
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Inspect(c) => c.run(),
         Command::Predict(c) => c.run(),
         Command::Explain(c) => c.run(),
+        Command::Modalities(c) => c.run(),
         Command::Verify(c) => c.run(),
     };
     match result {

@@ -3,16 +3,17 @@
 use crate::aim::Aim;
 use crate::case::Case;
 use crate::device::{Device, Machine};
+use crate::estimation::Estimation;
 use crate::manifest;
 use crate::prediction::Prediction;
 use crate::request::{Context, Request, Tensors};
 use crate::windows::Windows;
 use serde_json::{Map, Value};
 use std::cell::OnceCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use voxplain_attribution::rules::{Deconvolution, DeepLiftRescale, GuidedBackProp};
-use voxplain_attribution::{Attribution, Engine, Method, Network, PassSpec, Rules, Table, Target};
+use voxplain_attribution::{Attribution, Engine, Ledger, Method, Network, PassSpec, Rules, Table, Target};
 use voxplain_autodiff::{Composite, Cotangent, Device as _, Gradient, Plan};
 use voxplain_cpu::Cpu;
 use voxplain_graph::Graph;
@@ -47,6 +48,8 @@ pub struct Explainer<'m> {
     pub(crate) tensors_hash: String,
     pub(crate) model_hash: String,
     pub(crate) reduction: bool,
+    /// Where evaluations are saved, if they are.
+    pub(crate) state: Option<PathBuf>,
     names: Vec<String>,
     spacings: Vec<[f64; 3]>,
     pub(crate) machine: Machine,
@@ -68,6 +71,7 @@ pub struct Explained<'e> {
     pub target_words: String,
     /// Wall-clock seconds of the attribution.
     pub seconds: f64,
+    pub(crate) estimation: Estimation,
     pub(crate) key: String,
 }
 
@@ -97,6 +101,7 @@ impl<'m> Explainer<'m> {
             tensors_hash: String::new(),
             model_hash,
             reduction: false,
+            state: None,
             names,
             spacings: case.images.iter().map(spacing).collect(),
             machine: Machine::Cpu(Cpu::best()),
@@ -192,13 +197,14 @@ impl<'m> Explainer<'m> {
         request: &Request,
     ) -> Result<Explained<'_>> {
         let place = |e: Error| e.within(format!("request {:?}", request.id));
-        let method = self.context().method::<f32>(request)?;
+        self.context().method::<f32>(request)?;
         let prediction = self.predict()?;
         let Aim { target, windows } = self.aim(request).map_err(place)?;
         let inputs = self.rows(&windows)?;
         let target = engine.settle(&self.settled(target)?, &inputs).map_err(place)?;
         let start = Instant::now();
-        let mut attribution = method.attribute(engine, &inputs, &target).map_err(place)?;
+        let (mut attribution, estimation) =
+            self.attribute(request, engine, &inputs, &target).map_err(place)?;
         let known = self.model.graph.rewrites();
         let new = engine.graph().rewrites().iter().filter(|r| !known.contains(r));
         attribution.notes.extend(new.map(|r| format!("on the network after {r}")));
@@ -215,13 +221,14 @@ impl<'m> Explainer<'m> {
             prediction,
             target_words,
             seconds,
+            estimation,
             key,
         })
     }
 
     /// The network that a request is about: for relevance the one with stored normalisation merged into the layers before
     /// it, made once.
-    fn graph(&self, request: &Request) -> Result<&Graph> {
+    pub(crate) fn graph(&self, request: &Request) -> Result<&Graph> {
         if !request.merges_normalization() {
             return Ok(&self.model.graph);
         }
@@ -287,11 +294,12 @@ impl<'m> Explainer<'m> {
             None => self.engine().examples(&self.case.inputs)?,
         } as u64;
         let passes = method.passes_on(&self.model.graph);
-        let passes = (passes.0 * examples, passes.1 * examples);
+        let (passes, allowed) = self.bounded(request, (passes.0 * examples, passes.1 * examples))?;
         let backward = if plan.reverses.is_empty() { 0 } else { plan.reverse_flops(0) };
         let forward = plan.forward_flops() / references(&plan);
         let flops = passes.0 * forward + passes.1 * backward;
-        Ok(Cost { passes, flops, bytes: plan.arena_bytes, seconds: flops as f64 / speed })
+        let seconds = (flops as f64 / speed).min(allowed);
+        Ok(Cost { passes, flops, bytes: plan.arena_bytes, seconds })
     }
 
     /// Passes of one example of a request, as far as they are known before it runs.
@@ -299,7 +307,8 @@ impl<'m> Explainer<'m> {
     /// # Errors
     /// The method or a parameter does not fit.
     pub fn passes(&self, request: &Request) -> Result<(u64, u64)> {
-        Ok(self.context().method::<f32>(request)?.passes_on(&self.model.graph))
+        let passes = self.context().method::<f32>(request)?.passes_on(&self.model.graph);
+        Ok(self.bounded(request, passes)?.0)
     }
 
     fn words(&self, target: &Target) -> String {
@@ -346,6 +355,7 @@ fn join(all: &Windows, rows: &[usize], attribution: &mut Attribution<f32>) -> Re
     }
     let sum = |values: &mut Vec<f64>| *values = vec![values.iter().sum()];
     sum(&mut attribution.values);
+    attribution.ledger = attribution.ledger.as_ref().map(Ledger::joined);
     attribution.residuals.iter_mut().for_each(sum);
     attribution.differences.iter_mut().for_each(sum);
     attribution.notes.push(format!("the sum of the maps of {} of {} windows", rows.len(), all.count()));
@@ -364,7 +374,12 @@ impl Explained<'_> {
         )
     }
 
-    /// One line: method, target, completeness residual, seconds.
+    /// Whether a budget ended the estimation before its draws did.
+    pub fn is_stopped(&self) -> bool {
+        self.estimation.stopped
+    }
+
+    /// One line: method, target, completeness residual, evaluations where a budget ended it, seconds.
     pub fn summary(&self) -> String {
         let residual = match (&self.attribution.residuals, &self.attribution.differences) {
             (Some(r), Some(d)) if !r.is_empty() && !d.is_empty() => {
@@ -372,7 +387,11 @@ impl Explained<'_> {
             }
             _ => String::new(),
         };
-        format!("{} for {}{residual}, {:.2} s", self.request.method, self.target_words, self.seconds)
+        let ended = match self.estimation.stopped {
+            true => format!(", ended by the budget after {} evaluations", self.attribution.forward_passes),
+            false => String::new(),
+        };
+        format!("{} for {}{residual}{ended}, {:.2} s", self.request.method, self.target_words, self.seconds)
     }
 
     /// Writes the maps as NIfTI in the images' own grid, with the manifest; see [`crate::Format`].

@@ -5,10 +5,18 @@ use crate::request::Request;
 use crate::windows::Windows;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use voxplain_attribution::{Entry, Ledger};
 
 /// The SHA-256 of bytes, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// What decides the values that a perturbation method asks for: as [`key`], but for how many it asks.
+pub(crate) fn evaluation_key(explainer: &Explainer<'_>, request: &Request) -> String {
+    let mut request = request.clone();
+    ["draws", "budget", "save_draws"].iter().for_each(|name| drop(request.params.remove(*name)));
+    key(explainer, &request)
 }
 
 /// What decides the bytes of a result: program, model, inputs, request, seed. Two units of one key are equal.
@@ -47,6 +55,17 @@ fn outputs_of_network(explained: &Explained<'_>) -> Value {
     if count <= READABLE { json!(prediction.logits) } else { json!({"shape": prediction.shape}) }
 }
 
+/// Per example: what every node kept, and the sum by cause.
+fn ledger(ledger: &Ledger) -> Value {
+    let entry = |e: &Entry| json!({"node": e.node, "cause": e.cause.name(), "amount": e.amount});
+    let example = |n: usize| {
+        let sums = ledger.by_cause(n).into_iter().map(|(cause, sum)| (cause.name().into(), json!(sum)));
+        json!({"nodes": ledger.entries[n].iter().map(entry).collect::<Vec<_>>(),
+               "causes": serde_json::Map::from_iter(sums), "total": ledger.total(n)})
+    };
+    (0..ledger.entries.len()).map(example).collect()
+}
+
 /// The manifest of one result; `outputs` are names and hashes of the files written.
 pub(crate) fn manifest(
     explainer: &Explainer<'_>,
@@ -80,6 +99,9 @@ pub(crate) fn manifest(
         "seed": explainer.settings.seed,
         "completeness": {"residuals": a.residuals, "differences": a.differences},
         "scores": a.scores.as_ref().map(|s| json!({"values": s.values, "errors": s.errors})),
+        "rules": explainer.rules(&explained.request).unwrap_or_default(),
+        "ledger": a.ledger.as_ref().map(ledger),
+        "ended_by_budget": explained.estimation.stopped,
         "passes": {"forward": a.forward_passes, "backward": a.backward_passes},
         "seconds": explained.seconds,
         "notes": a.notes,

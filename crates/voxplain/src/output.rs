@@ -1,6 +1,7 @@
 //! Writing results: arrays, NIfTI maps that overlay, figures, and a manifest, each file whole or not at all.
 
 use crate::case::Images;
+use crate::estimation::{DRAWS, EVALUATIONS, draws_file};
 use crate::explain::Explained;
 use crate::figures;
 use crate::manifest::{manifest, sha256};
@@ -63,14 +64,31 @@ impl Explained<'_> {
         std::fs::create_dir_all(&folder).map_err(|e| Error::from(e).within(folder.display()))?;
         remove_leftovers(&folder);
         let mut names = Vec::new();
-        let written =
-            self.write_all(&folder, formats, &mut names).and_then(|()| self.write_manifest(&folder, &names));
+        let written = self
+            .write_all(&folder, formats, &mut names)
+            .and_then(|()| self.write_draws(&folder, &mut names))
+            .and_then(|()| self.write_manifest(&folder, &names));
         if written.is_err() {
             // A unit is there with its manifest or not at all; the first error is the one to tell.
             names.iter().for_each(|name| drop(std::fs::remove_file(folder.join(name))));
             let _ = std::fs::remove_dir(&folder);
         }
-        written.map(|()| names)
+        written?;
+        if !self.estimation.stopped {
+            // There are none where nothing had to be saved.
+            let _ = std::fs::remove_file(folder.join(EVALUATIONS));
+        }
+        Ok(names)
+    }
+
+    fn write_draws(&self, folder: &Path, names: &mut Vec<String>) -> Result<()> {
+        if self.estimation.draws.is_empty() {
+            return Ok(());
+        }
+        let bytes = draws_file(&self.estimation.draws)?;
+        atomic_write(&folder.join(DRAWS), |out| Ok(out.write_all(&bytes)?))?;
+        names.push(String::from(DRAWS));
+        Ok(())
     }
 
     fn write_all(&self, folder: &Path, formats: &[Format], names: &mut Vec<String>) -> Result<()> {

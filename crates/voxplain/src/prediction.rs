@@ -129,7 +129,7 @@ impl Explainer<'_> {
     }
 }
 
-fn probabilities(row: &[f32], kind: &str) -> Vec<f64> {
+pub(crate) fn probabilities(row: &[f32], kind: &str) -> Vec<f64> {
     let values: Vec<f64> = row.iter().map(|v| v.to_f64()).collect();
     match kind {
         "probabilities" => values,

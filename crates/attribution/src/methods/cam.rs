@@ -184,6 +184,7 @@ impl<S: Scalar> Method<S> for Cam {
             forward_passes: examples,
             backward_passes: examples,
             notes: vec![String::from("one map for all modalities that the layer mixes")],
+            ledger: None,
             scores: None,
         })
     }

@@ -3,8 +3,8 @@
 use super::{Baseline, Method, example_mut, input_maps, zeros_like};
 use crate::engine::{copy_example, example};
 use crate::rules::DeepLiftRescale;
-use crate::{Attribution, Fill, Network, PassSpec, Rules, Target};
-use voxplain_autodiff::Composite;
+use crate::{Attribution, Fill, Network, PassSpec, Rules, Table, Target};
+use voxplain_autodiff::{Composite, Cotangent};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// DeepLift with the rescale rule; see [`DeepLiftRescale`]. Completeness holds to rounding:
@@ -27,21 +27,23 @@ pub struct DeepLiftShap<S> {
     pub multiply_by_inputs: bool,
 }
 
+fn rescale() -> Rules<Cotangent> {
+    Rules { name: String::from("deeplift_rescale"), composite: Composite::everywhere(DeepLiftRescale) }
+}
+
 /// Runs every (example, reference) pair, `per_example` pairs each, and averages over an example's pairs.
-fn attribute<S: Scalar>(
+pub(super) fn attribute<S: Scalar>(
     network: &mut dyn Network<S>,
     inputs: &[Tensor<S>],
-    target: &Target,
+    (target, table): (&Target, &dyn Table),
     per_example: usize,
     multiply: bool,
     reference: &dyn Fn(usize, usize, &mut [S]),
 ) -> Result<Attribution<S>> {
     let examples = network.examples(inputs)?;
     let seeds = network.seeds(target, inputs)?;
-    let table =
-        Rules { name: String::from("deeplift_rescale"), composite: Composite::everywhere(DeepLiftRescale) };
     let wanted = network.graph().inputs().to_vec();
-    let spec = PassSpec { table: Some(&table), from: seeds.from, wanted, captures: vec![seeds.from] };
+    let spec = PassSpec { table: Some(table), from: seeds.from, wanted, captures: vec![seeds.from] };
     let mut maps = zeros_like(inputs);
     let (mut values, mut residuals, mut differences) = (vec![0.0; examples], Vec::new(), Vec::new());
     let share = S::from_f64(1.0 / per_example as f64);
@@ -77,6 +79,7 @@ fn attribute<S: Scalar>(
         forward_passes: (2 * per_example * examples) as u64,
         backward_passes: (per_example * examples) as u64,
         notes: Vec::new(),
+        ledger: None,
         scores: None,
     })
 }
@@ -99,7 +102,7 @@ impl<S: Scalar> Method<S> for DeepLift<S> {
         let examples = network.examples(inputs)?;
         self.baseline.check(network.graph(), inputs, examples)?;
         let reference = |input: usize, row: usize, into: &mut [S]| self.baseline.fill(input, row, into);
-        attribute(network, inputs, target, 1, self.multiply_by_inputs, &reference)
+        attribute(network, inputs, (target, &rescale()), 1, self.multiply_by_inputs, &reference)
     }
 }
 
@@ -131,6 +134,6 @@ impl<S: Scalar> Method<S> for DeepLiftShap<S> {
         let reference = |input: usize, row: usize, into: &mut [S]| {
             copy_example(&self.baselines[input], rows, row % rows, into);
         };
-        attribute(network, inputs, target, rows, self.multiply_by_inputs, &reference)
+        attribute(network, inputs, (target, &rescale()), rows, self.multiply_by_inputs, &reference)
     }
 }

@@ -1,7 +1,7 @@
 //! One backward pass: the gradient, Guided BackProp, Deconvolution, any rule table.
 
 use super::{Method, input_maps, signals};
-use crate::rules::{Deconvolution, GuidedBackProp};
+use crate::rules::{Deconvolution, GuidedBackProp, RectGrad, Threshold};
 use crate::{Attribution, Network, PassSpec, Rules, Table, Target};
 use std::sync::Arc;
 use voxplain_autodiff::{Composite, Gradient, Rule, Signal};
@@ -60,6 +60,11 @@ impl Backward {
         Self::with_rule("guided_backprop", GuidedBackProp, Scaling::None)
     }
 
+    /// RectGrad times the input; see [`RectGrad`].
+    pub fn rect_grad(threshold: Threshold) -> Self {
+        Self::with_rule("rect_grad", RectGrad(threshold), Scaling::TimesInput)
+    }
+
     /// Deconvolution; see [`Deconvolution`].
     pub fn deconvolution() -> Self {
         Self::with_rule("deconvolution", Deconvolution, Scaling::None)
@@ -70,7 +75,7 @@ impl Backward {
     /// Methods that change rectifiers say so where there is none to change.
     fn notes(&self, graph: &Graph) -> Vec<String> {
         let rectifier = |node: &Node| matches!(node.op, Op::Pointwise(f) if f.is_rectifier());
-        let changes = matches!(self.name, "guided_backprop" | "deconvolution");
+        let changes = matches!(self.name, "guided_backprop" | "deconvolution" | "rect_grad");
         if changes && !graph.nodes().iter().any(rectifier) {
             return vec![String::from("the network has no ReLU, so this equals the plain gradient")];
         }
@@ -118,6 +123,7 @@ impl<S: Scalar> Method<S> for Backward {
             forward_passes: examples as u64,
             backward_passes: examples as u64,
             notes: self.notes(network.graph()),
+            ledger: None,
             scores: None,
         })
     }

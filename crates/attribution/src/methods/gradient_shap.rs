@@ -171,6 +171,7 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
             forward_passes: ((draws + 1) * examples) as u64,
             backward_passes: (draws * examples) as u64,
             notes: vec![String::from("complete only in expectation over baselines and positions")],
+            ledger: None,
             scores: None,
         })
     }

@@ -90,6 +90,7 @@ impl<S: Scalar> Method<S> for IntegratedGradients<S> {
             forward_passes: (evaluated + 2 * examples) as u64,
             backward_passes: evaluated as u64,
             notes,
+            ledger: None,
             scores: None,
         })
     }

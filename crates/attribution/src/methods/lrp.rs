@@ -1,35 +1,11 @@
 //! Layer-wise relevance propagation with a composite of rules.
 
 use super::{Method, input_maps, signals};
-use crate::rules::lrp::{AlphaBeta, Epsilon, Flat, GeneralizedGamma, Unweighted, ZBox, ZPlus};
-use crate::{Attribution, Network, PassSpec, Rules, Target};
-use voxplain_autodiff::{Composite, Matcher, Relevance};
+use crate::composites::{Line, Values, preset, table};
+use crate::{Attribution, Entry, Ledger, Network, PassSpec, Rules, Target};
+use voxplain_autodiff::Cause;
 use voxplain_graph::Graph;
-use voxplain_tensor::{Result, Scalar, Tensor};
-
-/// What convolutions do.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum LayerRule {
-    /// [`Epsilon`].
-    Epsilon(f64),
-    /// [`ZPlus`].
-    ZPlus,
-    /// [`GeneralizedGamma`].
-    Gamma(f64),
-    /// [`AlphaBeta`] with alpha 2 and beta 1.
-    Alpha2Beta1,
-}
-
-/// What the first weighted layer of every input does instead.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum FirstRule {
-    /// The same as the others.
-    Same,
-    /// [`Flat`], convolution or linear layer.
-    Flat,
-    /// [`ZBox`] from the lowest to the highest input, convolutions only.
-    Box(f64, f64),
-}
+use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// Where relevance starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,54 +16,34 @@ pub enum Start {
     One,
 }
 
-/// LRP with the composites of Zennit (Anders et al., "Software for dataset-wide XAI", 2021): EpsilonPlus,
-/// EpsilonPlusFlat, EpsilonGammaBox, EpsilonAlpha2Beta1 and EpsilonAlpha2Beta1Flat are combinations of these. Stored
-/// normalisation should be merged into the layers before it first (`fold_batch_normalization`): rules see what a layer
-/// computes, and a normalisation by itself is none.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Relevance by a composite: one of [`crate::composites::PRESETS`], or lines of one's own. Stored normalisation should be
+/// merged into the layers before it first (`fold_batch_normalization`): rules see what a layer computes, and a
+/// normalisation by itself is none. The maps and the ledger together add up to what relevance started with.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Lrp {
-    /// Convolutions.
-    pub convolution: LayerRule,
-    /// Linear layers.
-    pub linear: LayerRule,
-    /// The first weighted layer of every input.
-    pub first: FirstRule,
-    /// The stabiliser of every quotient but those of the epsilon rule.
-    pub stabilizer: f64,
-    /// Whether a normalisation that is still there passes relevance unchanged instead of sharing it by value.
-    pub pass_normalization: bool,
+    /// The method's name.
+    pub name: &'static str,
+    /// Which rule speaks where.
+    pub lines: Vec<Line>,
     /// Where relevance starts.
     pub start: Start,
 }
 
 impl Lrp {
-    /// The table of rules.
-    pub fn composite(&self) -> Composite<Relevance> {
-        let (stabilizer, pass_normalization) = (self.stabilizer, self.pass_normalization);
-        let mut table = Composite::everywhere(Unweighted { stabilizer, pass_normalization });
-        for kind in ["Conv", "ConvTranspose"] {
-            table = self.on(table, Matcher::Kind(kind.into()), self.convolution);
+    /// The composite of that name with these parameters; the others have their defaults.
+    ///
+    /// # Errors
+    /// There is no such composite or parameter, or a value is missing or out of range.
+    pub fn preset(name: &str, parameters: &[(&str, f64)], start: Start) -> Result<Self> {
+        let preset = preset(name).ok_or_else(|| Error::invalid(format!("no composite {name:?}")))?;
+        let known = |key: &str| key == "stabilizer" || preset.parameters.contains(&key);
+        if let Some((key, _)) = parameters.iter().find(|(key, _)| !known(key)) {
+            return Err(Error::invalid(format!("composite {name:?} has no parameter {key:?}")));
         }
-        for kind in ["Gemm", "MatMul"] {
-            table = self.on(table, Matcher::Kind(kind.into()), self.linear);
-        }
-        match self.first {
-            FirstRule::Same => table,
-            FirstRule::Flat => table.on(Matcher::FirstWeighted, Flat { stabilizer }),
-            FirstRule::Box(low, high) => {
-                table.on(Matcher::FirstOfKind("Conv".into()), ZBox { low, high, stabilizer })
-            }
-        }
-    }
-
-    fn on(&self, table: Composite<Relevance>, at: Matcher, rule: LayerRule) -> Composite<Relevance> {
-        let stabilizer = self.stabilizer;
-        match rule {
-            LayerRule::Epsilon(epsilon) => table.on(at, Epsilon(epsilon)),
-            LayerRule::ZPlus => table.on(at, ZPlus { stabilizer }),
-            LayerRule::Gamma(gamma) => table.on(at, GeneralizedGamma { gamma, stabilizer }),
-            LayerRule::Alpha2Beta1 => table.on(at, AlphaBeta { alpha: 2.0, beta: 1.0, stabilizer }),
-        }
+        let lookup =
+            |key: &str| Ok(parameters.iter().find(|(known, _)| *known == key).map(|(_, value)| *value));
+        let lines = (preset.lines)(&Values::new(&lookup, false))?;
+        Ok(Self { name: preset.name, lines, start })
     }
 
     /// One line per node of `graph`: which rule speaks there.
@@ -95,13 +51,13 @@ impl Lrp {
     /// # Errors
     /// The composite does not fit the graph.
     pub fn explain(&self, graph: &Graph) -> Result<Vec<String>> {
-        Ok(self.composite().resolve(graph)?.explain(graph))
+        Ok(table(&self.lines)?.resolve(graph)?.explain(graph))
     }
 }
 
 impl<S: Scalar> Method<S> for Lrp {
     fn name(&self) -> &'static str {
-        "lrp"
+        self.name
     }
 
     fn passes(&self) -> (u64, u64) {
@@ -119,7 +75,7 @@ impl<S: Scalar> Method<S> for Lrp {
         // Relevance starts with what the output is, so the output has to be known before.
         let outputs = network.values(inputs, seeds.from)?;
         let values: Vec<f64> = outputs.iter().enumerate().map(|(n, row)| seeds.value(n, row)).collect();
-        let table = Rules { name: format!("{self:?}"), composite: self.composite() };
+        let table = Rules { name: format!("{:?}", self.lines), composite: table(&self.lines)? };
         let wanted = network.graph().inputs().to_vec();
         let spec = PassSpec { table: Some(&table), from: seeds.from, wanted, captures: Vec::new() };
         let started = |(seed, output): (&Vec<S>, &Vec<S>)| match self.start {
@@ -127,22 +83,39 @@ impl<S: Scalar> Method<S> for Lrp {
             Start::One => seed.clone(),
         };
         let rows: Vec<Vec<S>> = seeds.rows.iter().zip(&outputs).map(started).collect();
-        let maps = signals(network, inputs, &spec, &rows, &mut |_, _| {})?;
+        let mut kept = vec![Vec::new(); examples];
+        let maps = signals(network, inputs, &spec, &rows, &mut |n, row| kept[n].clone_from(&row.ledger))?;
+        let graph = network.graph();
+        let ledger = Ledger { entries: kept.iter().map(|nodes| Ledger::of(graph, nodes)).collect() };
         let sums = Attribution::sums(&maps, examples);
-        let whole = |row: &Vec<S>| row.iter().map(|v| v.to_f64()).sum::<f64>();
-        let kept = sums.iter().zip(&rows).map(|(sum, row)| format!("{:.4}", sum / whole(row)));
-        let kept = kept.collect::<Vec<_>>().join(", ");
+        let whole: Vec<f64> = rows.iter().map(|row| row.iter().map(|v| v.to_f64()).sum()).collect();
+        let note = (0..examples).map(|n| arrival(sums[n] / whole[n], &ledger, n, whole[n]));
+        let notes = vec![note.collect::<Vec<_>>().join("; ")];
         Ok(Attribution {
-            maps: input_maps(network.graph(), maps),
+            maps: input_maps(graph, maps),
             values,
             residuals: None,
             differences: None,
             forward_passes: 2 * examples as u64,
             backward_passes: examples as u64,
-            notes: vec![format!(
-                "part of the relevance that reached the input: {kept}; biases and stabilisers took the rest"
-            )],
+            notes,
+            ledger: Some(ledger),
             scores: None,
         })
     }
+}
+
+/// How much arrived and who kept the rest, in words.
+fn arrival(part: f64, ledger: &Ledger, n: usize, whole: f64) -> String {
+    let kept = ledger.by_cause(n);
+    let share = |cause: &Cause| format!("{} {:.4}", cause.name(), kept[cause] / whole);
+    let kept = kept.keys().map(share).collect::<Vec<_>>().join(", ");
+    let kept = if kept.is_empty() { String::from("nothing was kept") } else { format!("kept by {kept}") };
+    format!("part of the relevance that reached the input: {part:.4}; {kept}{}", most(&ledger.entries[n]))
+}
+
+/// The node that kept most.
+fn most(entries: &[Entry]) -> String {
+    let largest = entries.iter().max_by(|a, b| a.amount.abs().total_cmp(&b.amount.abs()));
+    largest.map_or_else(String::new, |e| format!(" (most by {:?})", e.node))
 }

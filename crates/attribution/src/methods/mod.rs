@@ -1,23 +1,34 @@
 //! The methods, one file each. A method is plain parameters and an `attribute` that speaks to a [`Network`].
 
 mod baseline;
+mod blur_ig;
 mod cam;
 mod deeplift;
 mod gradient;
 mod gradient_shap;
 mod guided_grad_cam;
+mod guided_ig;
+mod idgi;
 mod integrated_gradients;
 mod lrp;
+pub mod path;
+mod pattern;
+mod reveal_cancel;
 mod smooth;
 
 pub use baseline::Baseline;
+pub use blur_ig::BlurIg;
 pub use cam::{Cam, CamWeights};
 pub use deeplift::{DeepLift, DeepLiftShap};
 pub use gradient::{Backward, Scaling};
 pub use gradient_shap::{GradientShap, ShapDraws};
 pub use guided_grad_cam::GuidedGradCam;
+pub use guided_ig::GuidedIg;
+pub use idgi::Idgi;
 pub use integrated_gradients::{IntegratedGradients, Steps};
-pub use lrp::{FirstRule, LayerRule, Lrp, Start};
+pub use lrp::{Lrp, Start};
+pub use pattern::{PatternKind, Patterned};
+pub use reveal_cancel::DeepLiftRevealCancel;
 pub use smooth::{Smooth, Statistic};
 
 use crate::engine::copy_example;

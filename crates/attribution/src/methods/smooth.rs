@@ -89,6 +89,7 @@ impl<S: Scalar> Method<S> for Smooth<S> {
             forward_passes: forward,
             backward_passes: backward,
             notes: vec![format!("over {} draws of {name}", self.draws.count())],
+            ledger: None,
             scores: None,
         })
     }

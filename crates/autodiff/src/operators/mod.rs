@@ -173,12 +173,26 @@ pub(crate) fn vjp(
     Ok(alloc::vec![wanted[0].then_some(single)])
 }
 
+/// Emits the vector-Jacobian product of a normalisation whose scale is taken as a constant.
+pub(crate) fn frozen_vjp(c: &Context<'_>, e: &mut Emitter, run: &Run, g: Slot) -> Result<Slot> {
+    normalization::frozen_vjp(c, e, run, g)
+}
+
 /// Emits the divided difference of a pointwise node between two runs, times `g`.
 pub(crate) fn slope(c: &Context<'_>, e: &mut Emitter, run: &Run, reference: &Run, g: Slot) -> Result<Slot> {
-    let operands = [g, run.inputs[0], reference.inputs[0]];
+    slope_between(c, e, run, [g, run.inputs[0], reference.inputs[0]])
+}
+
+/// As [`slope`], between any two points: `[g, x, r]`.
+pub(crate) fn slope_between(
+    c: &Context<'_>,
+    e: &mut Emitter,
+    run: &Run,
+    operands: [Slot; 3],
+) -> Result<Slot> {
     match &c.node.op {
         Op::Pointwise(f) => {
-            let shape = e.shape(g);
+            let shape = e.shape(operands[0]);
             Ok(e.emit(Kernel::MapSlope(*f), &operands, shape))
         }
         Op::PRelu => elementwise::slope_prelu(c, e, run, operands),

@@ -105,6 +105,14 @@ pub(super) fn vjp(
     Ok(out)
 }
 
+/// As [`vjp`] for the data, without the part that goes through the scale.
+pub(super) fn frozen_vjp(c: &Context<'_>, e: &mut Emitter, run: &Run, g: Slot) -> Result<Slot> {
+    let l = layout(c)?;
+    let u = e.along(BinaryFn::Mul, g, l.parameters, run.inputs[1]);
+    let none = e.fill(0.0, e.shape(u));
+    Ok(e.emit(Kernel::NormalizeAdjoint(l.groups), &[u, none, run.auxiliary[1]], c.operand(0)?))
+}
+
 /// Multipliers of a normalisation between two runs, by `xc = x - mean`, `v = mean(xc^2)`, `s = (v + epsilon)^(-1/2)`,
 /// `y = scale xc s + bias`: the product by the mean of the other factor, the square by `xc + xc'`, the inverse root by
 /// `-s^2 s'^2 / (s + s')`. Complete to rounding even where the reference has no variance.

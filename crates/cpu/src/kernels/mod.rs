@@ -18,3 +18,4 @@ mod special;
 /// Elements that one thread takes at a time in elementwise kernels.
 const CHUNK: usize = 1 << 13;
 pub mod unpool;
+pub mod window;

@@ -133,7 +133,9 @@ pub(crate) fn scratch(step: &Step) -> usize {
             let kept = step.writes.first().copied().flatten().is_some();
             2 * usize::from(f.norm.is_some()) * g.out_channels + if kept { 0 } else { sizes(g).2 }
         }
-        Kernel::ConvAdjointBlock(g, f) if f.norm.is_some() => sizes(g).2,
+        Kernel::ConvAdjointBlock(g, f) => {
+            sizes(g).2 * (usize::from(f.norm.is_some()) + usize::from(f.pooled.is_some()))
+        }
         _ => 0,
     }
 }
@@ -167,20 +169,25 @@ pub(super) fn block<B: Backend>(o: &Operands<B>, g: &ConvGeometry, f: &ConvFinis
     f.pool.map_or(Ok(()), |p| pool::max_of(o, &p, y, 2))
 }
 
-/// The normalisation's adjoint, then the convolution's with mask and rectifier in one launch.
+/// The scatter of a pooling and the normalisation's adjoint, then the convolution's with mask and rectifier in one launch.
 pub(super) fn adjoint_block<B: Backend>(o: &Operands<B>, g: &ConvGeometry, f: &AdjointFinish) -> Result<()> {
     let ((n, _, y), c) = (sizes(g), g.out_channels);
-    let (mut upper, mut next) = (o.real(0, y)?, 2);
+    let codes = if f.norm.is_some() { 4 } else { 2 };
+    let mut upper = match f.pooled {
+        Some(p) => pool::scatter_into(o, &p, codes, o.scratch(0, y)?)?,
+        None => o.real(0, y)?,
+    };
     if let Some(epsilon) = f.norm {
-        let scaled = o.scratch(0, y)?;
+        let scaled = o.scratch(y * usize::from(f.pooled.is_some()), y)?;
         let inner = g.output.iter().product();
         let channels = ChannelGeometry { batch: g.batch, channels: c, inner, epsilon };
         normalize::scale(o, &channels, &[upper, o.real(2, c)?, o.real(3, c)?, scaled])?;
-        (upper, next) = (scaled, 4);
+        upper = scaled;
     }
     let mut finish = Finish { rectified: f.rectified, ..Finish::default() };
     if f.masked {
-        (finish.bits, finish.row) = (o.coded(next, DType::Bits, n)?, o.read_row(next)?);
+        let bits = f.bits_operand();
+        (finish.bits, finish.row) = (o.coded(bits, DType::Bits, n)?, o.read_row(bits)?);
     }
     launch_adjoint(o, g, upper, finish, o.out(n)?)
 }

@@ -2,7 +2,7 @@
 
 use crate::backend::{Backend, Geometry};
 use crate::operands::Operands;
-use voxplain_autodiff::{PadFill, PadGeometry, SliceGeometry};
+use voxplain_autodiff::{PadFill, PadGeometry, SliceGeometry, WindowGeometry};
 use voxplain_tensor::{Error, MAX_RANK, Result, Shape};
 
 const STEM: &str = "movement";
@@ -45,6 +45,22 @@ struct Pad {
 }
 // SAFETY: numbers of eight bytes.
 unsafe impl Geometry for Pad {}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Window {
+    n: i64,
+    rank: i64,
+    part_size: i64,
+    patch_size: i64,
+    patched: i64,
+    fill: f64,
+    whole: Axes,
+    part: Axes,
+    patch: Axes,
+}
+// SAFETY: numbers of eight bytes.
+unsafe impl Geometry for Window {}
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -160,6 +176,31 @@ pub(super) fn pad<B: Backend>(o: &Operands<B>, g: &PadGeometry) -> Result<()> {
 pub(super) fn pad_adjoint<B: Backend>(o: &Operands<B>, g: &PadGeometry) -> Result<()> {
     let (inner, padded) = (g.inner.elements(), g.padded.elements());
     o.each((STEM, "pad_adjoint"), inner, &[o.real(0, padded)?, o.out(inner)?], &pads(g, inner)?)
+}
+
+pub(super) fn window<B: Backend>(o: &Operands<B>, g: &WindowGeometry) -> Result<()> {
+    let (rank, n) = (g.whole.rank(), g.rows * g.part.elements());
+    let patch = g.patch.unwrap_or(g.whole);
+    if g.part.rank() != rank || patch.rank() != rank {
+        return Err(Error::internal("a box and its array of different ranks"));
+    }
+    let table = 2 * rank * g.rows;
+    let (patches, places) = match g.patch {
+        Some(patch) => (o.real(1, g.rows * patch.elements())?, o.real(2, table)?),
+        None => (o.real(1, table)?, o.real(1, table)?),
+    };
+    let geometry = Window {
+        n: n as i64,
+        rank: rank as i64,
+        part_size: g.part.elements() as i64,
+        patch_size: patch.elements() as i64,
+        patched: i64::from(g.patch.is_some()),
+        fill: g.fill,
+        whole: axes(&g.whole),
+        part: axes(&g.part),
+        patch: axes(&patch),
+    };
+    o.each((STEM, "window"), n, &[o.real(0, g.whole.elements())?, patches, places, o.out(n)?], &geometry)
 }
 
 /// One launch per operand.

@@ -2,7 +2,7 @@
 
 use crate::backend::{Backend, Geometry};
 use crate::operands::{Operands, int, ints};
-use voxplain_autodiff::{DType, PoolGeometry};
+use voxplain_autodiff::{DType, PoolGeometry, PooledStart};
 use voxplain_tensor::Result;
 
 const STEM: &str = "pool";
@@ -70,12 +70,24 @@ pub(super) fn scatter<B: Backend>(o: &Operands<B>, g: &PoolGeometry) -> Result<(
 
 /// The scatter with a mask, if there is one, and a rectifier.
 pub(super) fn unpool<B: Backend>(o: &Operands<B>, g: &PoolGeometry, rectified: bool) -> Result<()> {
-    let (x, y) = sizes(g);
-    let masked = o.reads() > 2;
-    let (bits, row) = if masked { (o.coded(2, DType::Bits, x)?, o.read_row(2)?) } else { (0, 1) };
-    let geometry = Pool { rectified: i32::from(rectified), row: int(row)?, ..geometry(g)? };
-    let pointers = [o.real(0, y)?, o.coded(1, g.code(), y)?, bits, o.out(x)?];
-    o.each((STEM, "max_scatter"), x, &pointers, &geometry)
+    let start = PooledStart { pool: *g, masked: o.reads() > 2, rectified };
+    scatter_into(o, &start, 1, o.out(sizes(g).0)?).map(drop)
+}
+
+/// The scatter of operand 0 by the codes and bits from operand `codes` on, into `to`, which is returned.
+pub(super) fn scatter_into<B: Backend>(
+    o: &Operands<B>,
+    start: &PooledStart,
+    codes: usize,
+    to: u64,
+) -> Result<u64> {
+    let (g, (x, y)) = (&start.pool, sizes(&start.pool));
+    let at = codes + 1;
+    let (bits, row) = if start.masked { (o.coded(at, DType::Bits, x)?, o.read_row(at)?) } else { (0, 1) };
+    let geometry = Pool { rectified: i32::from(start.rectified), row: int(row)?, ..geometry(g)? };
+    let pointers = [o.real(0, y)?, o.coded(codes, g.code(), y)?, bits, to];
+    o.each((STEM, "max_scatter"), x, &pointers, &geometry)?;
+    Ok(to)
 }
 
 pub(super) fn gather<B: Backend>(o: &Operands<B>, g: &PoolGeometry) -> Result<()> {

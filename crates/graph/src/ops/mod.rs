@@ -52,6 +52,10 @@ pub enum Class {
 }
 
 impl Class {
+    /// All classes.
+    pub const ALL: [Self; 6] =
+        [Self::Affine, Self::Pointwise, Self::Select, Self::Bilinear, Self::Normalise, Self::Opaque];
+
     /// The name used in composites and reports.
     pub fn name(self) -> &'static str {
         match self {

@@ -54,7 +54,11 @@ fn single(case: &KernelCase, epsilon: f64) -> Result<Vec<f64>> {
         Kernel::Permute(..) | Kernel::Slice(_) | Kernel::Embed(_) | Kernel::Pad(_) => {
             return Ok(vec![0.0; *size]);
         }
-        Kernel::Concat { .. } | Kernel::Mask | Kernel::MaxPool(_) | Kernel::MaxGather(_) => {
+        Kernel::Window(_)
+        | Kernel::Concat { .. }
+        | Kernel::Mask
+        | Kernel::MaxPool(_)
+        | Kernel::MaxGather(_) => {
             return Ok(vec![0.0; *size]);
         }
         Kernel::Fill(v) => (1.0, vec![v.abs(); *size]),

@@ -4,7 +4,7 @@
 use super::draw::Draw;
 use super::windows::{conv_geometry, conv_sizes, pool_geometry, pool_sizes};
 use super::{KernelCase, Operand, Output};
-use voxplain_autodiff::{AdjointFinish, ConvFinish, ConvGeometry, DType, Kernel, PoolGeometry};
+use voxplain_autodiff::{AdjointFinish, ConvFinish, ConvGeometry, DType, Kernel, PoolGeometry, PooledStart};
 
 /// What is added to variances; those of [`norm`] make the sum 1.
 const EPSILON: f64 = 0.25;
@@ -24,6 +24,18 @@ fn geometry(draw: &mut Draw) -> ConvGeometry {
         g.input = [draw.up_to(4), 3 + draw.below(4), 3 + draw.below(20)];
         g.output = [0, 1, 2].map(|a| g.input[a] + 2 * g.pad[a] + 1 - g.kernel[a]);
     }
+    g
+}
+
+/// A geometry whose adjoint can begin with the signal of a pooling.
+fn few_channels(draw: &mut Draw) -> ConvGeometry {
+    let mut g = conv_geometry(draw);
+    (g.groups, g.in_channels, g.out_channels) = (1, draw.up_to(4), draw.up_to(5));
+    g.kernel = [draw.up_to(3), draw.up_to(4), draw.up_to(3)];
+    (g.stride, g.dilation) = ([1; 3], [1; 3]);
+    g.pad = g.kernel.map(|k| draw.below(k + 1));
+    g.input = [draw.up_to(9), draw.up_to(20), draw.up_to(20)].map(|n| n + 4);
+    g.output = [0, 1, 2].map(|a| g.input[a] + 2 * g.pad[a] + 1 - g.kernel[a]);
     g
 }
 
@@ -84,16 +96,26 @@ pub(super) fn conv_block(draw: &mut Draw) -> KernelCase {
 }
 
 pub(super) fn conv_adjoint_block(draw: &mut Draw) -> KernelCase {
-    let g = geometry(draw);
+    let g = if draw.flag() { geometry(draw) } else { few_channels(draw) };
     let [x, y, w] = conv_sizes(&g);
-    let mut finish = AdjointFinish { masked: draw.flag(), rectified: draw.flag(), norm: None };
-    let mut operands = vec![whole(draw, y), whole(draw, w)];
+    let mut finish =
+        AdjointFinish { masked: draw.flag(), rectified: draw.flag(), ..AdjointFinish::default() };
+    let pool = halving(draw, &g).filter(|p| g.scatters_from(p) && draw.flag());
+    let upper = pool.map_or(y, |p| pool_sizes(&p)[1]);
+    let mut operands = vec![whole(draw, upper), whole(draw, w)];
     if draw.flag() {
         finish.norm = Some(EPSILON);
         operands.extend(norm(draw, g.out_channels));
     }
+    finish.pooled = pool.map(|pool| PooledStart { pool, masked: draw.flag(), rectified: draw.flag() });
     let mut case = KernelCase::plain(Kernel::ConvAdjointBlock(g, finish), operands, x);
     case.stored = finish.norm.is_some();
+    if let Some(p) = finish.pooled {
+        case.operands.push(Operand::Codes(p.pool, whole(draw, y)));
+        if p.masked {
+            case.operands.push(Operand::Bits(whole(draw, y), g.output[2]));
+        }
+    }
     if finish.masked {
         case.operands.push(Operand::Bits(whole(draw, x), g.input[2]));
     }

@@ -82,7 +82,7 @@ impl KernelCase {
 type Maker = fn(&mut Draw) -> KernelCase;
 
 /// The kinds of cases: what they are called and how they are drawn.
-const KINDS: [(&str, Maker); 36] = [
+const KINDS: [(&str, Maker); 37] = [
     ("conv", windows::conv),
     ("conv_adjoint", windows::conv_adjoint),
     ("conv_weight_adjoint", windows::conv_weight_adjoint),
@@ -97,6 +97,7 @@ const KINDS: [(&str, Maker); 36] = [
     ("embed", shapes::embed),
     ("pad", shapes::pad),
     ("pad_adjoint", shapes::pad_adjoint),
+    ("window", shapes::window),
     ("concat", shapes::concat),
     ("reduce", shapes::reduce),
     ("repeat", shapes::repeat),

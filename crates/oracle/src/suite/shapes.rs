@@ -3,7 +3,9 @@
 use super::KernelCase;
 use super::draw::Draw;
 use std::sync::Arc;
-use voxplain_autodiff::{Kernel, PadFill, PadGeometry, SliceGeometry, SliceStep, Span, SparseMatrix};
+use voxplain_autodiff::{
+    Kernel, PadFill, PadGeometry, SliceGeometry, SliceStep, Span, SparseMatrix, WindowGeometry,
+};
 use voxplain_tensor::{MAX_RANK, Shape};
 
 /// A shape from sizes; those drawn here are far from any limit.
@@ -106,6 +108,34 @@ pub(super) fn pad_adjoint(draw: &mut Draw) -> KernelCase {
     let fill = draw.pick(&[PadFill::Constant(0.0), PadFill::Edge, PadFill::Reflect]);
     let g = pad_geometry(draw, fill);
     KernelCase::plain(Kernel::PadAdjoint(g), vec![draw.numbers(g.padded.elements())], g.inner.elements())
+}
+
+/// Boxes and patches that stick out on either side, or miss each other.
+pub(super) fn window(draw: &mut Draw) -> KernelCase {
+    let mut whole = sizes(draw);
+    if whole.is_empty() {
+        whole.push(1 + draw.below(9));
+    }
+    let rows = draw.up_to(4);
+    let near = |draw: &mut Draw, whole: &[usize]| -> Vec<usize> {
+        whole.iter().map(|&n| 1 + draw.below((n + 3).min(12))).collect()
+    };
+    let part = near(draw, &whole);
+    let patch = draw.flag().then(|| near(draw, &whole));
+    let mut places = Vec::new();
+    for _ in 0..rows {
+        let place = |draw: &mut Draw, n: usize| draw.below(n + 4) as f64 - 3.0;
+        for _ in 0..2 {
+            places.extend(whole.iter().map(|&n| place(draw, n)).collect::<Vec<_>>());
+        }
+    }
+    let fill = draw.pick(&[0.0, f64::NEG_INFINITY, 1.5]);
+    let (whole, part, patch) = (shape(&whole), shape(&part), patch.map(|p| shape(&p)));
+    let mut operands = vec![draw.numbers(whole.elements())];
+    operands.extend(patch.map(|p| draw.numbers(rows * p.elements())));
+    operands.push(places);
+    let g = WindowGeometry { rows, whole, part, patch, fill };
+    KernelCase::plain(Kernel::Window(g), operands, rows * part.elements())
 }
 
 pub(super) fn concat(draw: &mut Draw) -> KernelCase {

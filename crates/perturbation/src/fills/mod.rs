@@ -45,6 +45,30 @@ pub enum Inside<S> {
     Given(Vec<Tensor<S>>),
 }
 
+impl<S: Scalar> Inside<S> {
+    /// `values` (of the inputs' shapes, or one example of them) inside, and the inputs' own values outside: what a
+    /// foreground makes of another patient's image.
+    ///
+    /// # Errors
+    /// A shape does not fit.
+    pub fn keep(&self, inputs: &[Tensor<S>], values: Vec<Tensor<S>>) -> Result<Vec<Tensor<S>>> {
+        let one = |((i, x), v): ((usize, &Tensor<S>), Tensor<S>)| {
+            if v.shape().get(1..) != x.shape().get(1..) || x.data().len() % v.data().len().max(1) != 0 {
+                return Err(Error::invalid(format!(
+                    "values of shape {} to take the place of input {i}, which has shape {}",
+                    v.shape(),
+                    x.shape()
+                )));
+            }
+            let own: Vec<f64> = x.data().iter().map(|v| v.to_f64()).collect();
+            let inside = inside_of(i, &own, x.shape(), self)?;
+            let pick = |at: usize| if inside[at] { v.data()[at % v.data().len()] } else { x.data()[at] };
+            Tensor::new(&x.shape(), (0..own.len()).map(pick).collect())
+        };
+        inputs.iter().enumerate().zip(values).map(one).collect()
+    }
+}
+
 /// One channel of one example: what a kind of fill works on.
 struct Plane<'a> {
     values: &'a [f64],

@@ -2,10 +2,13 @@
 
 use super::shapley_values::all;
 use crate::coalition::Coalition;
+use crate::estimator::Estimator;
 use crate::features::Features;
 use crate::game::Game;
+use crate::moments::growing;
 use crate::paint::{Found, finish};
-use crate::regression::{Fit, Samples, constrained};
+use crate::regression::{Doubt, Fit, Samples, constrained};
+use crate::run::Run;
 use std::collections::BTreeSet;
 use voxplain_attribution::methods::Baseline;
 use voxplain_attribution::{Attribution, Generator, Method, Network, Target};
@@ -38,7 +41,8 @@ pub enum KernelRows {
 }
 
 /// Lundberg & Lee, "A unified approach to interpreting model predictions", NIPS 2017, section 4.1: minimises
-/// `sum w (v(z) - v(none) - z . phi)^2` under `sum(phi) = v(all) - v(none)`.
+/// `sum w (v(z) - v(none) - z . phi)^2` under `sum(phi) = v(all) - v(none)`. Standard errors are those of the regression, with a
+/// complementary pair as one observation and nothing left to chance in sizes that were asked completely.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelShap<S> {
     /// What takes the place of absent features.
@@ -81,43 +85,72 @@ fn each_subset(n: usize, size: usize, visit: &mut dyn FnMut(Coalition)) {
     }
 }
 
-fn leverage(n: usize, seed: u64, draws: usize) -> (Vec<Coalition>, Vec<f64>) {
-    let generator = Generator::new(seed, 0x4c45_5645);
-    let (mut rows, mut weights) = (Vec::new(), Vec::new());
-    let mut draw = 0u32;
+/// Coalitions with their weights, and what is uncertain about them.
+#[derive(Default)]
+struct Design {
+    rows: Vec<Coalition>,
+    weights: Vec<f64>,
+    /// Per row, the share of coalitions of its size that was not drawn; none where rows come with replacement.
+    shares: Option<Vec<f64>>,
+}
+
+impl Design {
+    fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+        self.weights.truncate(rows);
+        self.shares.iter_mut().for_each(|s| s.truncate(rows));
+    }
+
+    fn doubt(&self) -> Doubt<'_> {
+        let group = if self.shares.is_some() { 2 } else { 1 };
+        Doubt { group, shares: self.shares.as_deref() }
+    }
+}
+
+/// `share` different sets of `size` (all there are, if they are no more), one of each complementary pair in a middle size.
+/// A larger share has all sets of a smaller one.
+fn sets(n: usize, size: usize, seed: u64, share: usize, available: f64) -> BTreeSet<Coalition> {
+    let middle = 2 * size == n;
+    let mut sets = BTreeSet::new();
+    if available <= share as f64 {
+        each_subset(n, size, &mut |set| {
+            if !middle || set.contains(0) {
+                sets.insert(set);
+            }
+        });
+        return sets;
+    }
+    let generator = Generator::new(seed, 0x4c45_0000 + size as u32);
+    for draw in 0u32.. {
+        if sets.len() >= share {
+            break;
+        }
+        let set = subset(&generator, draw, n, size);
+        sets.insert(if middle && !set.contains(0) { set.complement() } else { set });
+    }
+    sets
+}
+
+fn leverage(n: usize, seed: u64, draws: usize) -> Design {
+    let (mut rows, mut weights, mut shares) = (Vec::new(), Vec::new(), Vec::new());
     let mut left = draws;
     for size in 1..=n / 2 {
         // The half of a middle size is its own complement.
-        let middle = 2 * size == n;
-        let available = choose(n, size) / if middle { 2.0 } else { 1.0 };
-        let share = left / 2 / (n / 2 - size + 1);
-        let mut sets = BTreeSet::new();
-        if available <= share as f64 {
-            each_subset(n, size, &mut |set| {
-                if !middle || set.contains(0) {
-                    sets.insert(set);
-                }
-            });
-        } else {
-            while sets.len() < share.max(1) {
-                let set = subset(&generator, draw, n, size);
-                draw += 1;
-                sets.insert(if middle && !set.contains(0) { set.complement() } else { set });
-            }
-        }
+        let halves = if 2 * size == n { 2.0 } else { 1.0 };
+        let available = choose(n, size) / halves;
+        let share = (left / 2 / (n / 2 - size + 1)).max(1);
+        let sets = sets(n, size, seed, share, available);
         left = left.saturating_sub(2 * sets.len());
         // Each row stands for as many as were not drawn; a middle size has both of a pair in one mass.
-        let weight = mass(n, size) / sets.len() as f64 / if middle { 2.0 } else { 1.0 };
-        for set in sets {
-            rows.push(set.complement());
-            rows.push(set);
-            weights.extend([weight; 2]);
-        }
+        let weight = mass(n, size) / sets.len() as f64 / halves;
+        shares.extend(vec![(1.0 - sets.len() as f64 / available).max(0.0); 2 * sets.len()]);
+        weights.extend(vec![weight; 2 * sets.len()]);
+        rows.extend(sets.into_iter().flat_map(|set| [set.complement(), set]));
     }
-    (rows, weights)
+    Design { rows, weights, shares: Some(shares) }
 }
 
-fn captum(n: usize, seed: u64, draws: usize) -> (Vec<Coalition>, Vec<f64>) {
+fn captum(n: usize, seed: u64, draws: usize) -> Design {
     let generator = Generator::new(seed, 0x4b53_4150);
     let total: f64 = (1..n).map(|s| mass(n, s)).sum();
     let row = |draw: usize| {
@@ -129,36 +162,83 @@ fn captum(n: usize, seed: u64, draws: usize) -> (Vec<Coalition>, Vec<f64>) {
         subset(&generator, draw as u32, n, size.unwrap_or(n - 1))
     };
     let rows: Vec<Coalition> = (0..draws.saturating_sub(2)).map(row).collect();
-    let weights = vec![1.0; rows.len()];
-    (rows, weights)
+    Design { weights: vec![1.0; rows.len()], rows, shares: None }
+}
+
+fn exact(n: usize) -> Result<Design> {
+    let mut rows = all(n)?;
+    rows.retain(|c| (1..n).contains(&c.size()));
+    let weights = rows.iter().map(|c| mass(n, c.size()) / choose(n, c.size())).collect();
+    Ok(Design { shares: Some(vec![0.0; rows.len()]), rows, weights })
 }
 
 impl KernelRows {
-    fn make(&self, n: usize) -> Result<(Vec<Coalition>, Vec<f64>)> {
-        let (rows, weights) = match self {
-            Self::Given(rows, weights) => (rows.clone(), weights.clone()),
-            Self::Leverage { seed, draws } => leverage(n, *seed, *draws),
-            Self::Captum { seed, draws } => captum(n, *seed, *draws),
-            Self::Exact => {
-                let mut rows = all(n)?;
-                rows.retain(|c| (1..n).contains(&c.size()));
-                let weights = rows.iter().map(|c| mass(n, c.size()) / choose(n, c.size())).collect();
-                (rows, weights)
+    /// The design of `draws` rows, as far as their number can be chosen.
+    fn make(&self, n: usize, draws: usize) -> Result<Design> {
+        let design = match self {
+            Self::Given(rows, weights) => {
+                Design { rows: rows.clone(), weights: weights.clone(), shares: None }
             }
+            Self::Leverage { seed, .. } => leverage(n, *seed, draws),
+            Self::Captum { seed, .. } => captum(n, *seed, draws),
+            Self::Exact => exact(n)?,
         };
-        if rows.is_empty() {
+        if design.rows.is_empty() {
             return Err(Error::invalid("no coalition was drawn; ask for more draws"));
         }
-        Ok((rows, weights))
+        Ok(design)
+    }
+
+    /// How many rows to ask for, one after the other, until the budget ends. Rows that are drawn one by one can end
+    /// anywhere; those of leverage sampling belong together, so their number grows.
+    fn sizes(&self, features: usize, run: &Run, share: Option<u64>) -> Vec<usize> {
+        match self {
+            Self::Leverage { draws, .. } if run.counts_only() => {
+                // The empty and the full coalition are evaluated too.
+                vec![share.map_or(*draws, |s| (*draws).min((s as usize).saturating_sub(2)))]
+            }
+            Self::Leverage { draws, .. } => growing(2 * features, *draws).collect(),
+            Self::Captum { draws, .. } if run.wants_error() => growing(2 * features, *draws).collect(),
+            Self::Captum { draws, .. } => vec![*draws],
+            Self::Exact | Self::Given(..) => vec![0],
+        }
     }
 }
 
 impl<S: Scalar> KernelShap<S> {
-    fn fit(&self, game: &mut Game<'_, S>, n: usize, (rows, weights): (&[Coalition], &[f64])) -> Result<Fit> {
+    /// The best fit that the budget allows, and its rows.
+    fn fit(&self, game: &mut Game<'_, S>, n: usize) -> Result<(Fit, Design)> {
+        let (features, share) = (self.features.count(), game.run().share(n));
         let (none, all) = game.ends(n)?;
-        let values: Vec<f64> = game.values(n, rows)?.iter().map(|v| v - none).collect();
-        let rows: Vec<Vec<f64>> = rows.iter().map(Coalition::row).collect();
-        constrained(Samples { rows: &rows, values: &values, weights }, all - none)
+        let (mut best, mut least) = (None, 2);
+        for size in self.rows.sizes(features, game.run(), share) {
+            let mut design = self.rows.make(features, size)?;
+            let values = game.values(n, &design.rows)?;
+            let whole = values.len() == design.rows.len();
+            if !whole && (design.shares.is_some() || values.is_empty()) {
+                least += design.rows.len() as u64;
+                break;
+            }
+            design.truncate(values.len());
+            let values: Vec<f64> = values.iter().map(|v| v - none).collect();
+            let rows: Vec<Vec<f64>> = design.rows.iter().map(Coalition::row).collect();
+            let samples = Samples { rows: &rows, values: &values, weights: &design.weights };
+            let fit = constrained(samples, all - none, design.doubt())?;
+            let precise = game.run().is_precise(&fit.coefficients, &fit.errors);
+            best = Some((fit, design));
+            if !whole || precise {
+                break;
+            }
+        }
+        best.ok_or_else(|| game.run().too_small(n, least))
+    }
+
+    fn keep(&self, run: &mut Run, design: &Design) -> Result<()> {
+        let features = self.features.count();
+        run.keep("coalitions", || {
+            Tensor::new(&[design.rows.len(), features], design.rows.iter().flat_map(Coalition::row).collect())
+        })?;
+        run.keep("weights", || Tensor::new(&[design.weights.len()], design.weights.clone()))
     }
 }
 
@@ -183,21 +263,35 @@ impl<S: Scalar> Method<S> for KernelShap<S> {
         inputs: &[Tensor<S>],
         target: &Target,
     ) -> Result<Attribution<S>> {
+        self.estimate(network, inputs, target, &mut Run::default())
+    }
+}
+
+impl<S: Scalar> Estimator<S> for KernelShap<S> {
+    fn estimate(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+        run: &mut Run,
+    ) -> Result<Attribution<S>> {
         let features = self.features.count();
         if features < 2 {
             return Err(Error::invalid(
                 "Kernel SHAP needs at least two features; one feature scores F(x) - F(b)",
             ));
         }
-        let (rows, weights) = self.rows.make(features)?;
-        let mut game = Game::new(network, inputs, &self.baseline, &self.features, target)?;
+        let mut game = Game::new(network, inputs, &self.baseline, &self.features, target, run)?;
         let mut found = Found::default();
         for n in 0..game.examples() {
-            let fit = self.fit(&mut game, n, (&rows, &weights))?;
+            let (fit, design) = self.fit(&mut game, n)?;
+            self.keep(game.run(), &design)?;
+            let rows = design.rows.len();
+            found.notes.push(format!("example {n}: the fit to {rows} coalitions"));
             if fit.rank < features {
                 found.notes.push(format!(
-                    "example {n}: {} rows determine {} of {features} scores; the others share what is left",
-                    rows.len(),
+                    "example {n}: {rows} rows determine {} of {features} scores; the others share what is left; use more \
+                     draws",
                     fit.rank
                 ));
             }

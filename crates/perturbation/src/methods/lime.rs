@@ -1,10 +1,13 @@
 //! LIME: a linear surrogate of the network around the input.
 
 use crate::coalition::Coalition;
+use crate::estimator::Estimator;
 use crate::features::Features;
 use crate::game::Game;
+use crate::moments::growing;
 use crate::paint::{Found, finish};
 use crate::regression::{Fit, Samples, lasso, least_squares, ridge};
+use crate::run::Run;
 use voxplain_attribution::methods::Baseline;
 use voxplain_attribution::{Attribution, Generator, Method, Network, Target};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
@@ -44,7 +47,9 @@ pub enum Surrogate {
 }
 
 /// Ribeiro, Singh & Guestrin, "Why should I trust you?", KDD 2016, with the similarity in input space as in Captum:
-/// weights `exp(-d^2 / (2 width^2))`.
+/// weights `exp(-d^2 / (2 width^2))`. Standard errors are those of the regression (of the lasso, which has none, those of ten
+/// fits that leave out a tenth of the rows each); the notes say how much the surrogate explains and how well the fits to the
+/// two halves of the rows agree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lime<S> {
     /// What takes the place of absent features.
@@ -114,22 +119,92 @@ impl<S: Scalar> Lime<S> {
         Ok(rows)
     }
 
-    fn fit(&self, game: &mut Game<'_, S>, n: usize, rows: &[Coalition]) -> Result<Fit> {
-        let values = game.values(n, rows)?;
-        let geometry = Geometry::of(game, n);
-        let weight = |set: &Coalition| {
-            let d = geometry.distance(set, self.distance) / self.kernel_width;
-            (-0.5 * d * d).exp()
-        };
-        let weights: Vec<f64> = rows.iter().map(weight).collect();
-        let rows: Vec<Vec<f64>> = rows.iter().map(Coalition::row).collect();
-        let samples = Samples { rows: &rows, values: &values, weights: &weights };
+    fn regress(&self, samples: Samples<'_>) -> Result<Fit> {
         match self.surrogate {
             Surrogate::LeastSquares => least_squares(samples),
             Surrogate::Ridge(alpha) => ridge(samples, alpha),
             Surrogate::Lasso(alpha) => lasso(samples, alpha),
         }
     }
+
+    /// The fit to the rows whose numbers `keep` accepts.
+    fn part(&self, samples: Samples<'_>, keep: &dyn Fn(usize) -> bool) -> Result<Vec<f64>> {
+        let kept: Vec<usize> = (0..samples.rows.len()).filter(|&r| keep(r)).collect();
+        let rows: Vec<Vec<f64>> = kept.iter().map(|&r| samples.rows[r].clone()).collect();
+        let values: Vec<f64> = kept.iter().map(|&r| samples.values[r]).collect();
+        let weights: Vec<f64> = kept.iter().map(|&r| samples.weights[r]).collect();
+        Ok(self.regress(Samples { rows: &rows, values: &values, weights: &weights })?.coefficients)
+    }
+
+    /// Standard errors from ten fits that leave out a tenth each (the delete-a-group jackknife).
+    fn jackknife(&self, samples: Samples<'_>, fit: &Fit) -> Result<Vec<f64>> {
+        if samples.rows.len() < 2 * TENTHS {
+            return Ok(vec![f64::INFINITY; fit.coefficients.len()]);
+        }
+        let mut squares = vec![0.0; fit.coefficients.len()];
+        for tenth in 0..TENTHS {
+            let without = self.part(samples, &|row| row % TENTHS != tenth)?;
+            let gaps = without.iter().zip(&fit.coefficients).map(|(a, b)| (a - b).powi(2));
+            squares.iter_mut().zip(gaps).for_each(|(s, gap)| *s += gap);
+        }
+        let factor = (TENTHS - 1) as f64 / TENTHS as f64;
+        Ok(squares.into_iter().map(|s| (s * factor).sqrt()).collect())
+    }
+
+    fn fit(&self, game: &mut Game<'_, S>, n: usize, rows: &[Coalition]) -> Result<Fitted> {
+        let geometry = Geometry::of(game, n);
+        let weight = |set: &Coalition| {
+            let d = geometry.distance(set, self.distance) / self.kernel_width;
+            (-0.5 * d * d).exp()
+        };
+        let sizes = match game.run().wants_error() {
+            true => growing(2 * self.features.count() + TENTHS, rows.len()).collect(),
+            false => vec![rows.len()],
+        };
+        let mut best = None;
+        for size in sizes {
+            let values = game.values(n, &rows[..size])?;
+            if values.len() < 2 {
+                break;
+            }
+            let used = &rows[..values.len()];
+            let weights: Vec<f64> = used.iter().map(weight).collect();
+            let sets: Vec<Vec<f64>> = used.iter().map(Coalition::row).collect();
+            let samples = Samples { rows: &sets, values: &values, weights: &weights };
+            let mut fit = self.regress(samples)?;
+            if let Surrogate::Lasso(_) = self.surrogate {
+                fit.errors = self.jackknife(samples, &fit)?;
+            }
+            let half = |half: usize| self.part(samples, &|row| row % 2 == half);
+            let agreement = correlation(&half(0)?, &half(1)?);
+            let precise = game.run().is_precise(&fit.coefficients, &fit.errors);
+            best = Some(Fitted { fit, rows: values.len(), agreement });
+            if precise || values.len() < size {
+                break;
+            }
+        }
+        best.ok_or_else(|| game.run().too_small(n, 4))
+    }
+}
+
+/// Parts of the rows that are left out in turn.
+const TENTHS: usize = 10;
+
+/// A fit to so many rows.
+struct Fitted {
+    fit: Fit,
+    rows: usize,
+    /// The correlation of the coefficients of both halves.
+    agreement: f64,
+}
+
+/// Pearson's correlation; 1 of two lists without variance.
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len().max(1) as f64;
+    let (p, q) = (mean(a), mean(b));
+    let sum = |of: &dyn Fn(f64, f64) -> f64| a.iter().zip(b).map(|(&x, &y)| of(x - p, y - q)).sum::<f64>();
+    let spread = (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt();
+    if spread > 0.0 { sum(&|x, y| x * y) / spread } else { 1.0 }
 }
 
 impl<S: Scalar> Method<S> for Lime<S> {
@@ -151,20 +226,39 @@ impl<S: Scalar> Method<S> for Lime<S> {
         inputs: &[Tensor<S>],
         target: &Target,
     ) -> Result<Attribution<S>> {
+        self.estimate(network, inputs, target, &mut Run::default())
+    }
+}
+
+impl<S: Scalar> Estimator<S> for Lime<S> {
+    fn estimate(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+        run: &mut Run,
+    ) -> Result<Attribution<S>> {
         if !self.kernel_width.is_finite() || self.kernel_width <= 0.0 {
             return Err(Error::invalid(format!("a kernel width of {}; above 0 expected", self.kernel_width)));
         }
         let rows = self.coalitions()?;
-        let mut game = Game::new(network, inputs, &self.baseline, &self.features, target)?;
-        let mut found = Found::default();
         let features = self.features.count();
+        run.keep("coalitions", || {
+            Tensor::new(&[rows.len(), features], rows.iter().flat_map(Coalition::row).collect())
+        })?;
+        let mut game = Game::new(network, inputs, &self.baseline, &self.features, target, run)?;
+        let mut found = Found::default();
         for n in 0..game.examples() {
-            let fit = self.fit(&mut game, n, &rows)?;
-            found.notes.push(format!("example {n}: the surrogate explains R^2 = {:.4}", fit.r_squared));
+            game.ends(n)?;
+            let Fitted { fit, rows, agreement } = self.fit(&mut game, n, &rows)?;
+            found.notes.push(format!(
+                "example {n}: the surrogate of {rows} coalitions explains R^2 = {:.4}; fits to either half of them agree with \
+                 a correlation of {agreement:.3}",
+                fit.r_squared
+            ));
             if self.surrogate == Surrogate::LeastSquares && fit.rank <= features {
                 found.notes.push(format!(
-                    "example {n}: {} rows determine {} of {} unknowns; use more draws or ridge",
-                    rows.len(),
+                    "example {n}: {rows} rows determine {} of {} unknowns; use more draws or ridge",
                     fit.rank,
                     features + 1
                 ));

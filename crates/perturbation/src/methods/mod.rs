@@ -1,29 +1,42 @@
 //! The estimators, one file each, as methods beside those of the attribution crate.
 
+mod banzhaf;
 mod feature_ablation;
 mod feature_permutation;
 mod kernel_shap;
 mod lime;
 mod occlusion;
+mod orders;
+mod owen;
+mod rise;
 mod shapley_sampling;
 mod shapley_values;
+mod sobol;
+mod taken_away;
+mod xrai;
 
+pub use banzhaf::{Banzhaf, BanzhafRows};
 pub use feature_ablation::FeatureAblation;
-pub use feature_permutation::FeaturePermutation;
+pub use feature_permutation::{Donors, FeaturePermutation};
 pub use kernel_shap::{KernelRows, KernelShap};
 pub use lime::{Distance, Lime, LimeRows, Surrogate};
 pub use occlusion::Occlusion;
-pub use shapley_sampling::{Permutations, ShapleySampling};
+pub use orders::Permutations;
+pub use owen::{Owen, OwenOrders};
+pub use rise::{Rise, RiseMasks};
+pub use shapley_sampling::ShapleySampling;
 pub use shapley_values::ShapleyValues;
+pub use sobol::{Sobol, SobolPoints};
+pub use xrai::Xrai;
 
-use crate::features::Features;
+pub(crate) use shapley_values::all as every_coalition;
+
 use crate::game::finite;
-use crate::paint::{maps, scored};
-use voxplain_attribution::{Attribution, Fill, Network, PassSpec, Seeds, Target};
+use voxplain_attribution::{Fill, Network, PassSpec, Seeds};
 use voxplain_tensor::{Result, Scalar, Tensor};
 
 /// The explained value of `rows` inputs of example `n` that `fill(row, input, into)` writes.
-fn scores<S: Scalar>(
+pub(crate) fn scores<S: Scalar>(
     network: &mut dyn Network<S>,
     seeds: &Seeds<S>,
     n: usize,
@@ -42,50 +55,36 @@ fn scores<S: Scalar>(
     Ok(values)
 }
 
-/// What is lost when one feature at a time has other values, for every feature that an example has:
-/// `F(x) - F(x with the feature as in other)`, `other(example, feature, input)` being one example of that input.
-fn one_at_a_time<'o, S: Scalar>(
-    network: &mut dyn Network<S>,
-    inputs: &[Tensor<S>],
-    features: &Features,
-    target: &Target,
-    other: &dyn Fn(usize, usize, usize) -> &'o [S],
-) -> Result<Attribution<S>> {
-    let examples = network.examples(inputs)?;
-    features.check(network, examples)?;
-    let seeds = network.seeds(target, inputs)?;
-    let (mut found, mut values, mut passes) = (Vec::new(), Vec::new(), 0);
-    for n in 0..examples {
-        let (present, entries) = (features.present(n), features.entries(n));
-        let changed = scores(network, &seeds, n, present.len() + 1, &mut |row, i, into| {
-            into.copy_from_slice(example(&inputs[i], examples, n));
-            // The last row is the input itself.
-            let Some(&feature) = present.get(row) else { return };
-            let values = other(n, feature, i);
-            let own = entries[feature].iter().filter(|(input, _)| *input as usize == i);
-            own.for_each(|&(_, at)| into[at as usize] = values[at as usize]);
-        })?;
-        let whole = changed[present.len()];
-        let mut row = vec![0.0; features.count()];
-        present.iter().zip(&changed).for_each(|(&f, value)| row[f] = whole - value);
-        found.push(row);
-        values.push(whole);
-        passes += present.len() as u64 + 1;
-    }
-    Ok(Attribution {
-        maps: maps(network.graph(), features, &found)?,
-        values,
-        residuals: None,
-        differences: None,
-        forward_passes: passes,
-        backward_passes: 0,
-        notes: vec![features.note()],
-        scores: Some(scored(network.graph(), features, found, None)),
-    })
-}
-
 /// The values of example `n` of `examples`.
 fn example<S: Scalar>(tensor: &Tensor<S>, examples: usize, n: usize) -> &[S] {
     let length = tensor.data().len() / examples;
     &tensor.data()[n * length..(n + 1) * length]
+}
+
+/// Positions `0..count` so that the first of them, however many, lie evenly among all: in the order of the fractions of
+/// their multiples of the golden section.
+fn scattered(count: usize) -> Vec<usize> {
+    let fraction = |i: &usize| (*i as f64 * 0.618_033_988_749_894_8).fract();
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by(|a, b| fraction(a).total_cmp(&fraction(b)));
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scattered;
+
+    #[test]
+    fn scattered_positions_are_all_positions_and_even() {
+        for count in [1, 2, 3, 7, 100, 62_500] {
+            let order = scattered(count);
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..count), "{count}");
+        }
+        // Of the first tenth of 1000, neighbours are at most twice as far apart as if they were even.
+        let mut first = scattered(1000)[..100].to_vec();
+        first.sort_unstable();
+        assert!(first.windows(2).all(|w| w[1] - w[0] <= 20), "{first:?}");
+    }
 }

@@ -1,13 +1,22 @@
 //! Occlusion: what the output loses when a window is covered.
 
-use super::{example, scores};
+use super::taken_away::WHOLE;
+use super::{example, scattered};
+use crate::changes::{Part, Reference, Rows, copy_box, lines, overlay, whole};
+use crate::estimator::Estimator;
+use crate::paint::CONSTANT;
+use crate::run::{Key, Run};
+use std::ops::Range;
 use voxplain_attribution::methods::Baseline;
-use voxplain_attribution::{Attribution, Grid, Map, Method, Network, Target};
+use voxplain_attribution::{Attribution, Grid, Map, Method, Network, Seeds, Target};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// Zeiler & Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, section 4.2, as in Captum: a
 /// window scores `F(x) - F(x covered)`, an entry gets the mean of the windows that cover it. One input at a time.
+///
+/// Nothing is drawn, so there is no sampling error. A budget leaves windows out, evenly over the image; an entry then has
+/// the mean of the evaluated windows over it (0 where there is none), and the notes say how many are missing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Occlusion<S> {
     /// What covers.
@@ -57,61 +66,113 @@ impl<'a> Windows<'a> {
         self.counts.iter().product()
     }
 
-    /// Calls `line(first, length)` for the contiguous entries of a window, cut off at the border.
-    fn lines(&self, mut number: usize, mut line: impl FnMut(usize, usize)) {
-        let axes = self.counts.len();
-        let mut ranges = vec![(0, self.sizes[0])];
-        ranges.resize(axes + 1, (0, 0));
-        for a in (0..axes).rev() {
+    /// The entries of a window along every axis, cut off at the border.
+    fn part(&self, mut number: usize) -> Part {
+        let mut part = whole(&self.sizes);
+        for a in (0..self.counts.len()).rev() {
             let start = number % self.counts[a] * self.strides[a];
-            ranges[a + 1] = (start, (start + self.window[a]).min(self.sizes[a + 1]));
+            part[a + 1] = start..(start + self.window[a]).min(self.sizes[a + 1]);
             number /= self.counts[a];
         }
-        let (last_start, last_end) = ranges[axes];
-        let outer: usize = ranges[..axes].iter().map(|r| r.1 - r.0).product();
-        for mut i in 0..outer {
-            let (mut at, mut scale) = (0, self.sizes[axes]);
-            for a in (0..axes).rev() {
-                let span = ranges[a].1 - ranges[a].0;
-                at += (ranges[a].0 + i % span) * scale;
-                scale *= self.sizes[a];
-                i /= span;
-            }
-            line(at + last_start, last_end - last_start);
-        }
+        part
+    }
+
+    /// Calls `line(first, length)` for the contiguous entries of a window.
+    fn lines(&self, number: usize, line: impl FnMut(usize, usize)) {
+        lines(&self.sizes, &self.part(number), line);
     }
 }
 
-impl<S: Scalar> Occlusion<S> {
-    /// The mean score of the windows over each entry of one input of one example.
-    fn one(
-        &self,
-        network: &mut dyn Network<S>,
-        (inputs, examples): (&[Tensor<S>], usize),
-        (input, n): (usize, usize),
-        seeds: &voxplain_attribution::Seeds<S>,
-    ) -> Result<(f64, Vec<f64>, usize)> {
-        let windows = Windows::new(network.graph(), input, &self.window[input], &self.strides[input])?;
-        let mut cover = vec![S::ZERO; example(&inputs[input], examples, n).len()];
-        self.baseline.fill(input, n, &mut cover);
-        // The last row is the input itself.
-        let count = windows.count();
-        let values = scores(network, seeds, n, count + 1, &mut |row, i, into| {
-            into.copy_from_slice(example(&inputs[i], examples, n));
-            if i == input && row < count {
-                windows.lines(row, |at, len| into[at..at + len].copy_from_slice(&cover[at..at + len]));
-            }
-        })?;
-        let whole = values[count];
-        let (mut sum, mut times) = (vec![0.0; cover.len()], vec![0.0f64; cover.len()]);
-        for (number, value) in values[..count].iter().enumerate() {
-            windows.lines(number, |at, len| {
-                sum[at..at + len].iter_mut().for_each(|s| *s += whole - value);
+/// What is evaluated: a network, its inputs, the windows over each and what covers them in one example.
+struct Covers<'a, S: Scalar> {
+    inputs: &'a [Tensor<S>],
+    windows: Vec<Windows<'a>>,
+    fills: Vec<Tensor<S>>,
+    seeds: Seeds<S>,
+    examples: usize,
+}
+
+impl<S: Scalar> Covers<'_, S> {
+    /// All windows as (input, number), in an order in which a budget may end anywhere.
+    fn order(&self) -> Vec<(usize, usize)> {
+        let of = |i: usize| (0..self.windows[i].count()).map(move |number| (i, number));
+        let all: Vec<(usize, usize)> = (0..self.windows.len()).flat_map(of).collect();
+        scattered(all.len()).into_iter().map(|at| all[at]).collect()
+    }
+
+    /// The mean score of the evaluated windows over each entry of one input, in the order of their numbers, and how many
+    /// entries have none.
+    fn map(&self, input: usize, losses: &[((usize, usize), f64)]) -> (Vec<f64>, usize) {
+        let entries = self.inputs[input].data().len() / self.examples;
+        let (mut sum, mut times) = (vec![0.0; entries], vec![0.0f64; entries]);
+        for ((_, number), loss) in losses.iter().filter(|((i, _), _)| *i == input) {
+            self.windows[input].lines(*number, |at, len| {
+                sum[at..at + len].iter_mut().for_each(|s| *s += loss);
                 times[at..at + len].iter_mut().for_each(|t| *t += 1.0);
             });
         }
         sum.iter_mut().zip(&times).for_each(|(s, t)| *s /= t.max(1.0));
-        Ok((whole, sum, count + 1))
+        let bare = times.iter().filter(|t| **t == 0.0).count();
+        (sum, bare)
+    }
+}
+
+/// Some windows of one example, each covered alone; none for the example itself.
+struct Covered<'c, 'a, S: Scalar> {
+    covers: &'c Covers<'a, S>,
+    example: usize,
+    windows: Vec<Option<(usize, usize)>>,
+}
+
+impl<S: Scalar> Rows<S> for Covered<'_, '_, S> {
+    fn count(&self) -> usize {
+        self.windows.len()
+    }
+
+    fn candidate(&self, row: usize) -> Vec<Option<Part>> {
+        let mut change = vec![None; self.covers.inputs.len()];
+        if let Some((input, number)) = self.windows[row] {
+            change[input] = Some(self.covers.windows[input].part(number));
+        }
+        change
+    }
+
+    fn known(&self, input: usize, into: &mut [S]) {
+        into.copy_from_slice(example(&self.covers.inputs[input], self.covers.examples, self.example));
+    }
+
+    fn write(&self, row: usize, input: usize, part: &[Range<usize>], into: &mut [S]) {
+        let c = self.covers;
+        let [x, fill] = [&c.inputs[input], &c.fills[input]].map(|t| example(t, c.examples, self.example));
+        let sizes = &c.windows[input].sizes;
+        copy_box(sizes, part, x, into);
+        let Some((_, number)) = self.windows[row].filter(|(i, _)| *i == input) else { return };
+        let window = c.windows[input].part(number);
+        overlay(sizes, part, &window, fill, into);
+    }
+}
+
+impl<S: Scalar> Occlusion<S> {
+    fn covers<'a>(
+        &'a self,
+        network: &mut dyn Network<S>,
+        inputs: &'a [Tensor<S>],
+        target: &Target,
+    ) -> Result<Covers<'a, S>> {
+        let examples = network.examples(inputs)?;
+        self.baseline.check(network.graph(), inputs, examples)?;
+        if self.window.len() != inputs.len() || self.strides.len() != inputs.len() {
+            return Err(Error::invalid(format!(
+                "windows for {} inputs and strides for {}; the network has {}",
+                self.window.len(),
+                self.strides.len(),
+                inputs.len()
+            )));
+        }
+        let one = |i: usize| Windows::new(network.graph(), i, &self.window[i], &self.strides[i]);
+        let windows = (0..inputs.len()).map(one).collect::<Result<_>>()?;
+        let seeds = network.seeds(target, inputs)?;
+        Ok(Covers { inputs, windows, fills: self.baseline.tensors(inputs, examples), seeds, examples })
     }
 }
 
@@ -138,39 +199,72 @@ impl<S: Scalar> Method<S> for Occlusion<S> {
         inputs: &[Tensor<S>],
         target: &Target,
     ) -> Result<Attribution<S>> {
-        let examples = network.examples(inputs)?;
-        self.baseline.check(network.graph(), inputs, examples)?;
-        if self.window.len() != inputs.len() || self.strides.len() != inputs.len() {
-            return Err(Error::invalid(format!(
-                "windows for {} inputs and strides for {}; the network has {}",
-                self.window.len(),
-                self.strides.len(),
-                inputs.len()
-            )));
-        }
-        let seeds = network.seeds(target, inputs)?;
-        let (mut maps, mut values, mut passes) = (Vec::new(), vec![0.0; examples], 0);
-        for (i, input) in inputs.iter().enumerate() {
-            let mut data = Vec::with_capacity(input.data().len());
-            for (n, value) in values.iter_mut().enumerate() {
-                let (whole, scores, rows) = self.one(network, (inputs, examples), (i, n), &seeds)?;
-                *value = whole;
-                passes += rows as u64;
-                data.extend(scores.into_iter().map(S::from_f64));
+        self.estimate(network, inputs, target, &mut Run::default())
+    }
+}
+
+impl<S: Scalar> Estimator<S> for Occlusion<S> {
+    fn estimate(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+        run: &mut Run,
+    ) -> Result<Attribution<S>> {
+        let covers = self.covers(network, inputs, target)?;
+        let order = covers.order();
+        let keys: Vec<Key> = order.iter().map(|&(i, number)| Key::from([i as u64, number as u64])).collect();
+        run.open(covers.examples);
+        let (mut data, mut values) = (vec![Vec::new(); inputs.len()], Vec::new());
+        let mut notes = vec![String::from(
+            "every entry has the mean score of the windows over it; nothing is drawn, so there is no sampling error",
+        )];
+        let mut reference = Reference::default();
+        for n in 0..covers.examples {
+            let mut score = |windows: Vec<Option<(usize, usize)>>| {
+                let rows = Covered { covers: &covers, example: n, windows };
+                reference.values(network, (&covers.seeds, n), &rows)
+            };
+            let whole = run.require(n, &[Key::from(WHOLE)], &mut |at| score(vec![None; at.len()]))?[0];
+            let known = run.fetch(n, &keys, &mut |at| score(at.iter().map(|&i| Some(order[i])).collect()))?;
+            if known.is_empty() {
+                return Err(run.too_small(n, 2));
             }
-            let graph = network.graph();
-            let name = graph.value(graph.inputs()[i]).name.clone();
-            maps.push(Map { grid: Grid::Input(name), values: Tensor::new(&input.shape(), data)? });
+            let mut losses: Vec<_> = order.iter().zip(&known).map(|(&w, v)| (w, whole - v)).collect();
+            losses.sort_unstable_by_key(|(window, _)| *window);
+            let maps: Vec<_> = (0..inputs.len()).map(|i| covers.map(i, &losses)).collect();
+            if known.len() < order.len() {
+                notes.push(unfinished(n, known.len(), order.len(), maps.iter().map(|m| m.1).sum()));
+            }
+            if losses.iter().all(|(_, loss)| *loss == 0.0) {
+                notes.push(String::from(CONSTANT));
+            }
+            data.iter_mut().zip(maps).for_each(|(d, m)| d.extend(m.0.into_iter().map(S::from_f64)));
+            values.push(whole);
         }
+        reference.leave(network);
+        let graph = network.graph();
+        let map = |(i, data): (usize, Vec<S>)| {
+            let name = graph.value(graph.inputs()[i]).name.clone();
+            Ok(Map { grid: Grid::Input(name), values: Tensor::new(&inputs[i].shape(), data)? })
+        };
         Ok(Attribution {
-            maps,
+            maps: data.into_iter().enumerate().map(map).collect::<Result<_>>()?,
             values,
             residuals: None,
             differences: None,
-            forward_passes: passes,
+            forward_passes: run.ledger().used(),
             backward_passes: 0,
-            notes: vec![String::from("every entry has the mean score of the windows over it")],
+            notes,
+            ledger: None,
             scores: None,
         })
     }
+}
+
+/// What a budget left out.
+fn unfinished(n: usize, done: usize, all: usize, bare: usize) -> String {
+    format!(
+        "example {n}: the budget ended after {done} of {all} windows; {bare} entries have none over them and are 0"
+    )
 }

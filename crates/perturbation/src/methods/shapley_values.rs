@@ -1,9 +1,12 @@
 //! Shapley values, exactly, from every coalition.
 
 use crate::coalition::Coalition;
+use crate::estimator::Estimator;
+use crate::exact::shapley;
 use crate::features::Features;
 use crate::game::Game;
 use crate::paint::{Found, finish};
+use crate::run::Run;
 use voxplain_attribution::methods::Baseline;
 use voxplain_attribution::{Attribution, Method, Network, Target};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
@@ -21,7 +24,7 @@ pub struct ShapleyValues<S> {
 }
 
 /// All coalitions of `n` features, numbered by their bits.
-pub(super) fn all(n: usize) -> Result<Vec<Coalition>> {
+pub(crate) fn all(n: usize) -> Result<Vec<Coalition>> {
     if n > MOST {
         return Err(Error::invalid(format!(
             "{n} features have too many coalitions for exact values (at most {MOST} features); use shapley_sampling or \
@@ -29,20 +32,6 @@ pub(super) fn all(n: usize) -> Result<Vec<Coalition>> {
         )));
     }
     Ok((0..1u64 << n).map(|bits| Coalition::numbered(n, bits)).collect())
-}
-
-/// `sum over S without i of s! (n - s - 1)! / n! (v(S + i) - v(S))`.
-fn values(v: &[f64], n: usize) -> Vec<f64> {
-    // 1 / (n C(n - 1, s)), from one size to the next.
-    let mut weight = vec![1.0 / n as f64; n];
-    for s in 1..n {
-        weight[s] = weight[s - 1] * s as f64 / (n - s) as f64;
-    }
-    let one = |i: usize| {
-        let without = (0..v.len()).filter(|bits| bits >> i & 1 == 0);
-        without.map(|bits| weight[bits.count_ones() as usize] * (v[bits | 1 << i] - v[bits])).sum()
-    };
-    (0..n).map(one).collect()
 }
 
 impl<S: Scalar> Method<S> for ShapleyValues<S> {
@@ -60,13 +49,26 @@ impl<S: Scalar> Method<S> for ShapleyValues<S> {
         inputs: &[Tensor<S>],
         target: &Target,
     ) -> Result<Attribution<S>> {
+        self.estimate(network, inputs, target, &mut Run::default())
+    }
+}
+
+impl<S: Scalar> Estimator<S> for ShapleyValues<S> {
+    fn estimate(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+        run: &mut Run,
+    ) -> Result<Attribution<S>> {
         let coalitions = all(self.features.count())?;
-        let mut game = Game::new(network, inputs, &self.baseline, &self.features, target)?;
+        let mut game = Game::new(network, inputs, &self.baseline, &self.features, target, run)?;
         let mut found = Found::default();
         for n in 0..game.examples() {
-            let v = game.values(n, &coalitions)?;
-            found.scores.push(values(&v, self.features.count()));
+            let v = game.all_values(n, &coalitions)?;
+            found.scores.push(shapley(&v));
         }
+        found.notes.push(String::from("every coalition was evaluated: there is no sampling error"));
         finish(&mut game, found, true)
     }
 }

@@ -12,13 +12,32 @@ pub struct Fit {
     /// One coefficient per feature.
     pub coefficients: Vec<f64>,
     /// Standard errors of the coefficients, from the residuals themselves (White 1980, "A heteroskedasticity-consistent
-    /// covariance matrix estimator", Econometrica 48), times `rows / (rows - rank)`. Not finite where rows are not more
-    /// than unknowns.
+    /// covariance matrix estimator", Econometrica 48), times `rows / (rows - rank)`; rows drawn together count as one. Not
+    /// finite where rows are not more than unknowns.
     pub errors: Vec<f64>,
     /// The share of the weighted variance that the line explains.
     pub r_squared: f64,
     /// How many directions the samples determine; less than the number of unknowns means that features are confounded.
     pub rank: usize,
+}
+
+/// What makes the values of rows uncertain.
+#[derive(Clone, Copy, Debug)]
+pub struct Doubt<'a> {
+    /// So many rows after one another were drawn together, and count as one observation.
+    pub group: usize,
+    /// Per row, the share of what it stands for that was left out by chance: 1 where rows are drawn from many, 0 where all
+    /// that there are are there. `None` for 1 everywhere.
+    pub shares: Option<&'a [f64]>,
+}
+
+impl Doubt<'_> {
+    /// Rows drawn independently from many.
+    pub const INDEPENDENT: Doubt<'static> = Doubt { group: 1, shares: None };
+
+    fn share(&self, row: usize) -> f64 {
+        self.shares.map_or(1.0, |s| s[row])
+    }
 }
 
 /// `A^T W A` and `A^T W y`.
@@ -45,25 +64,35 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// Solves `(A^T W A + penalty) x = A^T W y`; standard errors and rank with it.
 fn solve(
-    rows: &[Vec<f64>],
-    values: &[f64],
-    weights: &[f64],
+    samples: Samples<'_>,
     penalty: impl Fn(usize) -> f64,
+    doubt: Doubt<'_>,
 ) -> (Vec<f64>, Vec<f64>, usize) {
+    let Samples { rows, values, weights } = samples;
     let n = rows.first().map_or(0, Vec::len);
     let (mut matrix, right) = normal(rows, values, weights, n);
     (0..n).for_each(|i| matrix[i * n + i] += penalty(i));
     let (inverse, rank) = pseudo_inverse(matrix, n);
     let solution = product(&inverse, &right);
-    // The sandwich: inverse times the sum of squared weighted residuals of rows times inverse.
-    let mut variance = vec![0.0; n];
-    for ((row, &y), &w) in rows.iter().zip(values).zip(weights).filter(|(_, w)| **w > 0.0) {
-        let residual = w * (y - dot(row, &solution));
-        let part = product(&inverse, row);
-        variance.iter_mut().zip(part).for_each(|(v, p)| *v += (residual * p).powi(2));
+    // The sandwich: inverse times the sum of squared weighted residuals (of groups of rows) times inverse.
+    let (mut variance, mut used, mut certain) = (vec![0.0; n], 0usize, true);
+    for start in (0..rows.len()).step_by(doubt.group.max(1)) {
+        let group = start..(start + doubt.group.max(1)).min(rows.len());
+        let mut score = vec![0.0; n];
+        for at in group.clone().filter(|&at| weights[at] > 0.0) {
+            let residual = weights[at] * (values[at] - dot(&rows[at], &solution));
+            score.iter_mut().zip(&rows[at]).for_each(|(s, r)| *s += residual * r);
+        }
+        let share = doubt.share(start);
+        variance.iter_mut().zip(product(&inverse, &score)).for_each(|(v, p)| *v += share * p * p);
+        used += usize::from(group.clone().any(|at| weights[at] > 0.0));
+        certain &= share == 0.0;
     }
-    let used = weights.iter().filter(|w| **w > 0.0).count();
-    let correction = if used > rank { used as f64 / (used - rank) as f64 } else { f64::INFINITY };
+    let correction = match used > rank {
+        true => used as f64 / (used - rank) as f64,
+        false if certain => 1.0,
+        false => f64::INFINITY,
+    };
     let error = |v: f64| if correction.is_finite() { (v * correction).sqrt() } else { f64::INFINITY };
     (solution, variance.into_iter().map(error).collect(), rank)
 }
@@ -102,7 +131,8 @@ pub fn ridge(samples: Samples<'_>, alpha: f64) -> Result<Fit> {
     // The constant is a last column of ones.
     let rows: Vec<Vec<f64>> = samples.rows.iter().map(|r| [r.as_slice(), &[1.0]].concat()).collect();
     let penalty = |i: usize| if i < n { alpha } else { 0.0 };
-    let (mut solution, mut errors, rank) = solve(&rows, samples.values, samples.weights, penalty);
+    let wider = Samples { rows: &rows, ..samples };
+    let (mut solution, mut errors, rank) = solve(wider, penalty, Doubt::INDEPENDENT);
     let predicted: Vec<f64> = rows.iter().map(|r| dot(r, &solution)).collect();
     let r_squared = explained(samples.values, &predicted, samples.weights);
     errors.truncate(n);
@@ -112,21 +142,23 @@ pub fn ridge(samples: Samples<'_>, alpha: f64) -> Result<Fit> {
 
 /// Minimises `sum w (y - z . phi)^2` subject to `sum(phi) = total`.
 ///
-/// With `phi = total / n + q`, q is unconstrained on the vectors that sum to 0, so the constraint holds to rounding.
+/// With `phi = total / n + q`, q is unconstrained on the vectors that sum to 0, so the constraint holds to rounding. `doubt`
+/// decides the standard errors.
 ///
 /// # Errors
 /// The samples do not fit together.
-pub fn constrained(samples: Samples<'_>, total: f64) -> Result<Fit> {
+pub fn constrained(samples: Samples<'_>, total: f64, doubt: Doubt<'_>) -> Result<Fit> {
     let n = samples.check()?;
     let share = total / n as f64;
-    let centred = |row: &Vec<f64>| {
+    let about_mean = |row: &Vec<f64>| {
         let mean = row.iter().sum::<f64>() / n as f64;
         row.iter().map(|v| v - mean).collect::<Vec<f64>>()
     };
-    let rows: Vec<Vec<f64>> = samples.rows.iter().map(centred).collect();
+    let rows: Vec<Vec<f64>> = samples.rows.iter().map(about_mean).collect();
     let left = |(row, y): (&Vec<f64>, &f64)| y - share * row.iter().sum::<f64>();
     let values: Vec<f64> = samples.rows.iter().zip(samples.values).map(left).collect();
-    let (solution, errors, rank) = solve(&rows, &values, samples.weights, |_| 0.0);
+    let centred = Samples { rows: &rows, values: &values, weights: samples.weights };
+    let (solution, errors, rank) = solve(centred, |_| 0.0, doubt);
     // What rounding left outside the vectors that sum to 0.
     let drift = solution.iter().sum::<f64>() / n as f64;
     let coefficients: Vec<f64> = solution.iter().map(|q| q - drift + share).collect();

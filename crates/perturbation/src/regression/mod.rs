@@ -8,7 +8,7 @@ mod lasso;
 mod least_squares;
 
 pub use lasso::lasso;
-pub use least_squares::{Fit, constrained, least_squares, ridge};
+pub use least_squares::{Doubt, Fit, constrained, least_squares, ridge};
 
 use voxplain_tensor::{Error, Result};
 

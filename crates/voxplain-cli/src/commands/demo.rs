@@ -1,6 +1,6 @@
 //! `voxplain demo`.
 
-use super::explain::ALL;
+use super::requests::ALL;
 use super::{progress, say};
 use crate::Outcome;
 use clap::Args;

@@ -1,7 +1,9 @@
 //! `voxplain explain`.
 
+use super::meter::Meter;
+use super::requests::Words;
 use super::source::Source;
-use super::{bytes, progress, say};
+use super::{bytes, say};
 use crate::Outcome;
 use clap::Args;
 use indicatif::ProgressBar;
@@ -9,8 +11,10 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use voxplain::imaging::read_nifti;
 use voxplain::models::read_tensors;
-use voxplain::request::{self, Context, Request};
-use voxplain::{Case, Device, Error, Explainer, Format, Model, Result, Settings, Together, sha256};
+use voxplain::request::{self, Context, Request, Tensors};
+use voxplain::{
+    Case, Device, Error, Explainer, Format, Model, Result, Settings, Together, reference_tensors, sha256,
+};
 
 /// Explains an output of MODEL on a CASE: a folder searched by the model card's modality names, or name=FILE per
 /// modality (.nii, .nii.gz, #N for volume N of a 4D file) or input (.npy, .png, .safetensors#KEY).
@@ -23,9 +27,13 @@ pub struct Explain {
     /// The folder for results; every request becomes a folder in it.
     #[arg(short, long)]
     out: Option<PathBuf>,
-    /// Methods with commas, or `all`.
-    #[arg(short, long, alias = "methods", default_value = "integrated_gradients")]
-    method: String,
+    /// Methods with commas, `all` (the gradient families), or `study` (the 16 methods of Jin et al. with their settings).
+    /// By default integrated_gradients, or the composite where one is given.
+    #[arg(short, long, alias = "methods")]
+    method: Option<String>,
+    /// A composite of relevance rules, TOML or JSON: a list of nodes, rule and parameters; the method is then `composite`.
+    #[arg(long, value_name = "FILE", conflicts_with = "request")]
+    composite: Option<PathBuf>,
     /// What is explained: pred, a class name or number, or A-B for why A rather than B. Of a segmentation network, summed
     /// over a region: CLASS@pred, CLASS@mask, CLASS@mask:LABEL, CLASS@box:X0:X1,Y0:Y1,Z0:Z1 (voxels of the image).
     #[arg(short, long, default_value = "pred")]
@@ -33,11 +41,21 @@ pub struct Explain {
     /// A parameter as key=value (value as JSON or text), for all methods that have it; repeat for more.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Ends each perturbation method after so many evaluations (500), so much time (60s, 10m, 2h) or at a standard error
+    /// (error=0.01, or error=5% of the largest score); several with commas. A larger budget goes on from there.
+    #[arg(long)]
+    budget: Option<String>,
+    /// Write what perturbation methods drew to draws.safetensors, which --tensors reads.
+    #[arg(long)]
+    save_draws: bool,
+    /// Another patient, named as the case is, whose values `--set baseline=reference` takes; repeat for single files.
+    #[arg(long, value_name = "CASE")]
+    reference: Vec<String>,
     /// A list of requests in the form of a reference case's case.json.
     #[arg(long, requires = "tensors")]
     request: Option<PathBuf>,
-    /// The tensors that requests name, with the inputs under `input/NAME`.
-    #[arg(long, requires = "request")]
+    /// The tensors that requests and parameters name; with --request, the inputs too, under `input/NAME`.
+    #[arg(long)]
     tensors: Option<PathBuf>,
     /// npy, nifti, png, several with commas; by default nifti,png for images and npy for arrays.
     #[arg(short, long)]
@@ -74,28 +92,13 @@ pub struct Explain {
     json: bool,
 }
 
-/// The methods that `all` stands for.
-pub const ALL: [&str; 16] = [
-    "saliency",
-    "input_x_gradient",
-    "guided_backprop",
-    "deconvolution",
-    "integrated_gradients",
-    "gradient_shap",
-    "smoothgrad",
-    "smoothgrad_sq",
-    "vargrad",
-    "deeplift",
-    "gradcam",
-    "hirescam",
-    "layercam",
-    "gradcam_plus_plus",
-    "guided_gradcam",
-    "deeplift_shap",
-];
-
 fn text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|e| Error::invalid(format!("{}: {e}", path.display())))
+}
+
+/// The parameters that a composite's file says.
+pub(super) fn read_composite(path: &Path) -> Result<Map<String, Value>> {
+    request::parse_composite(&text(path)?).map_err(|e| e.within(path.display()))
 }
 
 /// `500M` and the like in bytes.
@@ -129,11 +132,9 @@ impl Explain {
             let data =
                 std::fs::read(tensors).map_err(|e| Error::invalid(format!("{}: {e}", tensors.display())))?;
             let (map, _) = read_tensors(&data).map_err(|e| e.within(tensors.display()))?;
-            let names: Vec<String> =
-                model.graph.inputs().iter().map(|&v| model.graph.value(v).name.clone()).collect();
             let context = Context {
                 graph: &model.graph,
-                inputs: &names,
+                inputs: &names(&model),
                 tensors: &map,
                 seed: 0,
                 cam_layer: None,
@@ -146,56 +147,47 @@ impl Explain {
                 sha256(&data),
                 batch.reduction,
             );
-            return self.all(&model, &case, &explainer, &batch.requests);
+            return self.all(&model, &case, explainer, &batch.requests);
         }
         let mut case = Case::open(&model, &self.case)?;
         if let Some(mask) = &self.mask {
             case = case.with_mask(read_nifti(mask, None)?).map_err(|e| e.within(mask.display()))?;
         }
-        let explainer = Explainer::new(&model, &case).with_settings(settings)?;
+        let (tensors, hash) = self.named_tensors(&model)?;
+        let explainer =
+            Explainer::new(&model, &case).with_settings(settings)?.with_tensors(tensors, hash, false);
         let requests = self.short_form(&model)?;
-        self.all(&model, &case, &explainer, &requests)
+        self.all(&model, &case, explainer, &requests)
     }
 
-    /// The requests that --method, --target and --set mean.
+    /// The requests that --method, --target, --set, --budget and --save-draws mean.
     fn short_form(&self, model: &Model) -> Result<Vec<Request>> {
-        let mut set = Map::new();
-        for pair in &self.set {
-            let (key, value) = pair
-                .split_once('=')
-                .ok_or_else(|| Error::invalid(format!("--set {pair:?}; key=value expected")))?;
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-            set.insert(String::from(key), value);
-        }
-        let all = self.method == "all";
-        let names: Vec<&str> =
-            if all { ALL.to_vec() } else { self.method.split(',').map(str::trim).collect() };
-        let cams = model.card.cam_layer.is_some() || set.contains_key("layer");
-        let wanted = names.into_iter().filter(|n| !all || cams || !n.contains("cam"));
-        Ok(wanted.map(|name| self.one(name, &set, all)).collect())
+        let default = if self.composite.is_some() { "composite" } else { "integrated_gradients" };
+        let words = Words {
+            methods: self.method.as_deref().unwrap_or(default),
+            target: &self.target,
+            set: &self.set,
+            composite: self.composite.as_deref().map(read_composite).transpose()?,
+            budget: self.budget.as_deref(),
+            save_draws: self.save_draws,
+        };
+        words.requests(model)
     }
 
-    fn one(&self, name: &str, set: &Map<String, Value>, all: bool) -> Request {
-        // With `all`, a parameter goes to the methods that it belongs to; alone, a wrong one is an error.
-        let belongs = |key: &str| {
-            !all || match key {
-                "layer" => name.contains("cam"),
-                "baseline" => ["integrated_gradients", "deeplift"].contains(&name),
-                "n_steps" | "quadrature" | "tolerance" => name == "integrated_gradients",
-                "draws" | "sigma" => {
-                    ["smoothgrad", "smoothgrad_sq", "vargrad", "gradient_shap"].contains(&name)
-                }
-                _ => true,
-            }
-        };
-        let params = set.iter().filter(|(k, _)| belongs(k)).map(|(k, v)| (k.clone(), v.clone())).collect();
-        Request {
-            id: String::from(name),
-            method: String::from(name),
-            params,
-            target: Value::from(self.target.as_str()),
-            expected: Default::default(),
+    /// The tensors that parameters may name, and a hash of them: those of --tensors and another patient's.
+    fn named_tensors(&self, model: &Model) -> Result<(Tensors, String)> {
+        let (mut all, mut hash) = (Tensors::new(), String::new());
+        if let Some(path) = &self.tensors {
+            let data = std::fs::read(path).map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
+            all = read_tensors(&data).map_err(|e| e.within(path.display()))?.0;
+            hash = sha256(&data);
         }
+        if !self.reference.is_empty() {
+            let other = Case::open(model, &self.reference).map_err(|e| e.within("--reference"))?;
+            all.extend(reference_tensors(&names(model), &other.inputs));
+            hash = sha256(format!("{hash} {:?}", other.files).as_bytes());
+        }
+        Ok((all, hash))
     }
 
     fn formats(&self, case: &Case) -> Result<Vec<Format>> {
@@ -208,13 +200,14 @@ impl Explain {
         &self,
         model: &Model,
         case: &Case,
-        explainer: &Explainer<'_>,
+        explainer: Explainer<'_>,
         requests: &[Request],
     ) -> Result<Outcome> {
         if self.dry_run {
-            return self.costs(explainer, requests);
+            return self.costs(&explainer, requests);
         }
         let out = self.out.as_ref().ok_or_else(|| Error::invalid("--out FOLDER is missing"))?;
+        let explainer = &explainer.resumable(out);
         let formats = self.formats(case)?;
         let prediction = explainer.predict()?;
         if !self.json {
@@ -238,20 +231,19 @@ impl Explain {
             }
         }
         let passes = |request: &Request| explainer.passes(request).map_or(1, |p| p.0);
-        let bar = progress(requests.iter().map(passes).sum());
-        let (mut failed, mut done) = (Vec::new(), 0);
-        let observer = |rows: usize| bar.inc(rows as u64);
+        let meter = Meter::new(requests.iter().map(passes).sum());
+        let mut failed = Vec::new();
+        let observer = |rows: usize| meter.advance(rows);
         let mut together = explainer.together(requests, &observer);
         for request in requests {
-            bar.set_message(request.id.clone());
-            if let Err(error) = self.unit(explainer, &mut together, request, (out, &formats), &bar) {
-                bar.suspend(|| eprintln!("voxplain: {error}"));
+            let allowed = explainer.seconds_allowed(request).ok().flatten();
+            meter.begin(&request.id, passes(request), explainer.known(request), allowed);
+            if let Err(error) = self.unit(explainer, &mut together, request, (out, &formats), &meter.bar) {
+                meter.bar.suspend(|| eprintln!("voxplain: {error}"));
                 failed.push(error);
             }
-            done += passes(request);
-            bar.set_position(done);
         }
-        bar.finish_and_clear();
+        meter.bar.finish_and_clear();
         match failed.first() {
             None => Ok(Outcome::Done),
             Some(error) if failed.len() == requests.len() => Ok(Outcome::Failed(error.kind())),
@@ -281,6 +273,8 @@ impl Explain {
             "target": explained.target_words,
             "residuals": explained.attribution.residuals,
             "seconds": explained.seconds,
+            "evaluations": explained.attribution.forward_passes,
+            "ended_by_budget": explained.is_stopped(),
             "files": files,
         });
         bar.suspend(|| self.report(&line, &format!("{}: {}", request.id, explained.summary())));
@@ -305,12 +299,19 @@ impl Explain {
                 cost.seconds
             );
             let (forward, backward) = cost.passes;
-            let machine = json!({"id": request.id, "forward": forward, "backward": backward,
+            let rules = explainer.rules(request)?;
+            let machine = json!({"id": request.id, "forward": forward, "backward": backward, "rules": rules,
                                  "flops": cost.flops, "bytes": cost.bytes, "seconds": cost.seconds});
-            self.report(&machine, &people);
+            let table: String = rules.iter().map(|line| format!("\n    {line}")).collect();
+            self.report(&machine, &(people + &table));
         }
         Ok(Outcome::Done)
     }
+}
+
+/// The names of a network's inputs.
+fn names(model: &Model) -> Vec<String> {
+    model.graph.inputs().iter().map(|&v| model.graph.value(v).name.clone()).collect()
 }
 
 /// Whether a folder holds a finished result of this key with all its files intact.

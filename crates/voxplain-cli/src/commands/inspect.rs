@@ -4,9 +4,11 @@ use super::source::Source;
 use super::{bytes, say};
 use crate::Outcome;
 use clap::Args;
+use std::path::PathBuf;
 use voxplain::autodiff::{Composite, Gradient, Planner};
 use voxplain::graph::Origin;
-use voxplain::{Model, Result};
+use voxplain::request::Request;
+use voxplain::{Error, Model, Result, rules};
 
 /// Shows layers with shapes, parameters, operations and the exact memory of a gradient.
 #[derive(Args)]
@@ -19,6 +21,12 @@ pub struct Inspect {
     /// Examples at once in the plan.
     #[arg(long, default_value_t = 1)]
     batch: usize,
+    /// Show which rule of a relevance method speaks at which node.
+    #[arg(long, value_name = "METHOD", conflicts_with = "composite")]
+    rules: Option<String>,
+    /// The same for a composite in a file.
+    #[arg(long, value_name = "FILE")]
+    composite: Option<PathBuf>,
     /// JSON for machines.
     #[arg(long)]
     json: bool,
@@ -29,11 +37,14 @@ impl Inspect {
     pub fn run(&self) -> Result<Outcome> {
         let model = self.source.open()?;
         let graph = &model.graph;
+        let rules = self.table(&model)?;
         let mut planner = Planner::new(graph, self.batch)?;
         planner.reverse(&Composite::everywhere(Gradient), graph.outputs()[0], graph.inputs())?;
         let plan = planner.finish::<f32>(None)?;
         if self.json {
-            say(&describe(&model, &plan).to_string());
+            let mut all = describe(&model, &plan);
+            all["rules"] = rules.into();
+            say(&all.to_string());
             return Ok(Outcome::Done);
         }
         for &input in graph.inputs() {
@@ -54,10 +65,34 @@ impl Inspect {
             bytes(plan.arena_bytes),
             self.batch
         ));
+        rules.iter().for_each(|line| say(&format!("rule    {line}")));
         if self.plan {
             say(&plan.dump());
         }
         Ok(Outcome::Done)
+    }
+
+    /// The resolved table of the method or composite that is asked for.
+    fn table(&self, model: &Model) -> Result<Vec<String>> {
+        let (method, params) = match (&self.rules, &self.composite) {
+            (Some(method), _) => (method.as_str(), Default::default()),
+            (None, Some(path)) => ("composite", super::explain::read_composite(path)?),
+            (None, None) => return Ok(Vec::new()),
+        };
+        let request = Request {
+            id: String::from(method),
+            method: String::from(method),
+            params,
+            target: Default::default(),
+            expected: Default::default(),
+        };
+        let table = rules(model, &request)?;
+        if table.is_empty() {
+            return Err(Error::invalid(format!(
+                "{method} propagates no relevance, so it has no table of rules"
+            )));
+        }
+        Ok(table)
     }
 }
 

@@ -4,8 +4,11 @@ pub mod demo;
 pub mod explain;
 pub mod import;
 pub mod inspect;
+mod meter;
+pub mod modalities;
 pub mod phantom;
 pub mod predict;
+mod requests;
 pub mod source;
 pub mod verify;
 

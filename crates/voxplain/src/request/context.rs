@@ -3,11 +3,9 @@
 use super::parameters::Parameters;
 use super::{METHODS, Request, Tensors};
 use serde_json::{Map, Value};
-use voxplain_attribution::methods::Baseline;
 use voxplain_attribution::{Method, Target};
 use voxplain_graph::Graph;
 use voxplain_models::Constant;
-use voxplain_perturbation::{Fill, Inside};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// Where parameters are looked up.
@@ -123,59 +121,18 @@ impl Context<'_> {
         if let Some(method) = self.gradient_method(method, &p)? {
             return Ok(method);
         }
-        if let Some(method) = self.perturbation_method(method, &p)? {
-            return Ok(method);
+        if let Some(estimator) = self.perturbation_method::<S>(method, &p)? {
+            return Ok(Box::new(estimator));
         }
         if let Some(method) = self.relevance_method(method, &p)? {
             return Ok(method);
         }
+        if let Some(method) = self.path_method(method, &p)? {
+            return Ok(method);
+        }
+        if let Some(method) = self.rule_method(method, &p)? {
+            return Ok(method);
+        }
         Err(Error::unsupported(format!("no method {method:?}; there are {}", METHODS.join(", "))))
     }
-
-    pub(super) fn baseline<S: Scalar>(&self, p: &Parameters<'_>) -> Result<Baseline<S>> {
-        match p.map.get("baseline") {
-            None | Some(Value::Null) => Ok(Baseline::Constant(0.0)),
-            Some(Value::Number(n)) => Ok(Baseline::Constant(n.as_f64().unwrap_or(0.0))),
-            Some(Value::String(words)) if words == "surroundings" => {
-                if !p.map.contains_key("mask") {
-                    return Err(Error::invalid(
-                        "a fill from the surroundings needs regions; add mask, as slic or grid 16",
-                    ));
-                }
-                let inputs: Vec<Tensor<S>> = self.network_inputs.iter().map(Tensor::convert).collect();
-                let features = self.features(p, "modality")?;
-                Ok(Baseline::Given(Fill::Surroundings.make_inside(
-                    &inputs,
-                    &Inside::Foreground,
-                    Some(&features),
-                )?))
-            }
-            Some(Value::String(words)) => {
-                let inputs: Vec<Tensor<S>> = self.network_inputs.iter().map(Tensor::convert).collect();
-                match fill(words, self.seed)? {
-                    Fill::Constant(value) => Ok(Baseline::Constant(value)),
-                    fill => Ok(Baseline::Given(fill.make(&inputs)?)),
-                }
-            }
-            Some(map) => Ok(Baseline::Given(self.per_input(map, "baseline")?)),
-        }
-    }
-}
-
-/// `zero`, `mean`, `noise`, `blur 2.5` or `mirror 0`.
-fn fill(words: &str, seed: u64) -> Result<Fill> {
-    let bad = || {
-        Error::invalid(format!(
-            "no baseline {words:?}; zero, a number, mean, noise, blur SIGMA, mirror AXIS, surroundings or a tensor per input expected"
-        ))
-    };
-    let (name, number) = words.split_once(' ').map_or((words, None), |(n, v)| (n, Some(v)));
-    Ok(match (name, number) {
-        ("zero", None) => Fill::Constant(0.0),
-        ("mean", None) => Fill::Mean,
-        ("noise", None) => Fill::Noise { seed },
-        ("blur", Some(sigma)) => Fill::Blur(sigma.parse().map_err(|_| bad())?),
-        ("mirror", Some(axis)) => Fill::Mirror(axis.parse().map_err(|_| bad())?),
-        _ => return Err(bad()),
-    })
 }

@@ -1,5 +1,6 @@
 //! The features that a request names.
 
+use super::Request;
 use super::context::Context;
 use super::parameters::Parameters;
 use serde_json::Value;
@@ -36,6 +37,14 @@ impl Context<'_> {
     pub(super) fn features(&self, p: &Parameters<'_>, default: &str) -> Result<Features> {
         let spread = [Spread::Copy, Spread::Divide][p.choice("spread", &["copy", "divide"])?];
         Ok(self.named_features(p, default)?.spread(spread))
+    }
+
+    /// The features of a request.
+    ///
+    /// # Errors
+    /// As [`Context::method`].
+    pub(crate) fn features_of(&self, request: &Request) -> Result<Features> {
+        self.features(&Parameters { map: &request.params }, "modality")
     }
 
     fn named_features(&self, p: &Parameters<'_>, default: &str) -> Result<Features> {

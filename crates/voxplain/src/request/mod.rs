@@ -3,22 +3,32 @@
 //! A request names a method, its parameters and a target. Parameters that are tensors name keys of a tensors file, one
 //! per input (`{"x": "baseline/x"}`).
 
+mod coalitions;
+mod composite;
 mod context;
 mod features;
+mod fills;
 mod gradients;
 mod parameters;
+mod paths;
 mod perturbations;
 mod relevances;
+mod rules;
+mod study;
 
+pub use composite::parse_composite;
 pub use context::Context;
+pub use study::study;
 
+use parameters::Parameters;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use voxplain_attribution::methods::Lrp;
 use voxplain_models::Constant;
 use voxplain_tensor::{Error, Result};
 
 /// The methods that requests can name.
-pub const METHODS: [&str; 33] = [
+pub const METHODS: &[&str] = &[
     "saliency",
     "input_x_gradient",
     "guided_backprop",
@@ -42,8 +52,12 @@ pub const METHODS: [&str; 33] = [
     "feature_permutation",
     "shapley_values",
     "shapley_sampling",
+    "owen",
+    "banzhaf",
     "kernel_shap",
     "lime",
+    "rise",
+    "sobol",
     "lrp_epsilon",
     "lrp_zplus",
     "lrp_gamma",
@@ -52,6 +66,39 @@ pub const METHODS: [&str; 33] = [
     "lrp_alpha2_beta1",
     "lrp_alpha2_beta1_flat",
     "lrp_epsilon_gamma_box",
+    "lrp_zero",
+    "lrp_gamma_original",
+    "lrp_gamma_captum",
+    "lrp_alpha_beta",
+    "lrp_w_square",
+    "lrp_flat",
+    "deep_taylor",
+    "excitation_backprop",
+    "attn_lrp",
+    "composite",
+    "rect_grad",
+    "pattern_net",
+    "pattern_attribution",
+    "deeplift_reveal_cancel",
+    "guided_ig",
+    "blur_ig",
+    "idgi",
+    "xrai",
+];
+
+/// Those of [`METHODS`] that evaluate perturbed inputs: they take a `budget`.
+pub const ESTIMATORS: [&str; 11] = [
+    "occlusion",
+    "feature_ablation",
+    "feature_permutation",
+    "shapley_values",
+    "shapley_sampling",
+    "owen",
+    "banzhaf",
+    "kernel_shap",
+    "lime",
+    "rise",
+    "sobol",
 ];
 
 /// The tensors of a request file, by key.
@@ -73,11 +120,21 @@ pub struct Request {
 }
 
 impl Request {
-    /// Whether the request is about the network with stored normalisation merged into the layers before it: relevance
-    /// methods are, unless they say `"batchnorm": "pass"` or `"keep"`.
+    /// The composite of a relevance method: lines of (nodes, rule, parameters). `None` for other methods.
+    ///
+    /// # Errors
+    /// A parameter is wrong.
+    pub fn composite(&self) -> Result<Option<Lrp>> {
+        relevances::relevance(&self.method, &Parameters { map: &self.params })
+            .map_err(|e| e.within(format!("request {:?}", self.id)))
+    }
+
+    /// Whether the request is about the network with stored normalisation merged into the layers before it: methods whose
+    /// rules see what a layer computes (relevance, patterns) are, unless they say `"batchnorm": "pass"` or `"keep"`.
     pub fn merges_normalization(&self) -> bool {
         let stated = self.params.get("batchnorm").and_then(Value::as_str).unwrap_or("merged");
-        self.method.starts_with("lrp_") && stated == "merged"
+        let of_layers = relevances::is_relevance(&self.method) || self.method.starts_with("pattern_");
+        of_layers && stated == "merged"
     }
 }
 

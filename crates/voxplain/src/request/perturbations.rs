@@ -1,15 +1,49 @@
-//! The perturbation methods: from parameters to methods.
+//! The perturbation methods: from parameters to estimators.
 
+use super::Request;
 use super::context::Context;
 use super::parameters::Parameters;
 use serde_json::Value;
-use voxplain_attribution::Method;
-use voxplain_perturbation::Coalition;
+use voxplain_attribution::methods::Baseline;
 use voxplain_perturbation::methods::{
-    Distance, FeatureAblation, FeaturePermutation, KernelRows, KernelShap, Lime, LimeRows, Occlusion,
-    Permutations, ShapleySampling, ShapleyValues, Surrogate,
+    Donors, FeatureAblation, FeaturePermutation, Occlusion, Owen, OwenOrders, Permutations, Rise, RiseMasks,
+    ShapleySampling, ShapleyValues, Sobol, SobolPoints,
 };
+use voxplain_perturbation::{Budget, Coalition, Estimator, Sharing};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
+
+/// Parameters of every estimator.
+const COMMON: [&str; 4] = ["baseline", "inside", "budget", "save_draws"];
+
+/// What an estimator draws at most where a budget says when to end and the request not how much to draw.
+pub(super) mod most {
+    pub const ORDERS: usize = 4096;
+    pub const ROWS: usize = 20_000;
+    pub const MASKS: usize = 100_000;
+    pub const POINTS: usize = 4096;
+}
+
+impl Parameters<'_> {
+    /// Refuses parameters that are neither those of every estimator nor the method's own.
+    pub(super) fn only_with(&self, own: &[&str]) -> Result<()> {
+        self.only(&[own, &COMMON].concat())
+    }
+
+    /// How much to draw: as asked, or as much as a budget allows up to `most`, or `default`.
+    pub(super) fn draws(&self, default: usize, most: usize) -> Result<usize> {
+        let open = self.map.get("budget").is_some_and(|b| !b.is_null());
+        Ok(self.count("draws")?.unwrap_or(if open { most } else { default }))
+    }
+
+    /// The budget, without bounds where there is none.
+    pub(super) fn budget(&self) -> Result<Budget> {
+        match self.map.get("budget") {
+            None | Some(Value::Null) => Ok(Budget::default()),
+            Some(Value::String(words)) => Budget::parse(words),
+            Some(other) => Budget::parse(&other.to_string()),
+        }
+    }
+}
 
 impl Context<'_> {
     /// The perturbation method of that name, if it is one.
@@ -17,33 +51,52 @@ impl Context<'_> {
         &self,
         method: &str,
         p: &Parameters<'_>,
-    ) -> Result<Option<Box<dyn Method<S>>>> {
+    ) -> Result<Option<Box<dyn Estimator<S>>>> {
         Ok(Some(match method {
             "occlusion" => Box::new(self.occlusion(p)?),
             "feature_ablation" => {
-                p.only(&["baseline", "mask", "spread"])?;
+                p.only_with(&["mask", "spread"])?;
                 Box::new(FeatureAblation { baseline: self.baseline(p)?, features: self.features(p, "each")? })
             }
-            "feature_permutation" => {
-                p.only(&["mask", "spread", "seed"])?;
-                Box::new(FeaturePermutation {
-                    features: self.features(p, "modality")?,
-                    seed: self.seed_of(p)?,
-                })
-            }
+            "feature_permutation" => Box::new(self.feature_permutation(p)?),
             "shapley_values" => {
-                p.only(&["baseline", "mask", "spread"])?;
+                p.only_with(&["mask", "spread"])?;
                 let features = self.features(p, "modality")?;
                 Box::new(ShapleyValues { baseline: self.baseline(p)?, features })
             }
             "shapley_sampling" => Box::new(self.shapley_sampling(p)?),
+            "owen" => Box::new(self.owen(p)?),
+            "banzhaf" => Box::new(self.banzhaf(p)?),
             "kernel_shap" => Box::new(self.kernel_shap(p)?),
             "lime" => Box::new(self.lime(p)?),
+            "rise" => Box::new(self.rise(p)?),
+            "sobol" => Box::new(self.sobol(p)?),
             _ => return Ok(None),
         }))
     }
 
-    fn seed_of(&self, p: &Parameters<'_>) -> Result<u64> {
+    /// The estimator of a request, if its method is one, with its budget.
+    ///
+    /// # Errors
+    /// A parameter is unknown or does not fit; the message names the request.
+    pub fn estimator<S: Scalar>(&self, request: &Request) -> Result<Option<(Box<dyn Estimator<S>>, Budget)>> {
+        let p = Parameters { map: &request.params };
+        let place = |e: Error| e.within(format!("request {:?}", request.id));
+        let Some(method) = self.perturbation_method(&request.method, &p).map_err(place)? else {
+            return Ok(None);
+        };
+        Ok(Some((method, p.budget().map_err(place)?)))
+    }
+
+    /// The baseline of a request.
+    ///
+    /// # Errors
+    /// As [`Context::method`].
+    pub(crate) fn baseline_of<S: Scalar>(&self, request: &Request) -> Result<Baseline<S>> {
+        self.baseline(&Parameters { map: &request.params })
+    }
+
+    pub(super) fn seed_of(&self, p: &Parameters<'_>) -> Result<u64> {
         Ok(p.count("seed")?.map_or(self.seed, |s| s as u64))
     }
 
@@ -69,7 +122,7 @@ impl Context<'_> {
     /// By default windows of 11 entries along every spatial axis at steps of 5, in one modality at a time, as the study
     /// of Jin et al. used them.
     fn occlusion<S: Scalar>(&self, p: &Parameters<'_>) -> Result<Occlusion<S>> {
-        p.only(&["baseline", "window", "strides"])?;
+        p.only_with(&["window", "strides"])?;
         let default = |size: usize| -> Vec<Vec<usize>> {
             let one = |&v| {
                 let shape = self.graph.shape(v);
@@ -84,7 +137,7 @@ impl Context<'_> {
     }
 
     /// Rows of a stored matrix.
-    fn matrix(&self, key: &str) -> Result<Vec<Vec<f64>>> {
+    pub(super) fn matrix(&self, key: &str) -> Result<Vec<Vec<f64>>> {
         let tensor: Tensor<f64> = self.tensor(key)?;
         if tensor.shape().rank() != 2 {
             return Err(Error::invalid(format!("tensor {key:?} of shape {} must have rows", tensor.shape())));
@@ -92,7 +145,13 @@ impl Context<'_> {
         Ok((0..tensor.rows()).map(|r| tensor.row(r).to_vec()).collect())
     }
 
-    fn coalitions(&self, key: &str, features: usize) -> Result<Vec<Coalition>> {
+    /// Rows of a stored matrix of whole numbers.
+    fn whole(&self, key: &str) -> Result<Vec<Vec<usize>>> {
+        let row = |row: Vec<f64>| row.into_iter().map(|v| v as usize).collect();
+        Ok(self.matrix(key)?.into_iter().map(row).collect())
+    }
+
+    pub(super) fn coalitions(&self, key: &str, features: usize) -> Result<Vec<Coalition>> {
         let rows = self.matrix(key)?;
         match rows.iter().find(|r| r.len() != features || r.iter().any(|v| *v != 0.0 && *v != 1.0)) {
             None => Ok(rows.iter().map(|r| Coalition::of(features, |f| r[f] == 1.0)).collect()),
@@ -103,100 +162,69 @@ impl Context<'_> {
         }
     }
 
-    fn shapley_sampling<S: Scalar>(&self, p: &Parameters<'_>) -> Result<ShapleySampling<S>> {
-        p.only(&["baseline", "mask", "spread", "permutations", "draws", "antithetic", "seed"])?;
-        let permutations = match p.text("permutations")? {
-            Some(key) => {
-                let order = |row: Vec<f64>| row.into_iter().map(|v| v as usize).collect();
-                Permutations::Given(self.matrix(&key)?.into_iter().map(order).collect())
-            }
+    fn feature_permutation(&self, p: &Parameters<'_>) -> Result<FeaturePermutation> {
+        p.only_with(&["mask", "spread", "seed", "draws", "permutations"])?;
+        let donors = match p.text("permutations")? {
+            Some(key) => Donors::Given(self.whole(&key)?),
+            None => Donors::Seeded { seed: self.seed_of(p)?, draws: p.draws(5, most::ORDERS)? },
+        };
+        Ok(FeaturePermutation { features: self.features(p, "modality")?, donors })
+    }
+
+    fn permutations(&self, p: &Parameters<'_>) -> Result<Permutations> {
+        Ok(match p.text("permutations")? {
+            Some(key) => Permutations::Given(self.whole(&key)?),
             None => Permutations::Seeded {
                 seed: self.seed_of(p)?,
-                draws: p.count("draws")?.unwrap_or(26),
+                draws: p.draws(26, most::ORDERS)?,
                 antithetic: p.flag("antithetic", true)?,
             },
-        };
+        })
+    }
+
+    fn shapley_sampling<S: Scalar>(&self, p: &Parameters<'_>) -> Result<ShapleySampling<S>> {
+        p.only_with(&["mask", "spread", "permutations", "draws", "antithetic", "seed"])?;
         Ok(ShapleySampling {
             baseline: self.baseline(p)?,
             features: self.features(p, "modality")?,
-            permutations,
+            permutations: self.permutations(p)?,
         })
     }
 
-    fn kernel_shap<S: Scalar>(&self, p: &Parameters<'_>) -> Result<KernelShap<S>> {
-        p.only(&["baseline", "mask", "spread", "mode", "coalitions", "weights", "draws", "seed"])?;
-        let features = self.features(p, "modality")?;
-        let (seed, draws) = (self.seed_of(p)?, p.count("draws")?.unwrap_or(300));
-        let stored = p.map.contains_key("coalitions");
-        let mode = p.text("mode")?.unwrap_or_else(|| if stored { "sampled" } else { "leverage" }.into());
-        let rows = match mode.as_str() {
-            "exact" => KernelRows::Exact,
-            "leverage" => KernelRows::Leverage { seed, draws },
-            "captum" => KernelRows::Captum { seed, draws },
-            "sampled" => {
-                let key = |name: &str| {
-                    let key = p.text(name)?;
-                    key.ok_or_else(|| Error::invalid(format!("mode sampled needs a tensor {name}")))
-                };
-                let rows = self.coalitions(&key("coalitions")?, features.count())?;
-                KernelRows::Given(rows, self.tensor::<f64>(&key("weights")?)?.data().to_vec())
-            }
-            other => {
-                return Err(Error::invalid(format!(
-                    "no mode {other:?}; exact, leverage, captum or sampled expected"
-                )));
-            }
+    fn owen<S: Scalar>(&self, p: &Parameters<'_>) -> Result<Owen<S>> {
+        p.only_with(&["mask", "spread", "mode", "permutations", "draws", "antithetic", "seed"])?;
+        let orders = match p.choice("mode", &["sampled", "exact"])? {
+            0 => OwenOrders::Sampled(self.permutations(p)?),
+            _ => OwenOrders::Exact,
         };
-        Ok(KernelShap { baseline: self.baseline(p)?, features, rows })
+        Ok(Owen { baseline: self.baseline(p)?, features: self.features(p, "slic")?, orders })
     }
 
-    fn lime<S: Scalar>(&self, p: &Parameters<'_>) -> Result<Lime<S>> {
-        p.only(&[
-            "baseline",
-            "mask",
-            "spread",
-            "coalitions",
-            "distance",
-            "kernel_width",
-            "surrogate",
-            "draws",
-            "seed",
-        ])?;
-        let features = self.features(p, "modality")?;
-        let rows = match p.text("coalitions")? {
-            Some(key) => LimeRows::Given(self.coalitions(&key, features.count())?),
-            None => LimeRows::Seeded { seed: self.seed_of(p)?, draws: p.count("draws")?.unwrap_or(500) },
-        };
-        let distance = match p.text("distance")?.as_deref() {
-            None | Some("cosine") => Distance::Cosine,
-            Some("euclidean") => Distance::Euclidean,
-            Some(other) => {
-                return Err(Error::invalid(format!("no distance {other:?}; cosine or euclidean expected")));
+    fn rise<S: Scalar>(&self, p: &Parameters<'_>) -> Result<Rise<S>> {
+        p.only_with(&["cells", "probability", "sharing", "centred", "masks", "shifts", "draws", "seed"])?;
+        let masks = match (p.text("masks")?, p.text("shifts")?) {
+            (Some(cells), Some(shifts)) => {
+                RiseMasks::Given { cells: self.tensor(&cells)?, shifts: self.tensor(&shifts)? }
             }
+            (None, None) => RiseMasks::Seeded { seed: self.seed_of(p)?, draws: p.draws(2000, most::MASKS)? },
+            _ => return Err(Error::invalid("given masks need both tensors, masks and shifts")),
         };
-        Ok(Lime {
+        Ok(Rise {
             baseline: self.baseline(p)?,
-            features,
-            rows,
-            distance,
-            kernel_width: p.number("kernel_width")?.unwrap_or(1.0),
-            surrogate: surrogate(p)?,
+            cells: p.count("cells")?.unwrap_or(7),
+            probability: p.number("probability")?.unwrap_or(0.5),
+            sharing: [Sharing::Own, Sharing::Joint][p.choice("sharing", &["own", "joint"])?],
+            centred: p.flag("centred", true)?,
+            masks,
         })
     }
-}
 
-/// `{"model": "ols"}`, or `ridge` and `lasso` with `alpha`.
-fn surrogate(p: &Parameters<'_>) -> Result<Surrogate> {
-    let Some(value) = p.map.get("surrogate") else { return Ok(Surrogate::LeastSquares) };
-    let name = value.get("model").unwrap_or(value).as_str().unwrap_or_default();
-    let alpha = || {
-        let alpha = value.get("alpha").and_then(Value::as_f64).filter(|a| *a >= 0.0);
-        alpha.ok_or_else(|| Error::invalid(format!("surrogate {name:?} needs alpha, a number from 0")))
-    };
-    match name {
-        "ols" => Ok(Surrogate::LeastSquares),
-        "ridge" => Ok(Surrogate::Ridge(alpha()?)),
-        "lasso" => Ok(Surrogate::Lasso(alpha()?)),
-        _ => Err(Error::invalid(format!("no surrogate {value}; ols, ridge or lasso expected"))),
+    fn sobol<S: Scalar>(&self, p: &Parameters<'_>) -> Result<Sobol<S>> {
+        p.only_with(&["mask", "spread", "points", "draws", "seed"])?;
+        let points = match p.text("points")? {
+            Some(key) => SobolPoints::Given(self.matrix(&key)?),
+            None => SobolPoints::Seeded { seed: self.seed_of(p)?, draws: p.draws(64, most::POINTS)? },
+        };
+        Ok(Sobol { baseline: self.baseline(p)?, features: self.features(p, "modality")?, points })
     }
 }

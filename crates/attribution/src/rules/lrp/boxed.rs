@@ -1,8 +1,15 @@
 //! LRP-zB.
 
-use super::weighted::{Weighted, parts, quotient, to_data};
+use super::named::{Entry, STABILIZER, not_negative};
+use super::weighted::{Weighted, parts, quotient};
 use voxplain_autodiff::{Relevance, Rule, Site};
-use voxplain_tensor::Result;
+use voxplain_tensor::{Error, Result};
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "z_box",
+    parameters: &[("low", None), ("high", None), ("stabilizer", Some(STABILIZER))],
+    make: |p| Ok(Box::new(ZBox::new(p[0], p[1], not_negative("stabilizer", p[2])?)?)),
+};
 
 /// `R_i = sum_j q_ij R_j / st(sum_i q_ij)` with `q = w x - w+ low - w- high`, for first layers whose inputs lie in
 /// `[low, high]` (Montavon et al., Pattern Recognition 65, 2017, section 4.2). The bias takes no share.
@@ -14,6 +21,19 @@ pub struct ZBox {
     pub high: f64,
     /// The stabiliser.
     pub stabilizer: f64,
+}
+
+impl ZBox {
+    /// The rule for inputs from `low` to `high`.
+    ///
+    /// # Errors
+    /// `low` is not below `high`.
+    pub fn new(low: f64, high: f64, stabilizer: f64) -> Result<Self> {
+        if low < high {
+            return Ok(Self { low, high, stabilizer });
+        }
+        Err(Error::invalid(format!("low {low} must be below high {high}")))
+    }
 }
 
 impl Rule for ZBox {
@@ -37,7 +57,7 @@ impl Rule for ZBox {
         let e = site.emitter();
         let z = e.sub(sums[0], sums[1]);
         let z = e.sub(z, sums[2]);
-        let s = quotient(site, upper, z, self.stabilizer);
+        let s = quotient(site, upper.0, z, self.stabilizer);
         let mut shares = Vec::new();
         for (x, w) in terms {
             shares.push(layer.contribution(site, x, w, s)?);
@@ -45,6 +65,6 @@ impl Rule for ZBox {
         let e = site.emitter();
         let lower = e.sub(shares[0], shares[1]);
         let lower = e.sub(lower, shares[2]);
-        Ok(to_data(site, lower))
+        Ok(layer.to_data_alone(site, lower))
     }
 }

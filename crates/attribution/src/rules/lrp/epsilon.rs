@@ -1,12 +1,19 @@
 //! LRP-epsilon.
 
-use super::weighted::{Weighted, quotient, to_data};
+use super::named::{Entry, STABILIZER, not_negative};
+use super::weighted::{Weighted, quotient};
 use voxplain_autodiff::{Relevance, Rule, Site};
 use voxplain_tensor::Result;
 
+pub(super) const ENTRY: Entry = Entry {
+    name: "epsilon",
+    parameters: &[("epsilon", Some(STABILIZER))],
+    make: |p| Ok(Box::new(Epsilon(not_negative("epsilon", p[0])?))),
+};
+
 /// `R_i = x_i sum_j w_ij R_j / st(z_j)` with the stabiliser `epsilon` (Bach et al., "On pixel-wise explanations for
-/// non-linear classifier decisions by layer-wise relevance propagation", PLoS ONE 10, 2015, equation 58). With a tiny
-/// epsilon this is LRP-0. Bias and epsilon absorb their share.
+/// non-linear classifier decisions by layer-wise relevance propagation", PLoS ONE 10, 2015, equation 58). Bias and epsilon
+/// absorb their share.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Epsilon(pub f64);
 
@@ -20,8 +27,8 @@ impl Rule for Epsilon {
     fn affine(&self, site: &mut Site<'_>, upper: &Relevance) -> Result<Vec<Option<Relevance>>> {
         let layer = Weighted::of(site)?;
         let z = site.output();
-        let s = quotient(site, upper, z, self.0);
+        let s = quotient(site, upper.0, z, self.0);
         let lower = layer.contribution(site, layer.x, layer.w, s)?;
-        Ok(to_data(site, lower))
+        Ok(layer.to_data(site, lower))
     }
 }

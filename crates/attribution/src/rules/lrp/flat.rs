@@ -1,8 +1,15 @@
 //! The flat rule.
 
-use super::weighted::{Weighted, quotient, to_data};
+use super::named::{Entry, STABILIZER, not_negative};
+use super::weighted::{Weighted, quotient};
 use voxplain_autodiff::{Relevance, Rule, Site};
 use voxplain_tensor::Result;
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "flat",
+    parameters: &[("stabilizer", Some(STABILIZER))],
+    make: |p| Ok(Box::new(Flat { stabilizer: not_negative("stabilizer", p[0])? })),
+};
 
 /// `R_i = sum_j R_j / st(k_j)` over the outputs that i reaches, `k_j` being the number of inputs (padding excluded) that
 /// reach output j (Lapuschkin et al., "Unmasking Clever Hans predictors", Nature Communications 10, 2019): relevance by
@@ -26,8 +33,8 @@ impl Rule for Flat {
         let x = site.emitter().fill(1.0, x_shape);
         let w = site.emitter().fill(1.0, w_shape);
         let reached = layer.forward(site, x, w, None)?;
-        let s = quotient(site, upper, reached, self.stabilizer);
+        let s = quotient(site, upper.0, reached, self.stabilizer);
         let lower = layer.back(site, w, s)?;
-        Ok(to_data(site, lower))
+        Ok(layer.to_data_alone(site, lower))
     }
 }

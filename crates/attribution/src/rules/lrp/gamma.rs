@@ -1,55 +1,65 @@
-//! LRP-gamma.
+//! LRP-gamma as it was first written, for layers whose inputs are not negative.
 
-use super::weighted::{Parts, Weighted, to_data};
-use voxplain_autodiff::{BinaryFn, Relevance, Rule, Site, Slot};
+use super::named::{Entry, STABILIZER, not_negative};
+use super::weighted::{Weighted, parts, quotient};
+use voxplain_autodiff::{Relevance, Rule, Site, Slot};
 use voxplain_tensor::Result;
 
-/// The generalised form for inputs and outputs of both signs (Andeol, Kusen, Müller & Samek, "Learning domain invariant
-/// representations by joint Wasserstein distance minimization", 2023, appendix; as in Zennit): where `z_j > 0`, with
-/// `q = w x + gamma p` and `d = c + gamma c+`; where `z_j < 0`, with `q = w x + gamma n` and `d = c + gamma c-`;
-/// `R_i = sum_j q_ij R_j / st(sum_i q_ij + d_j)`. For `x >= 0` and `z > 0` it is LRP-gamma (Montavon et al., "Layer-wise
-/// relevance propagation: an overview", 2019, section 10.2.1).
+pub(super) const ENTRY: Entry = Entry {
+    name: "gamma",
+    parameters: &[("gamma", Some(0.25)), ("stabilizer", Some(STABILIZER))],
+    make: |p| make(p, true),
+};
+
+pub(super) const PLAIN_BIAS: Entry = Entry {
+    name: "gamma_plain_bias",
+    parameters: &[("gamma", Some(0.25)), ("stabilizer", Some(STABILIZER))],
+    make: |p| make(p, false),
+};
+
+fn make(p: &[f64], favour_bias: bool) -> Result<super::AnyRule> {
+    let (gamma, stabilizer) = (not_negative("gamma", p[0])?, not_negative("stabilizer", p[1])?);
+    Ok(Box::new(Gamma { gamma, favour_bias, stabilizer }))
+}
+
+/// `R_i = x_i sum_j v_ij R_j / st(sum_i x_i v_ij + d_j)` with `v = w + gamma w+` and `d = c + gamma c+` (Montavon et al.,
+/// "Layer-wise relevance propagation: an overview", 2019, section 10.2.1), meant for `x >= 0`. Captum's GammaRule leaves the
+/// bias as it is, `d = c`: that is `favour_bias: false`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GeneralizedGamma {
-    /// How much more what agrees with the output counts.
+pub struct Gamma {
+    /// How much more positive weights count.
     pub gamma: f64,
+    /// Whether a positive bias counts more, as positive weights do.
+    pub favour_bias: bool,
     /// The stabiliser.
     pub stabilizer: f64,
 }
 
-impl GeneralizedGamma {
-    /// `R / st(z + gamma sum)` where `sign` is positive, else 0.
-    fn quotient(&self, site: &mut Site<'_>, upper: &Relevance, (z, sum, sign): (Slot, Slot, Slot)) -> Slot {
+impl Gamma {
+    /// `v + gamma v+`.
+    fn favoured(&self, site: &mut Site<'_>, v: Slot) -> Slot {
+        let (positive, _) = parts(site, v);
         let e = site.emitter();
-        let more = e.scale(sum, self.gamma);
-        let denominator = e.add(z, more);
-        let s = e.binary(BinaryFn::DivStabilised(self.stabilizer), upper.0, denominator);
-        e.binary(BinaryFn::Gate, s, sign)
+        let more = e.scale(positive, self.gamma);
+        e.add(v, more)
     }
 }
 
-impl Rule for GeneralizedGamma {
+impl Rule for Gamma {
     type Signal = Relevance;
 
     fn name(&self) -> String {
-        format!("lrp_generalized_gamma({}, {})", self.gamma, self.stabilizer)
+        let bias = if self.favour_bias { "" } else { "_plain_bias" };
+        format!("lrp_gamma{bias}({}, {})", self.gamma, self.stabilizer)
     }
 
     fn affine(&self, site: &mut Site<'_>, upper: &Relevance) -> Result<Vec<Option<Relevance>>> {
         let layer = Weighted::of(site)?;
-        let parts = Parts::of(site, &layer);
-        let z = site.output();
-        let minus = site.emitter().scale(z, -1.0);
-        let (positive, negative) = (parts.sum(site, &layer, true)?, parts.sum(site, &layer, false)?);
-        let above = self.quotient(site, upper, (z, positive, z));
-        let below = self.quotient(site, upper, (z, negative, minus));
-        let both = site.emitter().add(above, below);
-        let plain = layer.contribution(site, layer.x, layer.w, both)?;
-        let (p, n) = (parts.share(site, &layer, true, above)?, parts.share(site, &layer, false, below)?);
-        let e = site.emitter();
-        let extra = e.add(p, n);
-        let extra = e.scale(extra, self.gamma);
-        let lower = e.add(plain, extra);
-        Ok(to_data(site, lower))
+        let w = self.favoured(site, layer.w);
+        let bias = layer.bias.map(|c| if self.favour_bias { self.favoured(site, c) } else { c });
+        let z = layer.forward(site, layer.x, w, bias)?;
+        let s = quotient(site, upper.0, z, self.stabilizer);
+        let lower = layer.contribution(site, layer.x, w, s)?;
+        Ok(layer.to_data(site, lower))
     }
 }

@@ -1,9 +1,23 @@
 //! What layers without weights do with relevance.
 
+use super::named::{Entry, STABILIZER, not_negative};
 use super::weighted::quotient;
-use voxplain_autodiff::{Relevance, Rule, Site};
+use voxplain_autodiff::{Cause, Relevance, Rule, Site};
 use voxplain_graph::Op;
 use voxplain_tensor::Result;
+
+pub(super) const ENTRY: Entry =
+    Entry { name: "unweighted", parameters: &[("stabilizer", Some(STABILIZER))], make: |p| make(p, false) };
+
+pub(super) const PASS_NORMALIZATION: Entry = Entry {
+    name: "unweighted_pass_normalization",
+    parameters: &[("stabilizer", Some(STABILIZER))],
+    make: |p| make(p, true),
+};
+
+fn make(p: &[f64], pass_normalization: bool) -> Result<super::AnyRule> {
+    Ok(Box::new(Unweighted { stabilizer: not_negative("stabilizer", p[0])?, pass_normalization }))
+}
 
 /// Sums and averages share relevance by value: operand i of `y = sum u_i x_i` gets `u_i x_i R / st(y)`; so does a stored
 /// normalisation that could not be merged into a layer, unless it passes relevance unchanged. Movements, joins, padding
@@ -17,24 +31,12 @@ pub struct Unweighted {
     pub pass_normalization: bool,
 }
 
-impl Unweighted {
-    fn by_value(&self, site: &mut Site<'_>, upper: &Relevance) -> Result<Vec<Option<Relevance>>> {
-        let output = site.output();
-        let s = quotient(site, upper, output, self.stabilizer);
-        let mut lower = Vec::new();
-        for (i, back) in site.vjp(s)?.into_iter().enumerate() {
-            let input = site.input(i);
-            lower.push(back.map(|back| Relevance(site.emitter().mul(input, back))));
-        }
-        Ok(lower)
-    }
-}
-
 impl Rule for Unweighted {
     type Signal = Relevance;
 
     fn name(&self) -> String {
-        format!("lrp_unweighted({}, {})", self.stabilizer, self.pass_normalization)
+        let pass = if self.pass_normalization { "_pass_normalization" } else { "" };
+        format!("lrp_unweighted{pass}({})", self.stabilizer)
     }
 
     fn affine(&self, site: &mut Site<'_>, upper: &Relevance) -> Result<Vec<Option<Relevance>>> {
@@ -47,7 +49,15 @@ impl Rule for Unweighted {
             | Op::Pad { .. }
             | Op::Resize { .. }
             | Op::Identity => Ok(site.vjp(upper.0)?.into_iter().map(|g| g.map(Relevance)).collect()),
-            _ => self.by_value(site, upper),
+            _ => by_value(site, upper, self.stabilizer),
         }
     }
+}
+
+/// Every operand's share of the value; what constants added has its share in the ledger.
+fn by_value(site: &mut Site<'_>, upper: &Relevance, stabilizer: f64) -> Result<Vec<Option<Relevance>>> {
+    let output = site.output();
+    let s = quotient(site, upper.0, output, stabilizer);
+    site.book_rest(Cause::Bias);
+    Ok(site.by_value(s)?.into_iter().map(|s| s.map(Relevance)).collect())
 }

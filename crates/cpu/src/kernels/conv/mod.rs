@@ -1,5 +1,6 @@
 //! Convolutions and their adjoints: which way each is computed, its packed weights, and the division over threads.
 //!
+//! * [`sparse`]: adjoints to few channels behind a pooling;
 //! * [`winograd`]: width 3 without strides, where both sides have channels enough;
 //! * [`direct`]: everything else, and everything in exact mode.
 
@@ -7,6 +8,7 @@ mod axis;
 mod direct;
 pub mod output;
 mod panel;
+pub mod sparse;
 mod tile;
 mod winograd;
 
@@ -16,9 +18,10 @@ use axis::{Axis, AxisGeometry};
 use direct::Strips;
 use output::Output;
 use panel::Panel;
+use sparse::{Pooled, Scatter};
 use std::cell::RefCell;
 use tile::CHANNELS;
-use voxplain_autodiff::ConvGeometry;
+use voxplain_autodiff::{ConvGeometry, PoolGeometry};
 use winograd::Tiles;
 
 /// Work items that keep the threads of any machine busy.
@@ -75,7 +78,25 @@ impl Problem {
 pub struct Convolution {
     problem: Problem,
     adjoint: bool,
-    tiles: Option<Tiles>,
+    way: Way,
+}
+
+/// How sums are made.
+enum Way {
+    /// Tap by tap.
+    Direct,
+    /// By Winograd's filtering.
+    Winograd(Tiles),
+    /// From the winners of a pooling.
+    Sparse(Scatter),
+}
+
+/// What a convolution reads.
+pub enum Source<'a> {
+    /// Every value.
+    Dense(&'a [f32]),
+    /// The signal of a pooling, for the adjoint of the convolution in front of it.
+    Pooled(Pooled<'a>),
 }
 
 /// What one thread needs.
@@ -83,6 +104,7 @@ pub struct Convolution {
 struct Workspace {
     direct: direct::Workspace,
     winograd: winograd::Workspace,
+    sparse: sparse::Workspace,
 }
 
 std::thread_local! {
@@ -95,12 +117,22 @@ impl Convolution {
     pub fn new(g: &ConvGeometry, adjoint: bool, exact: bool) -> Self {
         let problem = Problem::new(g, adjoint);
         let tiles = if exact { None } else { Tiles::new(&problem) };
-        Self { problem, adjoint, tiles }
+        Self { way: tiles.map_or(Way::Direct, Way::Winograd), problem, adjoint }
     }
 
-    /// Whether it is summed tap by tap.
-    pub fn is_direct(&self) -> bool {
-        self.tiles.is_none()
+    /// The adjoint of the convolution of geometry `g` in front of `pool`, from the pooling's signal.
+    pub fn behind(g: &ConvGeometry, pool: &PoolGeometry) -> Self {
+        let problem = Problem::new(g, true);
+        Self { way: Way::Sparse(Scatter::new(&problem, pool)), problem, adjoint: true }
+    }
+
+    /// The way in which it is computed, as a number that tells layouts of weights apart.
+    pub fn layout(&self) -> usize {
+        match self.way {
+            Way::Direct => 0,
+            Way::Winograd(_) => 1,
+            Way::Sparse(_) => 2,
+        }
     }
 
     /// Spatial sizes of the target.
@@ -110,9 +142,10 @@ impl Convolution {
 
     /// How many numbers the packed weights are.
     pub fn packed_len(&self) -> usize {
-        match &self.tiles {
-            Some(tiles) => winograd::packed_len(&self.problem, tiles),
-            None => direct::packed_len(&self.problem),
+        match &self.way {
+            Way::Direct => direct::packed_len(&self.problem),
+            Way::Winograd(tiles) => winograd::packed_len(&self.problem, tiles),
+            Way::Sparse(_) => sparse::packed_len(&self.problem),
         }
     }
 
@@ -131,38 +164,49 @@ impl Convolution {
             let value = f64::from(weights[((group * co + o) * ci + c) * taps + k]);
             scale.map_or(value, |scale| value * scale[group * co + o])
         };
-        match &self.tiles {
-            Some(tiles) => winograd::pack(p, tiles, weight, packed),
-            None => direct::pack(p, weight, packed),
+        match &self.way {
+            Way::Direct => direct::pack(p, weight, packed),
+            Way::Winograd(tiles) => winograd::pack(p, tiles, weight, packed),
+            Way::Sparse(_) => sparse::pack(p, weight, packed),
         }
     }
 
-    /// Convolves `source` with packed weights; sums begin with `bias`, one per channel of the target.
+    /// Convolves `source` with packed weights; sums begin with `bias`, one per channel of the target. False if the source is
+    /// none that this convolution was made for.
+    #[must_use]
     pub fn run(
         &self,
         pool: &Pool,
         isa: Isa,
-        source: &[f32],
+        source: &Source<'_>,
         packed: &[f32],
         bias: Option<&[f32]>,
         output: &Output<'_>,
-    ) {
+    ) -> bool {
         let problem = &self.problem;
         let cost = problem.multiplications();
-        match &self.tiles {
-            Some(tiles) => {
+        match (&self.way, source) {
+            (Way::Winograd(tiles), Source::Dense(source)) => {
                 let job = winograd::Job { problem, tiles, source, packed, bias, output };
                 pool.each(tiles.items(problem), cost, |i| {
                     WORKSPACE.with_borrow_mut(|w| job.run(isa, i, &mut w.winograd));
                 });
             }
-            None => {
+            (Way::Direct, Source::Dense(source)) => {
                 let strips = Strips::new(problem, output.window());
                 let job = direct::Job { problem, strips, source, packed, bias, output };
                 pool.each(job.strips.items(problem), cost, |i| {
                     WORKSPACE.with_borrow_mut(|w| job.run(isa, i, &mut w.direct));
                 });
             }
+            (Way::Sparse(scatter), Source::Pooled(source)) => {
+                let job = sparse::Job { problem, scatter, source, packed, output };
+                pool.each(scatter.items(problem), cost, |i| {
+                    WORKSPACE.with_borrow_mut(|w| job.run(isa, i, &mut w.sparse));
+                });
+            }
+            _ => return false,
         }
+        true
     }
 }

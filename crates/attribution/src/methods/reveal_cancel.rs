@@ -1,0 +1,42 @@
+//! DeepLift with the RevealCancel rule.
+
+use super::deeplift::attribute;
+use super::{Baseline, Method};
+use crate::rules::RevealCancel;
+use crate::{Attribution, Network, Rules, Target};
+use voxplain_autodiff::Composite;
+use voxplain_tensor::{Result, Scalar, Tensor};
+
+/// DeepLift with the RevealCancel rule at every activation; see [`RevealCancel`]. Completeness holds to rounding: the maps
+/// sum to `F(x) - F(b)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeepLiftRevealCancel<S> {
+    /// The reference.
+    pub baseline: Baseline<S>,
+    /// Whether multipliers are multiplied by `x - b`.
+    pub multiply_by_inputs: bool,
+}
+
+impl<S: Scalar> Method<S> for DeepLiftRevealCancel<S> {
+    fn name(&self) -> &'static str {
+        "deeplift_reveal_cancel"
+    }
+
+    fn passes(&self) -> (u64, u64) {
+        (2, 1)
+    }
+
+    fn attribute(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+    ) -> Result<Attribution<S>> {
+        let examples = network.examples(inputs)?;
+        self.baseline.check(network.graph(), inputs, examples)?;
+        let reference = |input: usize, row: usize, into: &mut [S]| self.baseline.fill(input, row, into);
+        let name = String::from("deeplift_reveal_cancel");
+        let table = Rules { name, composite: Composite::everywhere(RevealCancel) };
+        attribute(network, inputs, (target, &table), 1, self.multiply_by_inputs, &reference)
+    }
+}

@@ -1,0 +1,111 @@
+//! Passes that compute only what a change of the inputs can reach, with the bits of a full pass.
+//!
+//! A known state of the network is kept: the values that may be read again ([`Regions::kept`]), from one full pass. An input
+//! that differs from the state in a box changes a box of every value behind it (`links`). [`Regions::place`] finds these
+//! boxes, rounded to where the device's sums are the same (`align`); rows whose boxes have the same sizes are of one
+//! [`Class`] and share a plan ([`Regions::plan`]), in which a node reads a part of the state with the row's own box over it
+//! ([`crate::Kernel::Window`]), zeros of paddings included, and is otherwise the node that it is, without padding.
+//! Where a box is all of a value, the node is computed as it stands, for all rows together.
+//!
+//! Why the bits are the same: every entry of a result is computed from the same entries by the same kernel in the same order;
+//! a kernel's way of computing is decided by its channels and windows, never by its sizes or batch (`laws.rs` and
+//! `incremental.rs` among the tests hold devices to that).
+
+mod align;
+mod attributes;
+mod links;
+mod place;
+mod program;
+mod reach;
+
+pub use place::{Class, Dirty, Places};
+
+use alloc::vec;
+use alloc::vec::Vec;
+use voxplain_graph::{Graph, Node, Origin, ValueId};
+
+/// A network as seen by passes over parts of it, up to one of its values.
+#[derive(Clone, Debug)]
+pub struct Regions<'g> {
+    graph: &'g Graph,
+    target: ValueId,
+    /// By node: whether the target depends on it.
+    used: Vec<bool>,
+    /// By value: what boxes begin at multiples of along every axis.
+    align: Vec<Vec<usize>>,
+    /// By node: the factors by which its box follows from its operand's.
+    following: Vec<Option<Vec<usize>>>,
+    kept: Vec<ValueId>,
+}
+
+impl<'g> Regions<'g> {
+    /// Prepares for passes up to `target`.
+    pub fn new(graph: &'g Graph, target: ValueId) -> Self {
+        let used = used(graph, target);
+        let align = align::alignments(graph);
+        let following = |node: &Node| {
+            let aligned =
+                |f: &Vec<usize>| f.iter().zip(&align[node.inputs[0].index()]).all(|(f, a)| a % f == 0);
+            align::following(graph, node).filter(aligned)
+        };
+        let following: Vec<_> = graph.nodes().iter().map(following).collect();
+        let mut regions = Self { graph, target, used, align, following, kept: Vec::new() };
+        regions.kept = regions.find_kept();
+        regions
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &'g Graph {
+        self.graph
+    }
+
+    /// The value that passes end at.
+    pub fn target(&self) -> ValueId {
+        self.target
+    }
+
+    /// The values of the state that passes read, the inputs among them and the target first: what the plan of the full pass
+    /// must capture, in this order.
+    pub fn kept(&self) -> &[ValueId] {
+        &self.kept
+    }
+
+    /// Values that a node reads parts of, unless its box simply follows from its operand's.
+    fn find_kept(&self) -> Vec<ValueId> {
+        let mut wanted = vec![false; self.graph.values().len()];
+        self.graph.inputs().iter().for_each(|v| wanted[v.index()] = true);
+        for (i, node) in self.graph.nodes().iter().enumerate() {
+            if self.used[i] && self.following[i].is_none() {
+                node.inputs.iter().for_each(|v| wanted[v.index()] = true);
+            }
+        }
+        wanted[self.target.index()] = false;
+        let varies = |v: &ValueId| wanted[v.index()] && self.graph.value(*v).varies;
+        let all = self.graph.nodes().iter().map(|n| n.output);
+        let behind = self.graph.inputs().iter().copied().chain(all).filter(varies);
+        core::iter::once(self.target).chain(behind).collect()
+    }
+
+    fn kept_at(&self, value: ValueId) -> Option<usize> {
+        self.kept.iter().position(|&v| v == value)
+    }
+}
+
+/// By node: whether the target depends on it.
+fn used(graph: &Graph, target: ValueId) -> Vec<bool> {
+    let mut wanted = vec![false; graph.values().len()];
+    wanted[target.index()] = true;
+    let mut used = vec![false; graph.nodes().len()];
+    for (i, node) in graph.nodes().iter().enumerate().rev() {
+        used[i] = wanted[node.output.index()];
+        if used[i] {
+            node.inputs.iter().for_each(|v| wanted[v.index()] = true);
+        }
+    }
+    used
+}
+
+/// Whether a value is an input of the graph.
+fn is_input(graph: &Graph, value: ValueId) -> bool {
+    matches!(graph.value(value).origin, Origin::Input(_))
+}

@@ -1,0 +1,253 @@
+//! What is computed from a change alone has the bits of a full pass, whatever the network, the change, and the batch.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use std::ops::Range;
+use voxplain::attribution::methods::Baseline;
+use voxplain::attribution::{Change, Engine, Method, Network, PassSpec, Target};
+use voxplain::autodiff::Device;
+use voxplain::cpu::Cpu;
+use voxplain::graph::Graph;
+use voxplain::perturbation::Features;
+use voxplain::perturbation::methods::{
+    FeatureAblation, KernelRows, KernelShap, Occlusion, Permutations, ShapleySampling,
+};
+use voxplain::tensor::{Scalar, Tensor};
+use voxplain_oracle::Oracle;
+use voxplain_tests::layers::{layers, numbers};
+use voxplain_tests::networks::case;
+
+/// A box of an input by fractions of its axes.
+fn part(shape: &[usize], fractions: &[(u8, u8)]) -> Vec<Range<usize>> {
+    let along = |(i, &n): (usize, &usize)| {
+        let (start, length) = fractions[i % fractions.len()];
+        let start = usize::from(start) * n / 256;
+        start..(start + 1 + usize::from(length) * n / 700).min(n)
+    };
+    shape.iter().enumerate().map(along).collect()
+}
+
+fn inside(shape: &[usize], part: &[Range<usize>], mut at: usize) -> bool {
+    let mut inside = true;
+    for a in (0..shape.len()).rev() {
+        inside &= part[a].contains(&(at % shape[a]));
+        at /= shape[a];
+    }
+    inside
+}
+
+/// The entries of `data` in a box.
+fn cut<S: Scalar>(shape: &[usize], part: &[Range<usize>], data: &[S]) -> Vec<S> {
+    (0..data.len()).filter(|&i| inside(shape, part, i)).map(|i| data[i]).collect()
+}
+
+/// The inputs of a state and of rows that differ from it in boxes.
+struct Rows<S: Scalar> {
+    shapes: Vec<Vec<usize>>,
+    base: Vec<Vec<S>>,
+    changes: Vec<Change>,
+    rows: Vec<Vec<Vec<S>>>,
+}
+
+impl<S: Scalar> Rows<S> {
+    fn new(graph: &Graph, boxes: &[Vec<(u8, u8)>]) -> Self {
+        let shapes: Vec<Vec<usize>> = graph.inputs().iter().map(|&v| graph.shape(v).to_vec()).collect();
+        let values = |seed: u64, i: usize| -> Vec<S> {
+            let n = shapes[i].iter().product();
+            numbers(seed + i as u64, n).iter().map(|&v| S::from_f64(f64::from(v))).collect()
+        };
+        let base: Vec<Vec<S>> = (0..shapes.len()).map(|i| values(11, i)).collect();
+        let (mut changes, mut rows) = (Vec::new(), Vec::new());
+        for (number, fractions) in boxes.iter().enumerate() {
+            // Rows change one input, the next one, both in turn.
+            let changed = |i: usize| shapes.len() == 1 || number % 3 == 2 || number % shapes.len() == i;
+            let change: Change =
+                (0..shapes.len()).map(|i| changed(i).then(|| part(&shapes[i], fractions))).collect();
+            let mut row = base.clone();
+            for (i, part) in change.iter().enumerate() {
+                let Some(part) = part else { continue };
+                let other = values(100 + 7 * number as u64, i);
+                (0..other.len()).filter(|&k| inside(&shapes[i], part, k)).for_each(|k| row[i][k] = other[k]);
+            }
+            changes.push(change);
+            rows.push(row);
+        }
+        Self { shapes, base, changes, rows }
+    }
+
+    /// The values of full passes.
+    fn full<D: Device<Scalar = S>>(&self, device: &D, graph: &Graph) -> Vec<Vec<S>> {
+        let mut engine = Engine::new(graph, device, None).with_full_passes();
+        assert!(engine.states().is_none());
+        let value = graph.outputs()[0];
+        let one = |row: &Vec<Vec<S>>| {
+            let inputs: Vec<Tensor<S>> =
+                row.iter().zip(&self.shapes).map(|(d, s)| Tensor::new(s, d.clone()).unwrap()).collect();
+            engine.values(&inputs, value).unwrap().remove(0)
+        };
+        std::iter::once(&self.base).chain(&self.rows).map(one).collect()
+    }
+
+    /// The same by what changed.
+    fn partial<D: Device<Scalar = S>>(&self, device: &D, graph: &Graph, rows: usize) -> Vec<Vec<S>> {
+        let mut engine = Engine::new(graph, device, None).with_rows(rows);
+        let states = engine.states().unwrap();
+        let mut all = vec![Vec::new(); self.rows.len() + 1];
+        all[0] = states
+            .enter(0, graph.outputs()[0], &mut |_, i, _, into| into.copy_from_slice(&self.base[i]))
+            .unwrap();
+        let mut fill = |row: usize, i: usize, part: &[Range<usize>], into: &mut [S]| {
+            into.copy_from_slice(&cut(&self.shapes[i], part, &self.rows[row][i]));
+        };
+        states
+            .evaluate(0, &self.changes, &mut fill, &mut |row, value| all[row + 1] = value.to_vec())
+            .unwrap();
+        assert!(states.bytes() > 0);
+        all
+    }
+
+    /// The values along a walk: each row's change is made on top of those before.
+    fn walk<D: Device<Scalar = S>>(&self, device: &D, graph: &Graph) -> (Vec<Vec<S>>, Vec<Vec<S>>) {
+        let mut engine = Engine::new(graph, device, None);
+        let states = engine.states().unwrap();
+        let mut now = self.base.clone();
+        states.enter(3, graph.outputs()[0], &mut |_, i, _, into| into.copy_from_slice(&now[i])).unwrap();
+        let (mut values, mut inputs) = (Vec::new(), Vec::new());
+        for (change, row) in self.changes.iter().zip(&self.rows) {
+            for (i, part) in change.iter().enumerate() {
+                let Some(part) = part else { continue };
+                let changed = |k: &usize| inside(&self.shapes[i], part, *k);
+                (0..now[i].len()).filter(changed).for_each(|k| now[i][k] = row[i][k]);
+            }
+            let mut fill = |_: usize, i: usize, part: &[Range<usize>], into: &mut [S]| {
+                into.copy_from_slice(&cut(&self.shapes[i], part, &now[i]));
+            };
+            values.push(states.advance(3, change, &mut fill).unwrap());
+            inputs.push(now.clone());
+        }
+        let walked =
+            Self { shapes: self.shapes.clone(), base: inputs[0].clone(), changes: vec![], rows: inputs };
+        let full = walked.full(device, graph);
+        (values, full[1..].to_vec())
+    }
+}
+
+fn bits<S: Scalar>(values: &[Vec<S>]) -> Vec<Vec<u64>> {
+    values.iter().map(|row| row.iter().map(|v| v.to_f64().to_bits()).collect()).collect()
+}
+
+fn compare(how: &str, got: &[Vec<u64>], full: &[Vec<u64>]) {
+    for (row, (a, b)) in got.iter().zip(full).enumerate() {
+        let at = a.iter().zip(b).position(|(a, b)| a != b);
+        let values = at.map(|at| [a, b].map(|v| f64::from_bits(v[at])));
+        assert!(at.is_none(), "row {row}, entry {at:?} {how} and by a full pass: {values:?}");
+    }
+    assert_eq!(got.len(), full.len());
+}
+
+fn check<D: Device>(device: &D, graph: &Graph, boxes: &[Vec<(u8, u8)>], batch: usize) {
+    let rows = Rows::new(graph, boxes);
+    let full = bits(&rows.full(device, graph));
+    compare("by what changed", &bits(&rows.partial(device, graph, batch)), &full);
+    let (walked, full) = rows.walk(device, graph);
+    compare("along a walk", &bits(&walked), &bits(&full));
+}
+
+fn boxes() -> impl Strategy<Value = Vec<Vec<(u8, u8)>>> {
+    prop::collection::vec(prop::collection::vec(any::<(u8, u8)>(), 5), 1..6)
+}
+
+/// A few runs of entries of every input.
+fn features(graph: &Graph) -> Features {
+    let mut next = 0.0;
+    let mut mask = |shape: &[usize]| {
+        let n: usize = shape.iter().product();
+        let each = n.div_ceil(5);
+        let first = next;
+        next += n.div_ceil(each) as f64;
+        Tensor::new(shape, (0..n).map(|at| first + (at / each) as f64).collect()).unwrap()
+    };
+    let masks: Vec<Tensor<f64>> = graph.inputs().iter().map(|&v| mask(&graph.shape(v))).collect();
+    Features::from_masks(graph, &masks).unwrap()
+}
+
+fn methods(graph: &Graph) -> Vec<Box<dyn Method<f32>>> {
+    let (zero, features) = (|| Baseline::Constant(0.0), features(graph));
+    let per_input = |of: &dyn Fn(usize) -> usize| -> Vec<Vec<usize>> {
+        graph.inputs().iter().map(|&v| graph.shape(v)[1..].iter().map(|&n| of(n)).collect()).collect()
+    };
+    let few = Permutations::Seeded { seed: 3, draws: 3, antithetic: true };
+    vec![
+        Box::new(Occlusion {
+            baseline: zero(),
+            window: per_input(&|n| n.min(4)),
+            strides: per_input(&|n| n.min(3)),
+        }),
+        Box::new(FeatureAblation { baseline: Baseline::Constant(0.5), features: features.clone() }),
+        Box::new(ShapleySampling { baseline: zero(), features: features.clone(), permutations: few }),
+        Box::new(KernelShap {
+            baseline: zero(),
+            features,
+            rows: KernelRows::Leverage { seed: 5, draws: 24 },
+        }),
+    ]
+}
+
+/// The maps and values of a method by an engine.
+fn result(engine: &mut Engine<'_, Cpu>, method: &dyn Method<f32>, inputs: &[Tensor<f32>]) -> Vec<Vec<u64>> {
+    let target = Target::Class(vec![0]);
+    let found = method.attribute(engine, inputs, &target).unwrap();
+    assert_eq!(engine.states().map_or(0, |s| s.bytes()), 0, "what was kept is given back");
+    let maps = found.maps.iter().map(|m| m.values.data().iter().map(|v| v.to_f64().to_bits()).collect());
+    let scores = found.scores.iter().flat_map(|s| &s.values).map(|s| s.iter().map(|v| v.to_bits()).collect());
+    maps.chain(scores).chain([found.values.iter().map(|v| v.to_bits()).collect()]).collect()
+}
+
+/// An image with a background of zeros.
+fn image(sizes: &[usize], seed: u64) -> Tensor<f32> {
+    let mut data = numbers(seed, sizes.iter().product());
+    let background = data.len() / 3;
+    data[..background].fill(0.0);
+    Tensor::new(sizes, data).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn maps_are_the_same_however_inputs_are_evaluated(net in layers(), tight in any::<bool>()) {
+        let graph = net.graph().unwrap();
+        let cpu = Cpu::best().with_threads(2).unwrap();
+        let inputs: Vec<Tensor<f32>> = graph.inputs().iter().map(|&v| image(&graph.shape(v), 5)).collect();
+        let output = graph.outputs()[0];
+        let mut whole = Engine::new(&graph, &cpu, None).with_full_passes();
+        let spec = PassSpec { table: None, from: output, wanted: vec![], captures: vec![output] };
+        // Room for one example, and for no state beside it.
+        let limit = tight.then(|| whole.plan(&spec, 1).unwrap().arena_bytes);
+        for method in methods(&graph) {
+            let full = result(&mut whole, &*method, &inputs);
+            let part = result(&mut Engine::new(&graph, &cpu, limit), &*method, &inputs);
+            prop_assert!(full == part, "{}", method.name());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_part_has_the_bits_of_the_whole(net in layers(), boxes in boxes(), batch in 1usize..5) {
+        let graph = net.graph().unwrap();
+        check(&Cpu::best().with_threads(1).unwrap(), &graph, &boxes, batch);
+    }
+
+    #[test]
+    fn so_it_has_in_double_precision(net in layers(), boxes in boxes()) {
+        check(&Oracle, &net.graph().unwrap(), &boxes[..boxes.len().min(2)], 2);
+    }
+
+    #[test]
+    fn so_it_has_in_networks_of_every_operator(case in case(), boxes in boxes()) {
+        check(&Cpu::best().with_threads(2).unwrap(), &case.graph().unwrap(), &boxes, 3);
+    }
+}
