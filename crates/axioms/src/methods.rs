@@ -129,7 +129,7 @@ fn references<S: Scalar>() -> Vec<Subject<S>> {
 
 /// The composites with parameters: `(row, composite, parameters)`.
 const COMPOSITES: [(&str, &str, &[(&str, f64)]); 8] = [
-    ("lrp_0", "lrp_zero", &[]),
+    ("lrp_0", "lrp_zero", &[STABILIZER]),
     ("lrp_epsilon", "lrp_epsilon", &[("epsilon", 0.1)]),
     ("lrp_gamma", "lrp_gamma", &[("gamma", 0.25), STABILIZER]),
     ("lrp_zplus", "lrp_zplus", &[STABILIZER]),

@@ -260,19 +260,13 @@ impl FromStr for Step {
 /// One line: `2x4 apart biased | layer2 relu | w 1 -1 | x 2 1 | r 0`.
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = |list: Vec<String>| list.join(" ");
+        let words = |list: Vec<String>| list.into_iter().map(|w| format!(" {w}")).collect::<String>();
         let numbers = |list: &[i8]| words(list.iter().map(ToString::to_string).collect());
         write!(f, "{}x{}", self.channels, self.width)?;
         f.write_str(if self.apart { " apart" } else { "" })?;
         f.write_str(if self.biased { " biased" } else { "" })?;
         let steps = words(self.steps.iter().map(ToString::to_string).collect());
-        write!(
-            f,
-            " | {steps} | w {} | x {} | r {}",
-            numbers(&self.weights),
-            numbers(&self.x),
-            numbers(&self.r)
-        )
+        write!(f, " |{steps} | w{} | x{} | r{}", numbers(&self.weights), numbers(&self.x), numbers(&self.r))
     }
 }
 

@@ -12,7 +12,7 @@ use voxplain_axioms::{
 use voxplain_oracle::Oracle;
 use voxplain_tensor::{Result, Tensor};
 
-const EXAMPLES: &str = include_str!("counterexamples.txt");
+const EXAMPLES: &str = include_str!("methods.counterexamples");
 const PAGE: &str = include_str!("../../../docs/AXIOMS.md");
 
 fn examples() -> Vec<Counterexample> {
@@ -63,7 +63,6 @@ fn cells_that_hold_hold_on_other_networks() {
                 let cell = search(&Oracle, &subject, axiom, Effort { networks: 8, seed: 77 });
                 let shown = cell.broken.iter().map(|(e, v)| format!("{e}: {v}")).collect::<Vec<_>>();
                 assert!(cell.broken.is_empty(), "{shown:?}");
-                assert!(sign == '✓' || cell.exact, "{} {}: not bit for bit", subject.name, axiom.name());
             }
         }
     }

@@ -10,8 +10,8 @@ const C: [f64; 2] = [0.01 * 0.01, 0.03 * 0.03];
 /// The mean structural similarity of two maps of shape `sizes` (leading axes first), over windows of 7 entries along the last
 /// `spatial` axes (Wang, Bovik, Sheikh & Simoncelli, "Image quality assessment", IEEE TIP 13, 2004, equation 13, with flat
 /// windows and population moments). It was made for intensities: of maps with both signs, windows whose means have opposite
-/// signs count as unlike in luminance as well, so bring maps to [0, 1] first where that is not wanted. The range that the constants refer to is that of the first map; where it is constant,
-/// `None`: nothing has a structure to compare.
+/// signs count as unlike in luminance as well, so bring maps to [0, 1] first where that is not wanted. The range that the
+/// constants refer to is that of the first map; where it is constant, `None`: nothing has a structure to compare.
 ///
 /// # Errors
 /// The maps do not have that shape.

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     let (differences, unexplained) = known::differences(&rows);
     let text = page::page(&rows, &differences, &contrast::table());
     let written = std::fs::write("docs/AXIOMS.md", text)
-        .and_then(|()| std::fs::write("crates/axioms/tests/counterexamples.txt", list));
+        .and_then(|()| std::fs::write("crates/axioms/tests/methods.counterexamples", list));
     if let Err(error) = written {
         eprintln!("axioms: {error}; run this in the repository's root");
         return ExitCode::FAILURE;
