@@ -51,7 +51,6 @@ vision("vgg11_bn", num_classes=10)
 # At the size of its training the adaptive pooling changes nothing, and every exporter takes it.
 vision("alexnet", size=224, key="alexnet_224", num_classes=10)
 vision("vgg16_bn", num_classes=10)
-vision("vgg16_bn", size=224, key="vgg16_bn_224", num_classes=10)
 vision("resnet34", num_classes=10)
 for plain in ["resnet18", "resnet50", "resnext50_32x4d", "densenet121", "mobilenet_v2", "mobilenet_v3_large"]:
     vision(plain, num_classes=10)

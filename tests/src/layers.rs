@@ -7,7 +7,7 @@ use voxplain::graph::ops::{
     Reduction, ResizeMode, SliceAxis, axis_taps,
 };
 use voxplain::graph::{Graph, GraphBuilder, Op, ValueId};
-use voxplain::tensor::Result;
+use voxplain::tensor::{Result, Shape};
 
 /// One layer. Small numbers are taken modulo what there is to choose from.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +121,38 @@ pub fn numbers(seed: u64, n: usize) -> Vec<f32> {
     (0..n).map(|_| next()).collect()
 }
 
+/// A number for each of `rank` axes, different ones: `least` and less than `most` more.
+fn each(rank: usize, n: u8, most: u8, least: usize) -> Vec<usize> {
+    (0..rank).map(|a| usize::from((n >> (2 * a)) % most) + least).collect()
+}
+
+fn resize(shape: Shape, mode: u8, size: u8) -> Op {
+    let mode =
+        [ResizeMode::NearestFloor, ResizeMode::Linear, ResizeMode::NearestPreferCeil][usize::from(mode % 3)];
+    let coordinates = [Coordinates::HalfPixel, Coordinates::AlignCorners, Coordinates::Asymmetric];
+    let along = |a: usize| {
+        let (from, size) = (shape[a], size >> a);
+        let to = if size % 4 == 0 { from * 3 / 2 } else { 2 * from };
+        let coordinates = coordinates[usize::from(size % 3)];
+        (a > 1).then(|| axis_taps(from, to, to as f64 / from as f64, mode, coordinates))
+    };
+    Op::Resize { taps: (0..shape.rank()).map(along).collect() }
+}
+
+fn slice(shape: Shape, first: u8, step: u8, backwards: bool) -> Op {
+    let along = |a: usize| {
+        let (n, step) = (shape[a], usize::from(step % 2) + 1);
+        let begin = if a > 1 { usize::from(first % 3).min(n - 1) } else { 0 };
+        let count = if a > 1 { (n - begin).div_ceil(step) } else { n };
+        match (a > 1, backwards) {
+            (true, true) => SliceAxis { begin: begin + (count - 1) * step, step: -(step as isize), count },
+            (true, false) => SliceAxis { begin, step: step as isize, count },
+            _ => SliceAxis { begin: 0, step: 1, count: n },
+        }
+    };
+    Op::Slice { axes: (0..shape.rank()).map(along).collect() }
+}
+
 struct Machine {
     b: GraphBuilder,
     current: ValueId,
@@ -174,44 +206,9 @@ impl Machine {
     fn layer(&mut self, layer: Layer) -> Result<ValueId> {
         let (x, shape) = (self.current, self.b.shape(self.current));
         let (rank, c) = (shape.rank() - 2, shape[1]);
-        // Axes are given different numbers.
-        let each = |n: u8, most: u8, least: usize| -> Vec<usize> {
-            (0..rank).map(|a| usize::from((n >> (2 * a)) % most) + least).collect()
-        };
         match layer {
-            Layer::Conv(to, n) => {
-                let groups = if n[4] % 4 == 1 && c % 2 == 0 && to % 2 == 0 { 2 } else { 1 };
-                let kernel = if n == [2, 0, 1, 0, 0] { vec![3; rank] } else { each(n[0], 4, 1) };
-                let pads = if n == [2, 0, 1, 0, 0] { vec![1; rank] } else { each(n[2], 3, 0) };
-                let weight = self.weights(&[&[usize::from(to), c / groups][..], &kernel].concat())?;
-                let bias = self.weights(&[usize::from(to)])?;
-                let conv = ConvAttributes {
-                    strides: each(n[1], 3, 1),
-                    pads_end: pads.iter().rev().copied().collect(),
-                    pads_begin: pads,
-                    dilations: each(n[3], 2, 1),
-                    groups,
-                };
-                self.node(Op::Conv(conv), &[x, weight, bias])
-            }
-            Layer::ConvTranspose(to, n) => {
-                let weight = self.weights(&[&[c, usize::from(to)][..], &each(n[0], 4, 1)].concat())?;
-                let bias = self.weights(&[usize::from(to)])?;
-                let strides = each(n[1], 3, 1);
-                let padding = each(n[3], 2, 0);
-                let output_padding = strides.iter().zip(padding).map(|(s, p)| p.min(s - 1)).collect();
-                let pads = each(n[2], 2, 0);
-                let conv = ConvAttributes {
-                    strides,
-                    pads_begin: pads.clone(),
-                    pads_end: pads.into_iter().rev().collect(),
-                    ..ConvAttributes::plain(rank)
-                };
-                self.node(
-                    Op::ConvTranspose(ConvTransposeAttributes { conv, output_padding }),
-                    &[x, weight, bias],
-                )
-            }
+            Layer::Conv(to, n) => self.conv(x, usize::from(to), n),
+            Layer::ConvTranspose(to, n) => self.conv_transpose(x, usize::from(to), n),
             Layer::BatchNorm => {
                 let more = [self.positive(c)?, self.weights(&[c])?, self.weights(&[c])?, self.positive(c)?];
                 self.node(Op::BatchNormalization { epsilon: 1e-3 }, &[&[x][..], &more].concat())
@@ -228,42 +225,16 @@ impl Machine {
             }
             Layer::MaxPool(n, up) => self.pool(x, (n, rank), (up, false), Op::MaxPool),
             Layer::AveragePool(n, up, count) => self.pool(x, (n, rank), (up, count), Op::AveragePool),
-            Layer::Resize(mode, size) => {
-                let mode = [ResizeMode::NearestFloor, ResizeMode::Linear, ResizeMode::NearestPreferCeil]
-                    [usize::from(mode % 3)];
-                let coordinates =
-                    [Coordinates::HalfPixel, Coordinates::AlignCorners, Coordinates::Asymmetric];
-                let along = |a: usize| {
-                    let (from, size) = (shape[a], size >> a);
-                    let to = if size % 4 == 0 { from * 3 / 2 } else { 2 * from };
-                    let coordinates = coordinates[usize::from(size % 3)];
-                    (a > 1).then(|| axis_taps(from, to, to as f64 / from as f64, mode, coordinates))
-                };
-                self.node(Op::Resize { taps: (0..shape.rank()).map(along).collect() }, &[x])
-            }
+            Layer::Resize(mode, size) => self.node(resize(shape, mode, size), &[x]),
             Layer::Pad(mode, a, b) => {
                 let mode = [PadMode::Constant, PadMode::Edge, PadMode::Reflect][usize::from(mode % 3)];
                 let amounts = |n: u8| {
-                    let spatial = each(n, 4, 0).into_iter().map(|p| p as isize - 1);
+                    let spatial = each(rank, n, 4, 0).into_iter().map(|p| p as isize - 1);
                     [0, 0].into_iter().chain(spatial).collect::<Vec<isize>>()
                 };
                 self.node(Op::Pad { mode, before: amounts(a), after: amounts(b), value: 0.25 }, &[x])
             }
-            Layer::Slice(first, step, backwards) => {
-                let along = |a: usize| {
-                    let (n, step) = (shape[a], usize::from(step % 2) + 1);
-                    let begin = if a > 1 { usize::from(first % 3).min(n - 1) } else { 0 };
-                    let count = if a > 1 { (n - begin).div_ceil(step) } else { n };
-                    match (a > 1, backwards) {
-                        (true, true) => {
-                            SliceAxis { begin: begin + (count - 1) * step, step: -(step as isize), count }
-                        }
-                        (true, false) => SliceAxis { begin, step: step as isize, count },
-                        _ => SliceAxis { begin: 0, step: 1, count: n },
-                    }
-                };
-                self.node(Op::Slice { axes: (0..shape.rank()).map(along).collect() }, &[x])
-            }
+            Layer::Slice(first, step, backwards) => self.node(slice(shape, first, step, backwards), &[x]),
             Layer::Push => {
                 self.pushed = x;
                 Ok(x)
@@ -271,6 +242,7 @@ impl Machine {
             Layer::Add if self.b.shape(self.pushed) == shape => {
                 self.node(Op::Binary(Binary::Add), &[x, self.pushed])
             }
+            Layer::Add => Ok(x),
             Layer::Concat => self.node(Op::Concat { axis: 1 }, &[self.pushed, x]),
             Layer::Gate => {
                 let axes = (2..self.b.shape(self.pushed).rank()).collect();
@@ -288,8 +260,42 @@ impl Machine {
                 permutation.swap(rank, rank + 1);
                 self.node(Op::Transpose { permutation }, &[x])
             }
-            Layer::Add => Ok(x),
         }
+    }
+
+    fn conv(&mut self, x: ValueId, to: usize, n: [u8; 5]) -> Result<ValueId> {
+        let (rank, c) = (self.b.shape(x).rank() - 2, self.b.shape(x)[1]);
+        let groups = if n[4] % 4 == 1 && c % 2 == 0 && to % 2 == 0 { 2 } else { 1 };
+        let plain = n == [2, 0, 1, 0, 0];
+        let kernel = if plain { vec![3; rank] } else { each(rank, n[0], 4, 1) };
+        let pads = if plain { vec![1; rank] } else { each(rank, n[2], 3, 0) };
+        let weight = self.weights(&[&[to, c / groups][..], &kernel].concat())?;
+        let bias = self.weights(&[to])?;
+        let conv = ConvAttributes {
+            strides: each(rank, n[1], 3, 1),
+            pads_end: pads.iter().rev().copied().collect(),
+            pads_begin: pads,
+            dilations: each(rank, n[3], 2, 1),
+            groups,
+        };
+        self.node(Op::Conv(conv), &[x, weight, bias])
+    }
+
+    fn conv_transpose(&mut self, x: ValueId, to: usize, n: [u8; 5]) -> Result<ValueId> {
+        let (rank, c) = (self.b.shape(x).rank() - 2, self.b.shape(x)[1]);
+        let weight = self.weights(&[&[c, to][..], &each(rank, n[0], 4, 1)].concat())?;
+        let bias = self.weights(&[to])?;
+        let strides = each(rank, n[1], 3, 1);
+        let padding = each(rank, n[3], 2, 0);
+        let output_padding = strides.iter().zip(padding).map(|(s, p)| p.min(s - 1)).collect();
+        let pads = each(rank, n[2], 2, 0);
+        let conv = ConvAttributes {
+            strides,
+            pads_begin: pads.clone(),
+            pads_end: pads.into_iter().rev().collect(),
+            ..ConvAttributes::plain(rank)
+        };
+        self.node(Op::ConvTranspose(ConvTransposeAttributes { conv, output_padding }), &[x, weight, bias])
     }
 
     fn pool(
@@ -299,21 +305,22 @@ impl Machine {
         (ceil_mode, count_include_pad): (bool, bool),
         op: fn(PoolAttributes) -> Op,
     ) -> Result<ValueId> {
-        let each = |n: u8, most: u8, least: usize| -> Vec<usize> {
-            (0..rank).map(|a| usize::from((n >> (2 * a)) % most) + least).collect()
-        };
         // The windows that joined steps take.
         let halving = n == [1, 1, 0, 0];
-        let (kernel, strides) =
-            if halving { (vec![2; rank], vec![2; rank]) } else { (each(n[0], 3, 1), each(n[1], 3, 1)) };
-        let pads: Vec<usize> = each(n[2], 2, 0).iter().zip(&kernel).map(|(&p, &k)| p.min(k - 1)).collect();
+        let (kernel, strides) = if halving {
+            (vec![2; rank], vec![2; rank])
+        } else {
+            (each(rank, n[0], 3, 1), each(rank, n[1], 3, 1))
+        };
+        let pads: Vec<usize> =
+            each(rank, n[2], 2, 0).iter().zip(&kernel).map(|(&p, &k)| p.min(k - 1)).collect();
         let pads = if halving { vec![0; rank] } else { pads };
         let pool = PoolAttributes {
             kernel,
             strides,
             pads_begin: pads.clone(),
             pads_end: pads,
-            dilations: each(n[3], 2, 1),
+            dilations: each(rank, n[3], 2, 1),
             ceil_mode,
             count_include_pad,
         };

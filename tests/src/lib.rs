@@ -2,11 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod cuda;
+pub mod dense;
 pub mod layers;
 pub mod networks;
 pub mod parity;
 pub mod program;
-pub mod running_error;
 
 use serde_json::Value;
 use std::collections::BTreeMap;

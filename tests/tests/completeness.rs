@@ -1,5 +1,5 @@
 //! Maps that promise to add up do, on random networks, within what the rounding of that very run allows
-//! (`voxplain_tests::running_error`) or what the variation of the integrand allows.
+//! (`voxplain_axioms::running_error`) or what the variation of the integrand allows.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
@@ -11,12 +11,22 @@ use voxplain::attribution::{Attribution, Engine, Method, Network, Quadrature, Ta
 use voxplain::autodiff::Device;
 use voxplain::cpu::{Cpu, Isa};
 use voxplain::graph::Graph;
-use voxplain::tensor::{Scalar, Tensor};
+use voxplain::tensor::{Result, Scalar, Tensor};
+use voxplain_axioms::{Problem, running_error};
 use voxplain_oracle::Oracle;
 use voxplain_tests::networks::{Case, case};
-use voxplain_tests::running_error::bound;
 
 const FIRST: usize = 0;
+
+fn bound<D: Device>(
+    graph: &Graph,
+    device: &D,
+    (x, r): (&Tensor<f64>, &Tensor<f64>),
+    class: usize,
+) -> Result<f64> {
+    let (x, r) = (vec![x.clone()], vec![r.clone()]);
+    running_error::bound(device, &Problem { graph: graph.clone(), x, r, target: Target::Class(vec![class]) })
+}
 
 fn cases() -> Config {
     Config { cases: 96, ..Config::default() }

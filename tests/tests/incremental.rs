@@ -3,10 +3,16 @@
 
 use proptest::prelude::*;
 use std::ops::Range;
-use voxplain::attribution::{Change, Engine, Network};
-use voxplain::autodiff::Device;
+use voxplain::attribution::methods::Baseline;
+use voxplain::attribution::{Change, Engine, Method, Network, PassSpec, Target};
+use voxplain::autodiff::{Device, Planner, Regions};
 use voxplain::cpu::Cpu;
-use voxplain::graph::Graph;
+use voxplain::graph::ops::{ConvAttributes, PoolAttributes, Reduction};
+use voxplain::graph::{Graph, GraphBuilder, Op};
+use voxplain::perturbation::Features;
+use voxplain::perturbation::methods::{
+    FeatureAblation, KernelRows, KernelShap, Occlusion, Permutations, ShapleySampling,
+};
 use voxplain::tensor::{Scalar, Tensor};
 use voxplain_oracle::Oracle;
 use voxplain_tests::layers::{layers, numbers};
@@ -148,8 +154,133 @@ fn check<D: Device>(device: &D, graph: &Graph, boxes: &[Vec<(u8, u8)>], batch: u
     compare("along a walk", &bits(&walked), &bits(&full));
 }
 
+/// Two stacks of slices, each slice through layers of its own stack, the largest of every feature over a stack, and one linear
+/// layer over both.
+fn two_stacks() -> Graph {
+    let mut b = GraphBuilder::new();
+    let mut features = Vec::new();
+    for stack in ["a", "b"] {
+        let mut x = b.input(stack, &[3, 2, 12, 10]).unwrap();
+        for (i, channels) in [2, 8, 8].windows(2).enumerate() {
+            let name = format!("{stack}{i}");
+            let sizes = [channels[1], channels[0], 3, 3];
+            let w = b
+                .parameter(&format!("{name}.w"), &sizes, numbers(9 + i as u64, sizes.iter().product()))
+                .unwrap();
+            x = b.conv(&name, x, w, None, ConvAttributes::padded(2, 1)).unwrap();
+            x = b.relu(&format!("{name}.relu"), x).unwrap();
+            x = b.node(&format!("{name}.pool"), Op::MaxPool(PoolAttributes::tiles(&[2, 2])), &[x]).unwrap();
+        }
+        let mean = Op::Reduce { reduction: Reduction::Mean, axes: vec![2, 3], keep_axes: false };
+        x = b.node(&format!("{stack}.mean"), mean, &[x]).unwrap();
+        x = b.node(&format!("{stack}.stack"), Op::Reshape { sizes: vec![1, 3, 8] }, &[x]).unwrap();
+        let most = Op::Reduce { reduction: Reduction::Max, axes: vec![1], keep_axes: false };
+        features.push(b.node(&format!("{stack}.max"), most, &[x]).unwrap());
+    }
+    let both = b.node("both", Op::Concat { axis: 1 }, &features).unwrap();
+    let w = b.parameter("w", &[2, 16], numbers(4, 32)).unwrap();
+    let y = b.linear("y", both, w, None).unwrap();
+    b.finish(&[y]).unwrap()
+}
+
+#[test]
+fn branches_and_slices_without_a_change_cost_nothing() {
+    let graph = two_stacks();
+    let regions = Regions::new(&graph, graph.outputs()[0]);
+    let (class, _) = regions.place(&vec![Some(vec![1..2, 0..2, 0..12, 0..10]), None]).unwrap();
+    assert!(regions.changes(&class, graph.find("a0").unwrap()));
+    assert!(!regions.changes(&class, graph.find("b0").unwrap()));
+    let mut planner = Planner::new(&graph, 1).unwrap();
+    regions.kept().iter().for_each(|&v| {
+        planner.capture(v);
+    });
+    let base = planner.finish::<f32>(None).unwrap();
+    let plan = regions.plan::<f32>(&class, 1, &base, (true, false, None)).unwrap();
+    // One of the six slices, and the last layer.
+    let last = 2 * 16 * 2;
+    assert_eq!(6 * (plan.forward_flops() - last), base.forward_flops() - last);
+    let boxes = [vec![(90, 0), (0, 255), (0, 255), (0, 255)], vec![(0, 0), (0, 0), (200, 9), (9, 100)]];
+    check(&Cpu::best().with_threads(2).unwrap(), &graph, &boxes, 2);
+    check(&Oracle, &graph, &boxes, 2);
+}
+
 fn boxes() -> impl Strategy<Value = Vec<Vec<(u8, u8)>>> {
     prop::collection::vec(prop::collection::vec(any::<(u8, u8)>(), 5), 1..6)
+}
+
+/// A few runs of entries of every input.
+fn features(graph: &Graph) -> Features {
+    let mut next = 0.0;
+    let mut mask = |shape: &[usize]| {
+        let n: usize = shape.iter().product();
+        let each = n.div_ceil(5);
+        let first = next;
+        next += n.div_ceil(each) as f64;
+        Tensor::new(shape, (0..n).map(|at| first + (at / each) as f64).collect()).unwrap()
+    };
+    let masks: Vec<Tensor<f64>> = graph.inputs().iter().map(|&v| mask(&graph.shape(v))).collect();
+    Features::from_masks(graph, &masks).unwrap()
+}
+
+fn methods(graph: &Graph) -> Vec<Box<dyn Method<f32>>> {
+    let (zero, features) = (|| Baseline::Constant(0.0), features(graph));
+    let per_input = |of: &dyn Fn(usize) -> usize| -> Vec<Vec<usize>> {
+        graph.inputs().iter().map(|&v| graph.shape(v)[1..].iter().map(|&n| of(n)).collect()).collect()
+    };
+    let few = Permutations::Seeded { seed: 3, draws: 3, antithetic: true };
+    vec![
+        Box::new(Occlusion {
+            baseline: zero(),
+            window: per_input(&|n| n.min(4)),
+            strides: per_input(&|n| n.min(3)),
+        }),
+        Box::new(FeatureAblation { baseline: Baseline::Constant(0.5), features: features.clone() }),
+        Box::new(ShapleySampling { baseline: zero(), features: features.clone(), permutations: few }),
+        Box::new(KernelShap {
+            baseline: zero(),
+            features,
+            rows: KernelRows::Leverage { seed: 5, draws: 24 },
+        }),
+    ]
+}
+
+/// The maps and values of a method by an engine.
+fn result(engine: &mut Engine<'_, Cpu>, method: &dyn Method<f32>, inputs: &[Tensor<f32>]) -> Vec<Vec<u64>> {
+    let target = Target::Class(vec![0]);
+    let found = method.attribute(engine, inputs, &target).unwrap();
+    assert_eq!(engine.states().map_or(0, |s| s.bytes()), 0, "what was kept is given back");
+    let maps = found.maps.iter().map(|m| m.values.data().iter().map(|v| v.to_f64().to_bits()).collect());
+    let scores = found.scores.iter().flat_map(|s| &s.values).map(|s| s.iter().map(|v| v.to_bits()).collect());
+    maps.chain(scores).chain([found.values.iter().map(|v| v.to_bits()).collect()]).collect()
+}
+
+/// An image with a background of zeros.
+fn image(sizes: &[usize], seed: u64) -> Tensor<f32> {
+    let mut data = numbers(seed, sizes.iter().product());
+    let background = data.len() / 3;
+    data[..background].fill(0.0);
+    Tensor::new(sizes, data).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn maps_are_the_same_however_inputs_are_evaluated(net in layers(), tight in any::<bool>()) {
+        let graph = net.graph().unwrap();
+        let cpu = Cpu::best().with_threads(2).unwrap();
+        let inputs: Vec<Tensor<f32>> = graph.inputs().iter().map(|&v| image(&graph.shape(v), 5)).collect();
+        let output = graph.outputs()[0];
+        let mut whole = Engine::new(&graph, &cpu, None).with_full_passes();
+        let spec = PassSpec { table: None, from: output, wanted: vec![], captures: vec![output] };
+        // Room for one example, and for no state beside it.
+        let limit = tight.then(|| whole.plan(&spec, 1).unwrap().arena_bytes);
+        for method in methods(&graph) {
+            let full = result(&mut whole, &*method, &inputs);
+            let part = result(&mut Engine::new(&graph, &cpu, limit), &*method, &inputs);
+            prop_assert!(full == part, "{}", method.name());
+        }
+    }
 }
 
 proptest! {

@@ -58,8 +58,8 @@ pub trait States<S: Scalar> {
 const GRAIN: usize = 4;
 /// The share of a full pass's operations from which a part is not worth the copies.
 const WORTHWHILE: f64 = 0.95;
-/// Bytes of a plan's arena for all of its rows.
-const ROOM: usize = 96 << 20;
+/// Bytes of a plan's arena for all of its rows: few enough to stay in cache, enough rows to read large weights once for.
+const ROOM: usize = 16 << 20;
 /// Bytes of plans that are kept for states that move.
 const PROGRAMS: usize = 256 << 20;
 
@@ -326,9 +326,7 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
         let (session, value) = known.ok_or_else(|| Error::internal("a state is missing"))?;
         session.forward(&inputs.iter().collect::<Vec<_>>())?;
         *value = session.capture(0)?.data().to_vec();
-        let value = value.clone();
-        self.observer.iter_mut().for_each(|observer| observer(1));
-        Ok(value)
+        Ok(value.clone())
     }
 
     fn evaluate(
@@ -374,7 +372,9 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
             }
             Ok(None) => {
                 let from = self.overlay()?.regions.target();
-                self.enter(state, from, fill)
+                let value = self.enter(state, from, fill)?;
+                self.observer.iter_mut().for_each(|observer| observer(1));
+                Ok(value)
             }
             Err(error) => {
                 self.overlay()?.states.remove(&state);

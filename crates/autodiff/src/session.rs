@@ -73,8 +73,7 @@ impl<'d, D: Device> Session<'d, D> {
         self.write_inputs(inputs, false)?;
         let plan = self.plan.clone();
         let label = |step: usize| format!("step {}", plan.steps[step].label);
-        let run = |step| self.device.run_over(&mut self.memory, &base.memory, step);
-        let mut run = run;
+        let mut run = |step| self.device.run_over(&mut self.memory, &base.memory, step);
         plan.forward.clone().try_for_each(|step| run(step).map_err(|e| e.within(label(step))))
     }
 

@@ -13,6 +13,7 @@ mod buffer;
 mod device;
 mod isa;
 mod kernels;
+mod operands;
 mod parallel;
 mod peak;
 mod prepared;

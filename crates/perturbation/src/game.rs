@@ -1,12 +1,13 @@
 //! The explained value as a function of which features are present.
 
 use crate::coalition::Coalition;
+use crate::coalitions::Known;
 use crate::features::{Features, NO_FEATURE};
 use crate::methods::scores;
 use crate::run::{Key, Run};
 use voxplain_attribution::methods::Baseline;
 use voxplain_attribution::{Network, Seeds, Target};
-use voxplain_tensor::{Error, Result, Scalar, Tensor};
+use voxplain_tensor::{Error, ErrorKind, Result, Scalar, Tensor};
 
 /// A network, inputs, what takes the place of absent features, and what is explained.
 pub struct Game<'n, S: Scalar> {
@@ -22,6 +23,10 @@ struct Players<'n, S: Scalar> {
     features: &'n Features,
     seeds: Seeds<S>,
     examples: usize,
+    /// The example that was evaluated last, as it is known to the network.
+    known: Option<Known<S>>,
+    /// There was no room for states.
+    refused: bool,
 }
 
 impl<'n, S: Scalar> Game<'n, S> {
@@ -42,7 +47,19 @@ impl<'n, S: Scalar> Game<'n, S> {
         features.check(network, examples)?;
         let seeds = network.seeds(target, inputs)?;
         run.open(examples);
-        Ok(Self { players: Players { network, inputs, baseline, features, seeds, examples }, run })
+        Ok(Self {
+            players: Players {
+                network,
+                inputs,
+                baseline,
+                features,
+                seeds,
+                examples,
+                known: None,
+                refused: false,
+            },
+            run,
+        })
     }
 
     /// How many examples there are.
@@ -147,6 +164,52 @@ impl<'n, S: Scalar> Game<'n, S> {
 
 impl<S: Scalar> Players<'_, S> {
     fn evaluate(&mut self, example: usize, coalitions: &[&Coalition]) -> Result<Vec<f64>> {
+        let values = match self.by_changes(example, coalitions) {
+            Ok(Some(values)) => values,
+            Ok(None) => return self.by_full_passes(example, coalitions),
+            Err(error) if error.kind() == ErrorKind::Limit => {
+                self.refused = true;
+                self.leave();
+                return self.by_full_passes(example, coalitions);
+            }
+            Err(error) => {
+                self.known = None;
+                return Err(error);
+            }
+        };
+        finite(&values)?;
+        Ok(values)
+    }
+
+    /// By what differs from known coalitions, where the network can do that.
+    fn by_changes(&mut self, example: usize, coalitions: &[&Coalition]) -> Result<Option<Vec<f64>>> {
+        if self.refused || self.network.states().is_none() {
+            return Ok(None);
+        }
+        if self.known.as_ref().is_none_or(|k| k.example() != example) {
+            let of = |i: usize| {
+                let data = self.inputs[i].data();
+                let length = data.len() / self.examples;
+                let mut fill = vec![S::ZERO; length];
+                self.baseline.fill(i, example, &mut fill);
+                (data[example * length..][..length].to_vec(), fill)
+            };
+            let both = (0..self.inputs.len()).map(of).unzip();
+            self.known = Some(Known::new(self.network, self.features, example, both));
+        }
+        let (Some(known), Some(states)) = (&mut self.known, self.network.states()) else { return Ok(None) };
+        known.values(states, (self.features, &self.seeds), coalitions).map(Some)
+    }
+
+    /// Gives back what the network holds of known coalitions.
+    fn leave(&mut self) {
+        self.known = None;
+        if let Some(states) = self.network.states() {
+            states.leave();
+        }
+    }
+
+    fn by_full_passes(&mut self, example: usize, coalitions: &[&Coalition]) -> Result<Vec<f64>> {
         let (inputs, features, baseline) = (self.inputs, self.features, self.baseline);
         let mut fill = |row: usize, i: usize, into: &mut [S]| {
             // The baseline first, then the features that are there.
@@ -195,6 +258,12 @@ impl<S: Scalar> Players<'_, S> {
             }
         }
         sums
+    }
+}
+
+impl<S: Scalar> Drop for Players<'_, S> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 

@@ -9,8 +9,10 @@
 //! ([`Ledger`]), so that it ends at any time and goes on later, with the same bits as without a break.
 #![forbid(unsafe_code)]
 
+mod changes;
 mod coalition;
 mod coalition_outputs;
+mod coalitions;
 mod estimator;
 mod exact;
 mod features;

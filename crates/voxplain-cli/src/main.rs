@@ -31,6 +31,8 @@ enum Command {
     Explain(Box<commands::explain::Explain>),
     /// Says how much each modality matters, for one case or a data set.
     Modalities(commands::modalities::Modalities),
+    /// Checks what methods promise on a network and a case.
+    Verify(Box<commands::verify::Verify>),
 }
 
 /// What a command that ran has to say to a scheduler.
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Predict(c) => c.run(),
         Command::Explain(c) => c.run(),
         Command::Modalities(c) => c.run(),
+        Command::Verify(c) => c.run(),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

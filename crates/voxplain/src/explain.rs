@@ -52,7 +52,7 @@ pub struct Explainer<'m> {
     pub(crate) state: Option<PathBuf>,
     names: Vec<String>,
     spacings: Vec<[f64; 3]>,
-    machine: Machine,
+    pub(crate) machine: Machine,
     pub(crate) prediction: OnceCell<Prediction>,
     merged: OnceCell<Graph>,
 }

@@ -31,6 +31,7 @@ mod region;
 pub mod request;
 mod rules;
 mod together;
+pub mod verify;
 mod windows;
 
 pub use case::{Case, Images, preparation};
@@ -48,14 +49,41 @@ pub use windows::Windows;
 
 pub use voxplain_attribution as attribution;
 pub use voxplain_autodiff as autodiff;
+pub use voxplain_axioms as axioms;
 pub use voxplain_cpu as cpu;
 pub use voxplain_cuda as cuda;
 pub use voxplain_graph as graph;
 pub use voxplain_imaging as imaging;
+pub use voxplain_metrics as metrics;
 pub use voxplain_models as models;
 pub use voxplain_perturbation as perturbation;
 pub use voxplain_report as report;
 pub use voxplain_tensor as tensor;
+
+/// Tries every axiom on a propagation rule: `check_rule!(rule)`, `check_rule!(rule, claims: [Axiom, ...])`, on the best CPU or
+/// `on: &device`. The rule is an expression that is evaluated anew for every network and starts with the explained value if
+/// its signal is relevance. The [`axioms::Report`] says which axioms held, prints the smallest network for each that did
+/// not, and [`axioms::Report::holds`] whether every claim did.
+///
+/// ```
+/// use voxplain::autodiff::Gradient;
+/// use voxplain::{axioms::Axiom, check_rule};
+/// let report = check_rule!(Gradient, claims: [Axiom::Linearity, Axiom::Implementation, Axiom::NeuronScale]);
+/// assert!(report.holds(), "{report}");
+/// assert!(!report.cell(Axiom::Completeness).is_none_or(|cell| cell.holds()));
+/// ```
+#[macro_export]
+macro_rules! check_rule {
+    ($rule:expr) => {
+        $crate::check_rule!($rule, claims: [])
+    };
+    ($rule:expr, claims: [$($claim:expr),* $(,)?]) => {
+        $crate::check_rule!($rule, claims: [$($claim),*], on: &$crate::cpu::Cpu::best())
+    };
+    ($rule:expr, claims: [$($claim:expr),* $(,)?], on: $device:expr) => {
+        $crate::axioms::check_rule($device, || $rule, &[$($claim),*])
+    };
+}
 
 pub use voxplain_attribution::{Attribution, Engine, Method, Network, Target};
 pub use voxplain_models::Model;

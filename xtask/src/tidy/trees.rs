@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 type Budget = (&'static str, &'static [&'static str], usize);
 
 const BARE: &[&str] = &["--no-default-features"];
-const BUDGETS: [Budget; 14] = [
+const BUDGETS: [Budget; 16] = [
     ("voxplain-tensor", BARE, 0),
     ("voxplain-graph", BARE, 0),
     ("voxplain-autodiff", BARE, 0),
     ("voxplain-attribution", &[], 0),
     ("voxplain-perturbation", &[], 0),
+    ("voxplain-metrics", &[], 0),
+    ("voxplain-axioms", &[], 0),
     ("voxplain-oracle", &[], 0),
     ("voxplain-report", &[], 0),
     // The embedded profile.

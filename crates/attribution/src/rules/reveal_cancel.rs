@@ -34,9 +34,8 @@ enum Mixing {
 }
 
 fn mixing(site: &Site<'_>) -> Mixing {
-    if let Ok(layer) = Weighted::of(site)
-        && matches!(site.node().op, Op::Conv(_) | Op::ConvTranspose(_) | Op::Gemm(_) | Op::MatMul)
-    {
+    let weighted = matches!(site.node().op, Op::Conv(_) | Op::ConvTranspose(_) | Op::Gemm(_) | Op::MatMul);
+    if let (true, Ok(layer)) = (weighted, Weighted::of(site)) {
         return Mixing::Weights(layer);
     }
     let both = site.node().inputs.len() == 2 && site.varies(0) && site.varies(1);

@@ -3,7 +3,6 @@
 //! the whole of the operand along its axes without a link.
 
 use super::reach::{Range, Reach, SAME, Taps};
-use alloc::vec;
 use alloc::vec::Vec;
 use voxplain_graph::ops::{ConvAttributes, PadMode, PoolAttributes};
 use voxplain_graph::{Graph, Node, Op};
@@ -200,11 +199,11 @@ fn reshape(x: Shape, y: Shape) -> Vec<Link<'static>> {
     links
 }
 
-/// The range of a node's result along every axis that a change of operand `i` in `dirty` reaches; none if it reaches none.
-pub(super) fn reached(graph: &Graph, node: &Node, i: usize, dirty: &[Range]) -> Option<Vec<Range>> {
-    let y = graph.shape(node.output);
+/// The range of a result of shape `y` along every axis that a change of an operand in `dirty` reaches; none if it reaches
+/// none.
+pub(super) fn reached(links: &[Link<'_>], y: Shape, dirty: &[Range]) -> Option<Vec<Range>> {
     let mut out: Vec<Range> = y.iter().map(|&n| (0, n as isize)).collect();
-    for link in links(graph, node, i) {
+    for link in links {
         let (lo, hi) = link.reach.touched(dirty[link.from]);
         out[link.to] = (lo.max(0), hi.min(out[link.to].1));
         if out[link.to].0 >= out[link.to].1 {
@@ -214,29 +213,24 @@ pub(super) fn reached(graph: &Graph, node: &Node, i: usize, dirty: &[Range]) -> 
     Some(out)
 }
 
-/// The entries of operand `i` that a box of a node's result reads: along axes that are made whole, all of them.
-pub(super) fn needed(graph: &Graph, node: &Node, i: usize, part: &[Range], whole: &[bool]) -> Vec<Range> {
-    let x = graph.shape(node.inputs[i]);
+/// The entries of an operand of shape `x` that a box of a result reads: along axes that are made whole, all of them.
+pub(super) fn needed(links: &[Link<'_>], x: Shape, part: &[Range], whole: &[bool]) -> Vec<Range> {
     let mut out: Vec<Range> = x.iter().map(|&n| (0, n as isize)).collect();
-    for link in links(graph, node, i).into_iter().filter(|l| !whole[l.to]) {
+    for link in links.iter().filter(|l| !whole[l.to]) {
         out[link.from] = link.reach.needs(part[link.to]);
     }
     out
 }
 
-/// Whether entries of a box of operand `i` that lie outside of the operand go to results that lie outside too.
-pub(super) fn keeps_outside(graph: &Graph, node: &Node, i: usize, part: &[Range]) -> bool {
-    let x = graph.shape(node.inputs[i]);
-    let links = links(graph, node, i);
+/// Whether entries of a box of an operand of shape `x` that lie outside of it go to results that lie outside too.
+pub(super) fn keeps_outside(links: &[Link<'_>], x: Shape, part: &[Range]) -> bool {
     let same = |a: usize| links.iter().any(|l| l.from == a && l.reach == SAME);
     (0..x.rank()).all(|a| part[a].0 >= 0 && part[a].1 <= x[a] as isize || same(a))
 }
 
-/// The axes of a node's result that no link of operand `i` makes a part of.
-pub(super) fn mixed(graph: &Graph, node: &Node, i: usize) -> Vec<bool> {
-    let mut mixed = vec![true; graph.shape(node.output).rank()];
-    links(graph, node, i).iter().for_each(|l| mixed[l.to] = false);
-    mixed
+/// Whether no link makes a part of axis `a` of the result.
+pub(super) fn is_mixed(links: &[Link<'_>], a: usize) -> bool {
+    links.iter().all(|l| l.to != a)
 }
 
 #[cfg(test)]

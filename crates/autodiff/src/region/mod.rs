@@ -35,6 +35,8 @@ pub struct Regions<'g> {
     align: Vec<Vec<usize>>,
     /// By node: the factors by which its box follows from its operand's.
     following: Vec<Option<Vec<usize>>>,
+    /// By node and operand; empty for operands that do not vary.
+    links: Vec<Vec<Vec<links::Link<'g>>>>,
     kept: Vec<ValueId>,
 }
 
@@ -49,7 +51,15 @@ impl<'g> Regions<'g> {
             align::following(graph, node).filter(aligned)
         };
         let following: Vec<_> = graph.nodes().iter().map(following).collect();
-        let mut regions = Self { graph, target, used, align, following, kept: Vec::new() };
+        let operands = |node: &'g Node| {
+            let one = |k: usize| match graph.value(node.inputs[k]).varies {
+                true => links::links(graph, node, k),
+                false => Vec::new(),
+            };
+            (0..node.inputs.len()).map(one).collect()
+        };
+        let links = graph.nodes().iter().map(operands).collect();
+        let mut regions = Self { graph, target, used, align, following, links, kept: Vec::new() };
         regions.kept = regions.find_kept();
         regions
     }

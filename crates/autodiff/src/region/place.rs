@@ -1,6 +1,6 @@
 //! From the changed part of the inputs to a box of every value.
 
-use super::links::{is_whole, keeps_outside, mixed, needed, reached};
+use super::links::{is_mixed, is_whole, keeps_outside, needed, reached};
 use super::reach::Range;
 use super::{Regions, is_input};
 use alloc::vec;
@@ -95,7 +95,7 @@ impl Regions<'_> {
             let operands = (0..node.inputs.len())
                 .map(|k| self.source((i, node), k, &result, &placed, &mut places))
                 .collect();
-            let taps = self.taps(node, &result);
+            let taps = self.taps((i, node), &result);
             class.nodes[i] =
                 Some(Part { sizes: sizes(&result.part), whole: result.whole.clone(), operands, taps });
             placed[node.output.index()] = Some(result);
@@ -113,7 +113,7 @@ impl Regions<'_> {
         let shape = self.graph.shape(node.output);
         let operands =
             || node.inputs.iter().enumerate().filter_map(|(k, v)| Some((k, placed[v.index()].as_ref()?)));
-        let reach = operands().filter_map(|(k, p)| reached(self.graph, node, k, &p.dirty));
+        let reach = operands().filter_map(|(k, p)| reached(&self.links[i][k], shape, &p.dirty));
         let join = |a: Vec<Range>, b: Vec<Range>| {
             a.iter().zip(&b).map(|(a, b)| (a.0.min(b.0), a.1.max(b.1))).collect()
         };
@@ -129,10 +129,10 @@ impl Regions<'_> {
         }
         let mut whole: Vec<bool> = (0..shape.rank()).map(|a| is_whole(node, a)).collect();
         for (k, value) in node.inputs.iter().enumerate().filter(|(_, v)| self.graph.value(**v).varies) {
-            let unlinked = mixed(self.graph, node, k);
+            let links = &self.links[i][k];
             // An operand with one entry along an axis serves any part of it.
             let serves = placed[value.index()].is_none() && is_broadcast(node);
-            whole.iter_mut().enumerate().for_each(|(a, w)| *w |= unlinked[a] && !serves);
+            whole.iter_mut().enumerate().for_each(|(a, w)| *w |= is_mixed(links, a) && !serves);
         }
         let align = &self.align[node.output.index()];
         let mut part = Vec::with_capacity(shape.rank());
@@ -161,10 +161,11 @@ impl Regions<'_> {
             return Source::Stored;
         }
         let below = placed[value.index()].as_ref();
-        let needs = needed(self.graph, node, k, &result.part, &result.whole);
+        let (links, shape) = (&self.links[i][k], self.graph.shape(value));
+        let needs = needed(links, shape, &result.part, &result.whole);
         // The box of an input holds what changed and no more. A box that sticks out of its value holds anything there, which
         // must not get into results inside.
-        let clean = |b: &Placed| self.following[i].is_some() || keeps_outside(self.graph, node, k, &b.part);
+        let clean = |b: &Placed| self.following[i].is_some() || keeps_outside(links, shape, &b.part);
         let direct = below.is_some_and(|b| b.part == needs && clean(b)) && !is_input(self.graph, value);
         if direct { Source::Direct } else { cut(&needs, below, places) }
     }
@@ -178,9 +179,10 @@ impl Regions<'_> {
     }
 
     /// A resizing has the same taps in all rows of a class; those of a part, from where the operand's part begins.
-    fn taps(&self, node: &Node, result: &Placed) -> Vec<Option<Vec<PlacedTap>>> {
+    fn taps(&self, (i, node): (usize, &Node), result: &Placed) -> Vec<Option<Vec<PlacedTap>>> {
         let Op::Resize { taps } = &node.op else { return Vec::new() };
-        let needs = needed(self.graph, node, 0, &result.part, &result.whole);
+        let shape = self.graph.shape(node.inputs[0]);
+        let needs = needed(&self.links[i][0], shape, &result.part, &result.whole);
         let along = |a: usize| {
             let taps = taps[a].as_ref().filter(|_| !result.whole[a])?;
             let one = |p: isize| {
@@ -230,7 +232,6 @@ fn sizes(part: &[Range]) -> Vec<usize> {
     part.iter().map(|r| (r.1 - r.0).max(0) as usize).collect()
 }
 
-/// The values that a class changes, for people who count.
 impl Regions<'_> {
     /// Whether a change of this class reaches `value`.
     pub fn changes(&self, class: &Class, value: ValueId) -> bool {

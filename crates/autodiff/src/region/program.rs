@@ -91,7 +91,7 @@ impl Regions<'_> {
             references: None,
             captures,
             reference_captures: Vec::new(),
-            parameters: parts.graph.parameters().to_vec(),
+            parameters: [parts.graph.parameters(), &e.constants].concat(),
             arena_bytes: 0,
             scalar_bytes: size_of::<S>(),
         };

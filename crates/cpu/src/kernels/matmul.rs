@@ -34,19 +34,26 @@ pub fn run(pool: &Pool, isa: Isa, g: &MatMulGeometry, a: &[f32], b: &[f32], c: &
     }
 }
 
-/// Results that one thread takes at a time.
+/// Results of a row, or rows, that one thread takes at a time.
 const BLOCK: usize = 64;
+/// Rows that share what is read of the second operand while it is in cache.
+const ROWS: usize = 32;
 
 fn row_products(pool: &Pool, isa: Isa, g: &MatMulGeometry, a: &[f32], b: &[f32], c: &mut [f32]) {
     let alpha = g.alpha as f32;
-    pool.costly_chunks(c, BLOCK, g.k, |i, out| {
-        for (j, out) in out.iter_mut().enumerate() {
-            let at = i * BLOCK + j;
-            let (n, m, batch) = (at % g.n, at / g.n % g.m, at / g.n / g.m);
-            let row = &a[batch * g.a.batch + m * g.a.row..][..g.k];
-            let column = &b[batch * g.b.batch + n * g.b.column..][..g.k];
-            product(isa, row, column, out);
-            *out *= alpha;
+    let (rows, columns) = (g.m.div_ceil(ROWS), g.n.div_ceil(BLOCK));
+    let cost = c.len().saturating_mul(g.k);
+    let shared = Shared::new(c);
+    pool.each(g.batch * rows * columns, cost, |i| {
+        let (column, row, batch) = (i % columns * BLOCK, i / columns % rows * ROWS, i / columns / rows);
+        for m in row..(row + ROWS).min(g.m) {
+            let left = &a[batch * g.a.batch + m * g.a.row..][..g.k];
+            // SAFETY: pieces of rows do not overlap and each is visited once.
+            let out = unsafe { shared.slice((batch * g.m + m) * g.n + column, BLOCK.min(g.n - column)) };
+            for (n, out) in (column..).zip(out) {
+                product(isa, left, &b[batch * g.b.batch + n * g.b.column..][..g.k], out);
+                *out *= alpha;
+            }
         }
     });
 }

@@ -1,10 +1,12 @@
 //! Occlusion: what the output loses when a window is covered.
 
 use super::taken_away::WHOLE;
-use super::{example, scattered, scores};
+use super::{example, scattered};
+use crate::changes::{Part, Reference, Rows, copy_box, lines, overlay, whole};
 use crate::estimator::Estimator;
 use crate::paint::CONSTANT;
 use crate::run::{Key, Run};
+use std::ops::Range;
 use voxplain_attribution::methods::Baseline;
 use voxplain_attribution::{Attribution, Grid, Map, Method, Network, Seeds, Target};
 use voxplain_graph::Graph;
@@ -64,28 +66,20 @@ impl<'a> Windows<'a> {
         self.counts.iter().product()
     }
 
-    /// Calls `line(first, length)` for the contiguous entries of a window, cut off at the border.
-    fn lines(&self, mut number: usize, mut line: impl FnMut(usize, usize)) {
-        let axes = self.counts.len();
-        let mut ranges = vec![(0, self.sizes[0])];
-        ranges.resize(axes + 1, (0, 0));
-        for a in (0..axes).rev() {
+    /// The entries of a window along every axis, cut off at the border.
+    fn part(&self, mut number: usize) -> Part {
+        let mut part = whole(&self.sizes);
+        for a in (0..self.counts.len()).rev() {
             let start = number % self.counts[a] * self.strides[a];
-            ranges[a + 1] = (start, (start + self.window[a]).min(self.sizes[a + 1]));
+            part[a + 1] = start..(start + self.window[a]).min(self.sizes[a + 1]);
             number /= self.counts[a];
         }
-        let (last_start, last_end) = ranges[axes];
-        let outer: usize = ranges[..axes].iter().map(|r| r.1 - r.0).product();
-        for mut i in 0..outer {
-            let (mut at, mut scale) = (0, self.sizes[axes]);
-            for a in (0..axes).rev() {
-                let span = ranges[a].1 - ranges[a].0;
-                at += (ranges[a].0 + i % span) * scale;
-                scale *= self.sizes[a];
-                i /= span;
-            }
-            line(at + last_start, last_end - last_start);
-        }
+        part
+    }
+
+    /// Calls `line(first, length)` for the contiguous entries of a window.
+    fn lines(&self, number: usize, line: impl FnMut(usize, usize)) {
+        lines(&self.sizes, &self.part(number), line);
     }
 }
 
@@ -106,23 +100,6 @@ impl<S: Scalar> Covers<'_, S> {
         scattered(all.len()).into_iter().map(|at| all[at]).collect()
     }
 
-    /// `F` of example `n` with each of these windows covered alone.
-    fn values(
-        &self,
-        network: &mut dyn Network<S>,
-        n: usize,
-        covered: &[Option<(usize, usize)>],
-    ) -> Result<Vec<f64>> {
-        scores(network, &self.seeds, n, covered.len(), &mut |row, i, into| {
-            into.copy_from_slice(example(&self.inputs[i], self.examples, n));
-            if let Some((input, number)) = covered[row].filter(|(input, _)| *input == i) {
-                let fill = example(&self.fills[input], self.examples, n);
-                let cover = |at: usize, len: usize| into[at..at + len].copy_from_slice(&fill[at..at + len]);
-                self.windows[input].lines(number, cover);
-            }
-        })
-    }
-
     /// The mean score of the evaluated windows over each entry of one input, in the order of their numbers, and how many
     /// entries have none.
     fn map(&self, input: usize, losses: &[((usize, usize), f64)]) -> (Vec<f64>, usize) {
@@ -137,6 +114,41 @@ impl<S: Scalar> Covers<'_, S> {
         sum.iter_mut().zip(&times).for_each(|(s, t)| *s /= t.max(1.0));
         let bare = times.iter().filter(|t| **t == 0.0).count();
         (sum, bare)
+    }
+}
+
+/// Some windows of one example, each covered alone; none for the example itself.
+struct Covered<'c, 'a, S: Scalar> {
+    covers: &'c Covers<'a, S>,
+    example: usize,
+    windows: Vec<Option<(usize, usize)>>,
+}
+
+impl<S: Scalar> Rows<S> for Covered<'_, '_, S> {
+    fn count(&self) -> usize {
+        self.windows.len()
+    }
+
+    fn candidate(&self, row: usize) -> Vec<Option<Part>> {
+        let mut change = vec![None; self.covers.inputs.len()];
+        if let Some((input, number)) = self.windows[row] {
+            change[input] = Some(self.covers.windows[input].part(number));
+        }
+        change
+    }
+
+    fn known(&self, input: usize, into: &mut [S]) {
+        into.copy_from_slice(example(&self.covers.inputs[input], self.covers.examples, self.example));
+    }
+
+    fn write(&self, row: usize, input: usize, part: &[Range<usize>], into: &mut [S]) {
+        let c = self.covers;
+        let [x, fill] = [&c.inputs[input], &c.fills[input]].map(|t| example(t, c.examples, self.example));
+        let sizes = &c.windows[input].sizes;
+        copy_box(sizes, part, x, into);
+        let Some((_, number)) = self.windows[row].filter(|(i, _)| *i == input) else { return };
+        let window = c.windows[input].part(number);
+        overlay(sizes, part, &window, fill, into);
     }
 }
 
@@ -207,11 +219,14 @@ impl<S: Scalar> Estimator<S> for Occlusion<S> {
         let mut notes = vec![String::from(
             "every entry has the mean score of the windows over it; nothing is drawn, so there is no sampling error",
         )];
+        let mut reference = Reference::default();
         for n in 0..covers.examples {
-            let mut alone = |at: &[usize]| covers.values(network, n, &vec![None; at.len()]);
-            let whole = run.require(n, &[Key::from(WHOLE)], &mut alone)?[0];
-            let pick = |at: &[usize]| at.iter().map(|&i| Some(order[i])).collect::<Vec<_>>();
-            let known = run.fetch(n, &keys, &mut |at| covers.values(network, n, &pick(at)))?;
+            let mut score = |windows: Vec<Option<(usize, usize)>>| {
+                let rows = Covered { covers: &covers, example: n, windows };
+                reference.values(network, (&covers.seeds, n), &rows)
+            };
+            let whole = run.require(n, &[Key::from(WHOLE)], &mut |at| score(vec![None; at.len()]))?[0];
+            let known = run.fetch(n, &keys, &mut |at| score(at.iter().map(|&i| Some(order[i])).collect()))?;
             if known.is_empty() {
                 return Err(run.too_small(n, 2));
             }
@@ -227,6 +242,7 @@ impl<S: Scalar> Estimator<S> for Occlusion<S> {
             data.iter_mut().zip(maps).for_each(|(d, m)| d.extend(m.0.into_iter().map(S::from_f64)));
             values.push(whole);
         }
+        reference.leave(network);
         let graph = network.graph();
         let map = |(i, data): (usize, Vec<S>)| {
             let name = graph.value(graph.inputs()[i]).name.clone();

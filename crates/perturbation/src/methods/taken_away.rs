@@ -1,9 +1,11 @@
 //! What is lost when one feature at a time has other values: what ablation and permutation share.
 
-use super::{example, scattered, scores};
+use super::{example, scattered};
+use crate::changes::{Part, Reference, Rows, around, copy_box};
 use crate::features::Features;
 use crate::paint::{CONSTANT, is_constant, maps, scored};
 use crate::run::{Key, Run};
+use std::ops::Range;
 use voxplain_attribution::{Attribution, Network, Seeds, Target};
 use voxplain_tensor::{Result, Scalar, Tensor};
 
@@ -29,6 +31,7 @@ pub(super) struct Changes<'n, 'o, S: Scalar> {
     pub run: &'n mut Run,
     seeds: Seeds<S>,
     examples: usize,
+    reference: Reference<S>,
 }
 
 impl<'n, 'o, S: Scalar> Changes<'n, 'o, S> {
@@ -43,7 +46,8 @@ impl<'n, 'o, S: Scalar> Changes<'n, 'o, S> {
         features.check(network, examples)?;
         let seeds = network.seeds(target, inputs)?;
         run.open(examples);
-        Ok(Self { network, inputs, features, other, run, seeds, examples })
+        let reference = Reference::default();
+        Ok(Self { network, inputs, features, other, run, seeds, examples, reference })
     }
 
     pub fn examples(&self) -> usize {
@@ -52,12 +56,12 @@ impl<'n, 'o, S: Scalar> Changes<'n, 'o, S> {
 
     /// `F(x)` of an example.
     pub fn whole(&mut self, n: usize) -> Result<f64> {
-        let Self { network, inputs, seeds, examples, run, .. } = self;
+        let Self { network, inputs, seeds, examples, run, other, reference, .. } = self;
         let mut evaluate = |at: &[usize]| {
-            let mut copy = |_: usize, i: usize, into: &mut [S]| {
-                into.copy_from_slice(example(&inputs[i], *examples, n));
-            };
-            scores(*network, seeds, n, at.len(), &mut copy)
+            let changes = vec![None; at.len()];
+            let rows =
+                Changed { inputs, examples: *examples, example: n, changes, entries: &[], other: *other };
+            reference.values(*network, (seeds, n), &rows)
         };
         Ok(run.require(n, &[Key::from(WHOLE)], &mut evaluate)?[0])
     }
@@ -66,16 +70,12 @@ impl<'n, 'o, S: Scalar> Changes<'n, 'o, S> {
     pub fn values(&mut self, n: usize, changes: &[Change]) -> Result<Vec<f64>> {
         let entries = self.features.entries(n);
         let keys: Vec<Key> = changes.iter().map(|c| Key::from([c.draw as u64, c.feature as u64])).collect();
-        let Self { network, inputs, seeds, examples, run, other, .. } = self;
+        let Self { network, inputs, seeds, examples, run, other, reference, .. } = self;
         let mut evaluate = |at: &[usize]| {
-            let mut fill = |row: usize, i: usize, into: &mut [S]| {
-                into.copy_from_slice(example(&inputs[i], *examples, n));
-                let change = changes[at[row]];
-                let values = other(n, change, i);
-                let own = entries[change.feature].iter().filter(|(input, _)| *input as usize == i);
-                own.for_each(|&(_, at)| into[at as usize] = values[at as usize]);
-            };
-            scores(*network, seeds, n, at.len(), &mut fill)
+            let changes = at.iter().map(|&i| Some(changes[i])).collect();
+            let entries = &entries[..];
+            let rows = Changed { inputs, examples: *examples, example: n, changes, entries, other: *other };
+            reference.values(*network, (seeds, n), &rows)
         };
         run.fetch(n, &keys, &mut evaluate)
     }
@@ -88,12 +88,13 @@ impl<'n, 'o, S: Scalar> Changes<'n, 'o, S> {
 
     /// The result for scores that promise no sum.
     pub fn finish(
-        self,
+        mut self,
         found: Vec<Vec<f64>>,
         errors: Option<Vec<Vec<f64>>>,
         values: Vec<f64>,
         mut notes: Vec<String>,
     ) -> Result<Attribution<S>> {
+        self.reference.leave(self.network);
         let graph = self.network.graph();
         notes.push(self.features.note());
         if is_constant(&found, &values) {
@@ -110,5 +111,58 @@ impl<'n, 'o, S: Scalar> Changes<'n, 'o, S> {
             ledger: None,
             scores: Some(scored(graph, self.features, found, errors)),
         })
+    }
+}
+
+/// One example with single features changed; none for the example itself.
+struct Changed<'c, 'o, S: Scalar> {
+    inputs: &'c [Tensor<S>],
+    examples: usize,
+    example: usize,
+    changes: Vec<Option<Change>>,
+    /// By feature, (input, position).
+    entries: &'c [Vec<(u32, u32)>],
+    other: &'c Other<'o, S>,
+}
+
+impl<S: Scalar> Changed<'_, '_, S> {
+    /// The positions of a feature in an input.
+    fn positions(&self, change: Change, input: usize) -> impl Iterator<Item = usize> {
+        let own = self.entries[change.feature].iter().filter(move |(i, _)| *i as usize == input);
+        own.map(|&(_, at)| at as usize)
+    }
+
+    fn sizes(&self, input: usize) -> Vec<usize> {
+        let shape = self.inputs[input].shape();
+        let mut sizes = shape.to_vec();
+        sizes[0] /= self.examples;
+        sizes
+    }
+}
+
+impl<S: Scalar> Rows<S> for Changed<'_, '_, S> {
+    fn count(&self) -> usize {
+        self.changes.len()
+    }
+
+    fn candidate(&self, row: usize) -> Vec<Option<Part>> {
+        let one = |i: usize| around(&self.sizes(i), self.positions(self.changes[row]?, i));
+        (0..self.inputs.len()).map(one).collect()
+    }
+
+    fn known(&self, input: usize, into: &mut [S]) {
+        into.copy_from_slice(example(&self.inputs[input], self.examples, self.example));
+    }
+
+    fn write(&self, row: usize, input: usize, part: &[Range<usize>], into: &mut [S]) {
+        let sizes = self.sizes(input);
+        copy_box(&sizes, part, example(&self.inputs[input], self.examples, self.example), into);
+        let Some(change) = self.changes[row] else { return };
+        let values = (self.other)(self.example, change, input);
+        for at in self.positions(change, input) {
+            if let Some(inside) = crate::changes::place(&sizes, part, at) {
+                into[inside] = values[at];
+            }
+        }
     }
 }

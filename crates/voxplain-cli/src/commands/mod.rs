@@ -10,6 +10,7 @@ pub mod phantom;
 pub mod predict;
 mod requests;
 pub mod source;
+pub mod verify;
 
 use indicatif::{ProgressBar, ProgressStyle};
 

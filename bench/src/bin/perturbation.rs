@@ -1,0 +1,141 @@
+//! Seconds and evaluations of perturbation methods on one network, one JSON object a line; `bench/perturbation.py` sets them
+//! beside PyTorch and Captum.
+//!
+//! ```text
+//! cargo run --release -p voxplain-bench --bin perturbation -- MODEL THREADS MODE METHODS WINDOW MASKS JOINT INPUT.npy ...
+//! ```
+//!
+//! MODE is `parts` or `full` (every input by a full pass); METHODS are names with commas; WINDOW is `11/5`, size and stride;
+//! MASKS and JOINT are files of region numbers of the inputs' shapes with commas, or `-`: regions of single channels, and
+//! regions that all channels share.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Instant;
+use voxplain::attribution::methods::Baseline;
+use voxplain::cpu::Cpu;
+use voxplain::graph::Graph;
+use voxplain::imaging::read_npy;
+use voxplain::perturbation::Features;
+use voxplain::perturbation::methods::{
+    Distance, Donors, FeatureAblation, FeaturePermutation, KernelRows, KernelShap, Lime, LimeRows, Occlusion,
+    Permutations, ShapleySampling, Surrogate,
+};
+use voxplain::{Engine, Method, Model, Target, Tensor};
+
+type Fallible<T> = Result<T, Box<dyn Error>>;
+
+fn read(file: &str) -> Fallible<Tensor<f32>> {
+    Ok(read_npy(&std::fs::read(file)?)?)
+}
+
+fn features(graph: &Graph, files: &str) -> Fallible<Option<Features>> {
+    if files == "-" {
+        return Ok(None);
+    }
+    let wide = |t: Tensor<f32>| Tensor::new(&t.shape(), t.data().iter().map(|&v| f64::from(v)).collect());
+    let masks = files.split(',').map(|f| Ok(wide(read(f)?)?)).collect::<Fallible<Vec<_>>>()?;
+    Ok(Some(Features::from_masks(graph, &masks)?))
+}
+
+/// Windows over space; of one channel at a time in volumes, of all channels in images.
+fn occlusion(graph: &Graph, window: &str) -> Fallible<Occlusion<f32>> {
+    let (size, stride) = window.split_once('/').ok_or("WINDOW is SIZE/STRIDE")?;
+    let (size, stride) = (size.parse::<usize>()?, stride.parse::<usize>()?);
+    let along = |of: usize| -> Vec<Vec<usize>> {
+        let one = |shape: voxplain::tensor::Shape| {
+            let channels = if shape.rank() == 5 { 1 } else { shape[1] };
+            [&[channels][..], &vec![of; shape.rank() - 2]].concat()
+        };
+        graph.inputs().iter().map(|&v| one(graph.shape(v))).collect()
+    };
+    Ok(Occlusion { baseline: Baseline::Constant(0.0), window: along(size), strides: along(stride) })
+}
+
+/// A method with the settings of the study.
+fn method(
+    name: &str,
+    regions: [Option<&Features>; 2],
+    graph: &Graph,
+    window: &str,
+) -> Fallible<Box<dyn Method<f32>>> {
+    let zero = || Baseline::Constant(0.0);
+    let [own, joint] = regions.map(|f| f.cloned().ok_or("this method needs masks"));
+    let orders = Permutations::Seeded { seed: 1, draws: 25, antithetic: false };
+    Ok(match name {
+        "Occlusion" => Box::new(occlusion(graph, window)?),
+        "FeatureAblation" => Box::new(FeatureAblation { baseline: zero(), features: own? }),
+        "ShapleyValueSampling" => {
+            Box::new(ShapleySampling { baseline: zero(), features: own?, permutations: orders })
+        }
+        "FeaturePermutation" => {
+            Box::new(FeaturePermutation { features: joint?, donors: Donors::Seeded { seed: 1, draws: 1 } })
+        }
+        "KernelShap" => {
+            let rows = KernelRows::Captum { seed: 1, draws: 300 };
+            Box::new(KernelShap { baseline: zero(), features: joint?, rows })
+        }
+        "Lime" => Box::new(Lime {
+            baseline: zero(),
+            features: own?,
+            rows: LimeRows::Seeded { seed: 1, draws: 500 },
+            distance: Distance::Cosine,
+            kernel_width: 1.0,
+            surrogate: Surrogate::Lasso(0.01),
+        }),
+        _ => return Err(format!("no method {name}").into()),
+    })
+}
+
+/// The most memory this process has held, in megabytes.
+fn peak_memory() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|v| v.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+/// Some other patients, for methods that take values from them.
+fn batch(inputs: &[Tensor<f32>]) -> Fallible<Vec<Tensor<f32>>> {
+    let twice = |x: &Tensor<f32>| {
+        let mut sizes = x.shape().to_vec();
+        sizes[0] *= 2;
+        let other = x.data().iter().rev().copied();
+        Tensor::new(&sizes, x.data().iter().copied().chain(other).collect())
+    };
+    Ok(inputs.iter().map(twice).collect::<Result<_, _>>()?)
+}
+
+fn main() -> Fallible<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [model, threads, mode, names, window, masks, joint, files @ ..] = &words[..] else {
+        return Err("usage: perturbation MODEL THREADS MODE METHODS WINDOW MASKS JOINT INPUT.npy ...".into());
+    };
+    let model = Model::open(Path::new(model))?;
+    let inputs = files.iter().map(|f| read(f)).collect::<Fallible<Vec<_>>>()?;
+    let (masks, joint) = (features(&model.graph, masks)?, features(&model.graph, joint)?);
+    let cpu = Cpu::best().with_threads(threads.parse()?)?;
+    for name in names.split(',') {
+        let method = method(name, [masks.as_ref(), joint.as_ref()], &model.graph, window)?;
+        let patients = if name == "FeaturePermutation" { batch(&inputs)? } else { inputs.clone() };
+        let start = Instant::now();
+        let mut done = 0;
+        let mut engine = Engine::new(&model.graph, &cpu, None).observed(|n| {
+            let before = done / 2000;
+            done += n;
+            if done / 2000 > before {
+                eprintln!("{name}: {done} after {:.1} s", start.elapsed().as_secs_f64());
+            }
+        });
+        if mode == "full" {
+            engine = engine.with_full_passes();
+        }
+        let result = method.attribute(&mut engine, &patients, &Target::Class(vec![0]))?;
+        let (seconds, passes) = (start.elapsed().as_secs_f64(), result.forward_passes);
+        println!(
+            "{{\"method\": {name:?}, \"mode\": {mode:?}, \"seconds\": {seconds}, \"evaluations\": {passes}, \
+             \"peak_mb\": {:.0}}}",
+            peak_memory()
+        );
+    }
+    Ok(())
+}

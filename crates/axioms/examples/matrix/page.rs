@@ -1,0 +1,88 @@
+//! The page.
+
+use crate::Row;
+use crate::known::Difference;
+use voxplain_axioms::{Axiom, Cell};
+
+/// One sign for a cell: equal bit for bit, to rounding, broken, or silent.
+pub fn sign(cell: &Cell) -> char {
+    match (cell.is_silent(), cell.holds(), cell.exact) {
+        (true, ..) => '–',
+        (_, true, true) => '≡',
+        (_, true, false) => '✓',
+        _ => '✗',
+    }
+}
+
+const HEAD: &str = "\
+# Methods and axioms
+
+Made by `cargo xtask axioms`; do not edit. Every cell is the outcome of trying the axiom on 150 networks drawn at random (50 where a method asks for values)
+(sequential, residual, densely connected, U-shaped, with one input or several, with and without biases; weights are small
+whole numbers, so that networks are exact) and on networks from the literature, in double precision on the test oracle.
+
+* ≡ both sides are equal bit for bit, wherever the axiom says something;
+* ✓ they agree within what rounding of that very run can explain (`crates/axioms/src/shadow.rs`; quadratures along a path
+  within the variation of their integrand times the discrepancy of their nodes, `path.rs`);
+* ✗ there is a counterexample: the smallest one that was found is below, and `crates/axioms/tests/matrix.rs` runs it again;
+* – the axiom says nothing about such a method, or no network met what it supposes.
+
+A ✓ means that these networks did not break the axiom, not that none does. Nothing here says that a map is right about a
+patient; it says which conclusions its form allows.
+
+The axioms are documented, with their sources, in `crates/axioms/src/axioms/`, one file each; the methods as they were made
+for this table in `crates/axioms/src/methods.rs`.
+";
+
+const NOTES: &str = "\
+## How to read some columns
+
+* **conservation** and **completeness** are tried with biases and with references that are not 0. Methods that keep one of
+  them only without biases (input x gradient, LRP-0, LRP-gamma) are ✗ here.
+* **symmetry** treats channels. Its second network is `min(x1, x2) = relu(x1) - relu(x1 - x2)` at two equal numbers: the
+  whole path from 0 runs along a kink, and the convention relu'(0) = 0 decides. **continuity** and **demand-monotonicity** use
+  the same network.
+* **input-scale** ✗ of methods that do not multiply by the input means that the map is per unit of the image: sums of
+  |gradient| over modalities compare units, not modalities.
+* **missing-modality**: a channel that is as in the reference. Methods without a reference cannot know.
+* **batches** is tried with two examples.
+";
+
+/// The whole page.
+pub fn page(rows: &[Row], differences: &[Difference], contrast: &str) -> String {
+    let mut out = String::from(HEAD);
+    out += "\n## The table\n\n";
+    let names: Vec<&str> = Axiom::ALL.iter().map(|a| a.name()).collect();
+    out += &format!("| method | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
+    for row in rows {
+        let cells: Vec<String> = row.cells.iter().map(|c| sign(c).to_string()).collect();
+        out += &format!("| {} | {} |\n", row.method, cells.join(" | "));
+    }
+    out += &format!("\n{NOTES}\n## Where this differs from what was expected\n\n");
+    out += "Expectations are those of the literature and of an earlier study of the same axioms on flat networks.\n\n";
+    for d in differences {
+        out += &format!(
+            "* {}, {}: expected {}, found {}. {}\n",
+            d.method, d.axiom, d.expected, d.found, d.reason
+        );
+    }
+    out += &format!("\n## Class contrast\n\n{contrast}\n## Smallest counterexamples\n\n");
+    out += "A network is written `CHANNELSxWIDTH | steps | w weights | x input | r reference`; lists that end early go on \
+            with 1, 1 and 0. The first layer, the mean over space and the last layer are always there \
+            (`crates/axioms/src/program.rs`).\n";
+    for row in rows {
+        out += &format!("\n### {}\n\n", row.method);
+        for (example, verdict) in row.cells.iter().flat_map(|c| &c.broken) {
+            let variant = example.axiom.variants()[example.variant];
+            let variant = if variant.is_empty() { String::new() } else { format!(" ({variant})") };
+            let excess = format!("{:.3} where {:.0e} is allowed", verdict.residual, verdict.tolerance);
+            out += &format!(
+                "* {}{variant}: `{}`: off by {excess}; {}\n",
+                example.axiom.name(),
+                example.program,
+                verdict.detail
+            );
+        }
+    }
+    out
+}

@@ -1,0 +1,21 @@
+//! Positivity (Montavon et al., "Explaining nonlinear classification decisions with deep Taylor decomposition", 2017,
+//! definition 2): a positive output has no negative parts.
+
+use super::Finding;
+use crate::bench::Bench;
+use crate::problem::Problem;
+use voxplain_autodiff::Device;
+
+/// The smallest part where the output is positive.
+pub fn check<D: Device>(bench: &Bench<'_, D>, problem: &Problem) -> Finding {
+    let value = bench.value(problem, &problem.x)?;
+    if value <= bench.shadow(problem)?.output() {
+        return Ok(None);
+    }
+    let least = bench.maps(problem)?.iter().flatten().fold(0.0f64, |m, &v| m.min(v));
+    bench.judge(
+        -least,
+        bench.rounding(problem)?,
+        format!("the smallest part of an output of {value} is {least}"),
+    )
+}

@@ -1,0 +1,116 @@
+//! The table of methods and axioms in `docs/AXIOMS.md` is true: every saved counterexample still breaks its axiom, every
+//! cell that says so has one, and cells that say an axiom holds are tried again on other networks.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use voxplain_attribution::methods::{Backward, Method, Scaling};
+use voxplain_attribution::{Attribution, Network, Target};
+use voxplain_autodiff::Gradient;
+use voxplain_axioms::{
+    Arithmetic, Axiom, Bench, Cell, Counterexample, Effort, Program, Subject, methods, search,
+};
+use voxplain_oracle::Oracle;
+use voxplain_tensor::{Result, Tensor};
+
+const EXAMPLES: &str = include_str!("counterexamples.txt");
+const PAGE: &str = include_str!("../../../docs/AXIOMS.md");
+
+fn examples() -> Vec<Counterexample> {
+    EXAMPLES.lines().map(|line| line.parse().unwrap()).collect()
+}
+
+/// Method, axiom and sign of every cell of the page.
+fn cells() -> Vec<(String, Axiom, char)> {
+    let table = PAGE.lines().filter(|l| l.starts_with('|'));
+    let row =
+        |line: &str| line.trim_matches('|').split('|').map(|c| c.trim().to_string()).collect::<Vec<String>>();
+    let mut rows = table.map(row).take_while(|r| r.len() == Axiom::ALL.len() + 1);
+    let head = rows.next().unwrap();
+    let axioms: Vec<Axiom> = head[1..].iter().map(|name| Axiom::named(name).unwrap()).collect();
+    let rows = rows.skip(1);
+    let cell = |row: Vec<String>| {
+        let signs = row[1..].iter().map(|c| c.chars().next().unwrap()).collect::<Vec<char>>();
+        axioms.iter().zip(signs).map(|(a, s)| (row[0].clone(), *a, s)).collect::<Vec<_>>()
+    };
+    rows.flat_map(cell).collect()
+}
+
+#[test]
+fn counterexamples_still_break_their_axioms() {
+    for example in examples() {
+        let subject = methods::named::<f64>(&example.method).unwrap();
+        let bench = Bench { device: &Oracle, subject: &subject };
+        let verdict = example.axiom.check(&bench, &example.program, example.variant).unwrap().unwrap();
+        assert!(!verdict.holds(), "{example}: {verdict}");
+    }
+}
+
+#[test]
+fn every_broken_cell_has_a_counterexample_and_no_other() {
+    let broken: BTreeSet<(String, Axiom)> =
+        cells().into_iter().filter(|c| c.2 == '✗').map(|(m, a, _)| (m, a)).collect();
+    let saved: BTreeSet<(String, Axiom)> = examples().into_iter().map(|e| (e.method, e.axiom)).collect();
+    assert_eq!(broken, saved);
+    let methods: BTreeSet<String> = methods::all::<f64>().into_iter().map(|s| s.name).collect();
+    assert_eq!(methods, cells().into_iter().map(|c| c.0).collect());
+}
+
+#[test]
+fn cells_that_hold_hold_on_other_networks() {
+    for subject in methods::all::<f64>() {
+        for (_, axiom, sign) in cells().into_iter().filter(|c| c.0 == subject.name) {
+            if matches!(sign, '≡' | '✓') {
+                let cell = search(&Oracle, &subject, axiom, Effort { networks: 8, seed: 77 });
+                let shown = cell.broken.iter().map(|(e, v)| format!("{e}: {v}")).collect::<Vec<_>>();
+                assert!(cell.broken.is_empty(), "{shown:?}");
+                assert!(sign == '✓' || cell.exact, "{} {}: not bit for bit", subject.name, axiom.name());
+            }
+        }
+    }
+}
+
+/// A method with its map multiplied by `factor`.
+struct Scaled(f64);
+
+impl Method<f64> for Scaled {
+    fn name(&self) -> &'static str {
+        "scaled"
+    }
+    fn passes(&self) -> (u64, u64) {
+        (1, 1)
+    }
+    fn attribute(
+        &self,
+        network: &mut dyn Network<f64>,
+        inputs: &[Tensor<f64>],
+        target: &Target,
+    ) -> Result<Attribution<f64>> {
+        let method = Backward::with_rule("product", Gradient, Scaling::TimesInput);
+        let mut found = method.attribute(network, inputs, target)?;
+        found.maps.iter_mut().for_each(|m| m.values = m.values.map(|v| v * self.0));
+        Ok(found)
+    }
+}
+
+/// The bounds are tight enough to see a map that is off by one part in ten thousand millions.
+#[test]
+fn planted_faults_are_found() {
+    let broken = |factor: f64, axiom: Axiom| -> Cell {
+        let make = move |_: &voxplain_axioms::Problem| Ok(Box::new(Scaled(factor)) as Box<dyn Method<f64>>);
+        let subject = Subject::new("scaled", Arithmetic::SignalTimesInput, make);
+        search(&Oracle, &subject, axiom, Effort { networks: 40, seed: 1 })
+    };
+    assert!(broken(1.0, Axiom::SingleEffects).holds());
+    let found = broken(1.0 + 1e-10, Axiom::SingleEffects);
+    assert_eq!(found.broken.len(), 1);
+    // The smallest network that shows it: the first layer and the last one, nothing between.
+    assert_eq!(found.broken[0].0.program.steps, []);
+}
+
+#[test]
+fn lines_that_are_no_counterexample_are_refused() {
+    for line in ["", "a ; b ; c ; d", "gradient ; dummy ; channel ; 2x1 | nothing | w | x | r"] {
+        assert!(line.parse::<Counterexample>().is_err(), "{line}");
+    }
+    assert!("2x1 | relu layer2 | w 1 -1 | x | r 3".parse::<Program>().is_ok());
+}

@@ -1,0 +1,17 @@
+//! Measures of attribution maps.
+//!
+//! Each is a function of plain values, in one file, with what it says where it has nothing to say: a constant map has no
+//! ranks and no direction, and the answer is then `None`, not a number that looks like one.
+#![forbid(unsafe_code)]
+
+mod cosine;
+mod randomise;
+mod sensitivity;
+mod spearman;
+mod ssim;
+
+pub use cosine::cosine;
+pub use randomise::{Order, layers, randomised};
+pub use sensitivity::{Stability, noise_radius, stability};
+pub use spearman::spearman;
+pub use ssim::ssim;

@@ -1,0 +1,127 @@
+//! `voxplain verify`.
+
+use super::say;
+use super::source::Source;
+use crate::Outcome;
+use clap::Args;
+use serde_json::{Map, Value, json};
+use voxplain::request::Request;
+use voxplain::verify::{Checked, Property, Status};
+use voxplain::{Case, Device, Error, ErrorKind, Explainer, Result, Settings};
+
+/// Checks on MODEL and a CASE what methods promise, and measures what they do not: a table, or JSON for machines. Exit code 4
+/// if a promised property is broken.
+#[derive(Args)]
+pub struct Verify {
+    #[command(flatten)]
+    source: Source,
+    /// The case, as for explain.
+    case: Vec<String>,
+    /// Methods with commas.
+    #[arg(
+        short,
+        long,
+        alias = "methods",
+        default_value = "saliency,input_x_gradient,guided_backprop,integrated_gradients,deeplift,shapley_values"
+    )]
+    method: String,
+    /// What is explained: pred, a class name or number, A-B, or CLASS@REGION, as for explain.
+    #[arg(short, long, default_value = "pred")]
+    target: String,
+    /// A parameter as key=value, for every method; repeat for more.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Only these properties, with commas: completeness, dummy-modality, modality-symmetry, neuron-scale, implementation,
+    /// batches, threads, devices, translation, randomisation, stability, class-contrast.
+    #[arg(long, value_name = "PROPERTIES")]
+    only: Option<String>,
+    /// Hold every method to these properties too, with commas, although its definition does not promise them.
+    #[arg(long, value_name = "PROPERTIES")]
+    promise: Option<String>,
+    /// The seed of all draws.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Threads, 0 for all cores.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// What computes: auto, cpu or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    device: Device,
+    /// Sum convolutions tap by tap instead of by Winograd's filtering (CPU).
+    #[arg(long)]
+    exact: bool,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+fn properties(words: &Option<String>) -> Result<Option<Vec<Property>>> {
+    let list = |text: &String| text.split(',').map(|p| Property::parse(p.trim())).collect::<Result<Vec<_>>>();
+    words.as_ref().map(list).transpose()
+}
+
+impl Verify {
+    /// Checks method by method.
+    pub fn run(&self) -> Result<Outcome> {
+        let only = properties(&self.only).map_err(|e| e.within("--only"))?;
+        let only = only.unwrap_or_else(|| Property::ALL.to_vec());
+        let also = properties(&self.promise).map_err(|e| e.within("--promise"))?.unwrap_or_default();
+        if let Some(never) = also.iter().find(|p| !p.can_be_promised()) {
+            return Err(Error::invalid(format!(
+                "--promise: {} is a measure, there is nothing to keep",
+                never.name()
+            )));
+        }
+        let model = self.source.open()?;
+        let case = Case::open(&model, &self.case)?;
+        let settings = Settings {
+            seed: self.seed,
+            threads: self.threads,
+            device: self.device,
+            exact: self.exact,
+            ..Settings::default()
+        };
+        let explainer = Explainer::new(&model, &case).with_settings(settings)?;
+        let mut all = Vec::new();
+        for request in self.requests()? {
+            let found = explainer.verify(&request, &only, &also)?;
+            if !self.json {
+                found.iter().for_each(|checked| say(&checked.to_string()));
+            }
+            all.extend(found);
+        }
+        self.end(&case, &explainer, &all)
+    }
+
+    fn requests(&self) -> Result<Vec<Request>> {
+        let mut params = Map::new();
+        for pair in &self.set {
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| Error::invalid(format!("--set {pair:?}; key=value expected")))?;
+            params.insert(key.into(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)));
+        }
+        let one = |name: &str| Request {
+            id: String::from(name.trim()),
+            method: String::from(name.trim()),
+            params: params.clone(),
+            target: Value::from(self.target.as_str()),
+            expected: Default::default(),
+        };
+        Ok(self.method.split(',').map(one).collect())
+    }
+
+    fn end(&self, case: &Case, explainer: &Explainer<'_>, all: &[Checked]) -> Result<Outcome> {
+        let count = |status: Status| all.iter().filter(|c| c.status == status).count();
+        let (kept, broken) = (count(Status::Kept), count(Status::Broken));
+        if self.json {
+            let checks: Vec<Value> = all.iter().map(Checked::json).collect();
+            let line = json!({"case": case.id, "device": explainer.device_name(), "kept": kept, "broken": broken,
+                              "measured": count(Status::Measured), "checks": checks});
+            say(&line.to_string());
+        } else {
+            say(&format!("{kept} promised properties kept, {broken} broken, on {}", explainer.device_name()));
+        }
+        Ok(if broken > 0 { Outcome::Failed(ErrorKind::Violation) } else { Outcome::Done })
+    }
+}

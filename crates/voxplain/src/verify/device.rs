@@ -1,0 +1,31 @@
+//! Other devices: plain sums in place of Winograd's filtering, and a GPU where there is one.
+
+use super::Measured;
+use super::trial::{Trial, distance};
+use crate::device::{Device, Machine};
+use crate::explain::Settings;
+use voxplain_cuda::Cuda;
+use voxplain_tensor::Result;
+
+/// The map on the other devices of this machine, against what rounding may do to it.
+pub fn devices(trial: &Trial<'_>) -> Result<Measured> {
+    let (mut worst, mut names) = (0.0f64, Vec::new());
+    for machine in others(&trial.explainer.settings)? {
+        worst = worst.max(distance(&trial.maps_on(&machine)?, &trial.base));
+        names.push(machine.bits().to_owned());
+    }
+    let own = trial.explainer.device_isa();
+    Ok(Measured::Deviation(worst, trial.control()?, format!("{own} against {}", names.join(", "))))
+}
+
+fn others(own: &Settings) -> Result<Vec<Machine>> {
+    let cpu = |exact: bool| Device::Cpu.open(&Settings { exact, ..own.clone() });
+    if own.device != Device::Cpu {
+        return Ok(vec![cpu(false)?, cpu(true)?]);
+    }
+    let mut list = vec![cpu(!own.exact)?];
+    if Cuda::count() > 0 {
+        list.push(Device::Cuda(0).open(own)?);
+    }
+    Ok(list)
+}
