@@ -226,7 +226,7 @@ proptest! {
             let known = Ledger::from_bytes(&early.ledger().to_bytes("key"), "key").unwrap();
             let rows = Cell::new(0);
             let mut engine = Engine::new(&graph, &Oracle, None).observed(|n| rows.set(rows.get() + n as u64));
-            let mut later = Run::default().from_ledger(known.clone());
+            let mut later = Run::default().with_ledger(known.clone());
             let resumed = method.estimate(&mut engine, &x, &first(), &mut later).unwrap();
             prop_assert_eq!(&bits(&resumed), &reference, "{} after a break", name);
             prop_assert_eq!(resumed.forward_passes, whole.ledger().used());
@@ -234,7 +234,7 @@ proptest! {
             prop_assert!(rows.get() <= later.ledger().known() - known.known(), "{name}: evaluated twice");
             if let Ok(begun) = begun {
                 let full = whole.ledger().clone();
-                let again = with(&graph, &*method, &x, &mut Run::new(bounded).from_ledger(full));
+                let again = with(&graph, &*method, &x, &mut Run::new(bounded).with_ledger(full));
                 prop_assert_eq!(bits(&again), bits(&begun), "{} within {} evaluations", name, budget);
                 prop_assert_eq!(again.forward_passes, begun.forward_passes);
             }

@@ -381,4 +381,10 @@ fn fills_keep_to_the_foreground() {
     assert_eq!(five[0].data(), [0.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0]);
     let given = Inside::Given(vec![tensor(&[1, 1, 7], &[0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0])]);
     assert_eq!(Fill::Mean.make_inside(&ramp, &given, None).unwrap()[0].data()[..4], [0.0, 1.5, 1.5, 90.0]);
+    // Another patient's values, where they are wanted.
+    let other = vec![tensor(&[1, 1, 7], &[7.0; 7])];
+    let kept = |inside: &Inside<f64>| inside.keep(&ramp, other.clone()).unwrap()[0].data().to_vec();
+    assert_eq!(kept(&Inside::Foreground), [0.0, 7.0, 7.0, 7.0, 7.0, 7.0, 7.0]);
+    assert_eq!(kept(&given), [0.0, 7.0, 7.0, 90.0, 4.0, 5.0, 6.0]);
+    assert!(Inside::Everywhere.keep(&ramp, vec![tensor(&[1, 1, 6], &[7.0; 6])]).is_err());
 }

@@ -39,7 +39,8 @@ pub(crate) fn scored(
 }
 
 /// What is said of scores that are all 0.
-pub(crate) const CONSTANT: &str = "the explained value stayed the same whatever was taken away, so every score is 0: the model is constant here";
+pub(crate) const CONSTANT: &str = "the explained value stayed the same whatever was taken away, so every score is 0: the \
+     model is constant here";
 
 /// Whether no feature of any example scores more than the rounding of the explained values.
 pub(crate) fn is_constant(scores: &[Vec<f64>], values: &[f64]) -> bool {

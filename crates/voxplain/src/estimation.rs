@@ -94,7 +94,7 @@ impl Explainer<'_> {
     fn new_run(&self, request: &Request, budget: Budget) -> Run {
         let mut run = Run::new(budget);
         if let Some(ledger) = self.saved(request) {
-            run = run.from_ledger(ledger);
+            run = run.with_ledger(ledger);
         }
         if let Some(path) = self.state_file(request) {
             let key = manifest::evaluation_key(self, request);

@@ -170,9 +170,9 @@ impl<S: Scalar> Rise<S> {
 }
 
 fn precise(run: &mut Run, maps: &Maps) -> bool {
-    let all =
-        |pick: &dyn Fn(&(Vec<f64>, Vec<f64>)) -> Vec<f64>| maps.iter().flat_map(pick).collect::<Vec<_>>();
-    run.is_precise(&all(&|m| m.0.clone()), &all(&|m| m.1.clone()))
+    let scores: Vec<f64> = maps.iter().flat_map(|m| m.0.iter().copied()).collect();
+    let errors: Vec<f64> = maps.iter().flat_map(|m| m.1.iter().copied()).collect();
+    run.is_precise(&scores, &errors)
 }
 
 /// What the masks of one example determine.

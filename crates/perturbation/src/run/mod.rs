@@ -60,7 +60,7 @@ impl Run {
 
     /// Goes on from what is known: the result is the same, bit for bit, as without, and what is known is not evaluated.
     #[must_use]
-    pub fn from_ledger(mut self, ledger: Ledger) -> Self {
+    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
         self.ledger = ledger.unused();
         self
     }
