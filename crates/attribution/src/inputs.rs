@@ -3,14 +3,14 @@
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
-/// The first entry that is not finite. Whether there is one is seen by blocks: what is not finite is not 0 minus itself.
+/// The first entry that is not finite. Whether there is one is seen by blocks: times 0, only what is finite is 0.
 fn not_finite<S: Scalar>(data: &[S]) -> Option<usize> {
     let mut lanes = [S::ZERO; 16];
     let blocks = data.chunks_exact(lanes.len());
     let rest = blocks.remainder();
     for block in blocks {
         for (lane, &v) in lanes.iter_mut().zip(block) {
-            *lane += v - v;
+            *lane += v * S::ZERO;
         }
     }
     let clean = |v: &S| v.to_f64().is_finite();
