@@ -127,8 +127,11 @@ fn references<S: Scalar>() -> Vec<Subject<S>> {
     ]
 }
 
-/// The composites with parameters: `(row, composite, parameters)`.
-const COMPOSITES: [(&str, &str, &[(&str, f64)]); 8] = [
+/// A row, its composite and the parameters.
+type Composed = (&'static str, &'static str, &'static [(&'static str, f64)]);
+
+/// The composites with parameters.
+const COMPOSITES: [Composed; 8] = [
     ("lrp_0", "lrp_zero", &[STABILIZER]),
     ("lrp_epsilon", "lrp_epsilon", &[("epsilon", 0.1)]),
     ("lrp_gamma", "lrp_gamma", &[("gamma", 0.25), STABILIZER]),
@@ -144,7 +147,7 @@ const COMPOSITES: [(&str, &str, &[(&str, f64)]); 8] = [
 ];
 
 fn relevances<S: Scalar>() -> Vec<Subject<S>> {
-    let one = |&(row, composite, parameters): &(&str, &'static str, &'static [(&'static str, f64)])| {
+    let one = |&(row, composite, parameters): &Composed| {
         Subject::new(row, Arithmetic::Relevance, move |_| -> Made<S> {
             Ok(Box::new(Lrp::preset(composite, parameters, Start::Output)?))
         })

@@ -12,6 +12,6 @@ mod ssim;
 
 pub use cosine::cosine;
 pub use randomise::{Order, layers, randomised};
-pub use sensitivity::{Stability, noise_radius, stability};
+pub use sensitivity::{Explain, Stability, noise_radius, stability};
 pub use spearman::spearman;
 pub use ssim::ssim;

@@ -24,6 +24,9 @@ pub fn noise_radius<S: Scalar>(inputs: &[Tensor<S>], part: f64) -> f64 {
     part * (inside.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt()
 }
 
+/// The map of some inputs, all of it in one row.
+pub type Explain<'a, S> = &'a mut dyn FnMut(&[Tensor<S>]) -> Result<Vec<f64>>;
+
 /// The largest movement of `explain` over `draws` inputs drawn uniformly from the cube of side `2 radius` around `inputs`.
 /// A lower bound: more draws find more. A constant map is perfectly stable, so the number means nothing without a measure of
 /// what the map says.
@@ -33,7 +36,7 @@ pub fn noise_radius<S: Scalar>(inputs: &[Tensor<S>], part: f64) -> f64 {
 pub fn stability<S: Scalar>(
     inputs: &[Tensor<S>],
     (radius, draws, seed): (f64, usize, u64),
-    explain: &mut dyn FnMut(&[Tensor<S>]) -> Result<Vec<f64>>,
+    explain: Explain<'_, S>,
 ) -> Result<Stability> {
     let own = explain(inputs)?;
     let scale = norm(own.iter().copied());
