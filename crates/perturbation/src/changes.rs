@@ -105,7 +105,8 @@ pub(crate) fn place(shape: &[usize], part: &[Range<usize>], mut at: usize) -> Op
 pub(crate) fn around(shape: &[usize], entries: impl Iterator<Item = usize>) -> Option<Part> {
     let mut found: Option<Part> = None;
     for mut at in entries {
-        let part = found.get_or_insert_with(|| shape.iter().map(|_| usize::MAX..0).collect());
+        let part =
+            found.get_or_insert_with(|| shape.iter().map(|_| Range { start: usize::MAX, end: 0 }).collect());
         for (range, n) in part.iter_mut().zip(shape).rev() {
             let k = at % n;
             at /= n;
