@@ -17,7 +17,8 @@ pub fn sign(cell: &Cell) -> char {
 const HEAD: &str = "\
 # Methods and axioms
 
-Made by `cargo xtask axioms`; do not edit. Every cell is the outcome of trying the axiom on 150 networks drawn at random (50 where a method asks for values)
+Made by `cargo xtask axioms`; do not edit. Every cell is the outcome of trying the axiom on 150 networks drawn at random
+(50 where a method asks for values)
 (sequential, residual, densely connected, U-shaped, with one input or several, with and without biases; weights are small
 whole numbers, so that networks are exact) and on networks from the literature, in double precision on the test oracle.
 
