@@ -104,11 +104,13 @@ pub(crate) fn place(shape: &[usize], part: &[Range<usize>], mut at: usize) -> Op
 /// The smallest box around entries of an array.
 pub(crate) fn around(shape: &[usize], entries: impl Iterator<Item = usize>) -> Option<Part> {
     let mut found: Option<Part> = None;
+    let mut place = vec![0; shape.len()];
     for mut at in entries {
-        let part = found.get_or_insert_with(|| shape.iter().map(|_| usize::MAX..0).collect());
-        for (range, n) in part.iter_mut().zip(shape).rev() {
-            let k = at % n;
-            at /= n;
+        for (k, n) in place.iter_mut().zip(shape).rev() {
+            (*k, at) = (at % n, at / n);
+        }
+        let part = found.get_or_insert_with(|| place.iter().map(|&k| k..k + 1).collect());
+        for (range, &k) in part.iter_mut().zip(&place) {
             *range = range.start.min(k)..range.end.max(k + 1);
         }
     }

@@ -88,7 +88,7 @@ impl<S: Scalar> Known<S> {
     }
 
     /// The nearer end and the change from it.
-    fn from_end(&self, coalition: &Coalition) -> (usize, Change) {
+    fn nearer_end(&self, coalition: &Coalition) -> (usize, Change) {
         let full = self.change(|f| !coalition.contains(f));
         let empty = self.change(|f| coalition.contains(f));
         if self.size(&full) <= self.size(&empty) { (FULL, full) } else { (EMPTY, empty) }
@@ -100,7 +100,7 @@ impl<S: Scalar> Known<S> {
 
     /// How each coalition is evaluated, in their order, and its change.
     fn ways(&self, coalitions: &[&Coalition]) -> Vec<(Way, Change)> {
-        let ends: Vec<(usize, Change)> = coalitions.iter().map(|c| self.from_end(c)).collect();
+        let ends: Vec<(usize, Change)> = coalitions.iter().map(|c| self.nearer_end(c)).collect();
         let pays = |from: &Coalition, to: usize| {
             let step = self.between(from, coalitions[to]);
             (self.size(&step) < STEP * self.size(&ends[to].1)).then_some(step)
