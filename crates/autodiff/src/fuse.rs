@@ -3,9 +3,9 @@
 //!
 //! Forward, a convolution takes up the normalisation, the sum, the rectifier (with its bits) and the pooling (with its
 //! codes) behind it; in reverse, the adjoint of a convolution takes up the normalisation's adjoint before it and the mask
-//! and rectifier behind it, the scatter of a pooling takes up the mask and rectifier behind it, and the
-//! adjoint of a convolution with few channels takes up the scatter before it, whose sparse signal is then never stored. A joined step computes
-//! what its parts would; nothing is joined across a value that is captured, wanted, or read by anyone else.
+//! and rectifier behind it, the scatter of a pooling takes up the mask and rectifier behind it, and the adjoint of a
+//! convolution with few channels takes up the scatter before it, whose sparse signal is then never stored. A joined step
+//! computes what its parts would; nothing is joined across a value that is captured, wanted, or read by anyone else.
 
 use crate::geometry::{ConvGeometry, PoolGeometry};
 use crate::kernel::{AdjointFinish, BinaryFn, BroadcastGeometry, ConvFinish, DType, Kernel, PooledStart};

@@ -104,6 +104,7 @@ pub(crate) fn place(shape: &[usize], part: &[Range<usize>], mut at: usize) -> Op
 /// The smallest box around entries of an array.
 pub(crate) fn around(shape: &[usize], entries: impl Iterator<Item = usize>) -> Option<Part> {
     let mut found: Option<Part> = None;
+    let mut place = vec![0; shape.len()];
     for mut at in entries {
         let part =
             found.get_or_insert_with(|| shape.iter().map(|_| Range { start: usize::MAX, end: 0 }).collect());
@@ -249,7 +250,9 @@ mod tests {
         assert_eq!(differing(&part, &a, &b), Some(vec![3..4, 10..12]));
         assert_eq!(differing(&part, &a, &a), None);
         // 0 and -0 are equal numbers and different operands.
-        assert_eq!(differing(&[0..1], &[0.0f64], &[-0.0]), Some(vec![0..1]));
+        let one = Range { start: 0, end: 1 };
+        let part = std::slice::from_ref(&one);
+        assert_eq!(differing(part, &[0.0f64], &[-0.0]).as_deref(), Some(part));
     }
 
     #[test]

@@ -103,6 +103,16 @@ impl<S: Scalar> GradientShap<S> {
     }
 }
 
+/// `alpha x + (1 - alpha) b`.
+fn between<S: Scalar>(threads: usize, x: &[S], b: &[S], alpha: f64, into: &mut [S]) {
+    let (alpha, rest) = (S::from_f64(alpha), S::from_f64(1.0 - alpha));
+    in_parts(threads, into, |first, into| {
+        for ((v, &x), &b) in into.iter_mut().zip(&x[first..]).zip(&b[first..]) {
+            *v = alpha * x + rest * b;
+        }
+    });
+}
+
 impl<S: Scalar> Method<S> for GradientShap<S> {
     fn name(&self) -> &'static str {
         "gradient_shap"
@@ -143,13 +153,7 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
             match what {
                 Fill::Input(i) | Fill::Reference(i) => {
                     let (r, alpha) = self.draw(rows, k, n);
-                    let (alpha, rest) = (S::from_f64(alpha), S::from_f64(1.0 - alpha));
-                    let (x, b) = (noisy(i, k, n), example(&self.baselines[i], rows, r));
-                    in_parts(threads, into, |first, into| {
-                        for ((v, &x), &b) in into.iter_mut().zip(&x[first..]).zip(&b[first..]) {
-                            *v = alpha * x + rest * b;
-                        }
-                    });
+                    between(threads, &noisy(i, k, n), example(&self.baselines[i], rows, r), alpha, into);
                 }
                 Fill::Seed => into.copy_from_slice(&seeds.rows[n]),
             }
