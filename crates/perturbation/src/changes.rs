@@ -106,11 +106,11 @@ pub(crate) fn around(shape: &[usize], entries: impl Iterator<Item = usize>) -> O
     let mut found: Option<Part> = None;
     let mut place = vec![0; shape.len()];
     for mut at in entries {
-        let part =
-            found.get_or_insert_with(|| shape.iter().map(|_| Range { start: usize::MAX, end: 0 }).collect());
-        for (range, n) in part.iter_mut().zip(shape).rev() {
-            let k = at % n;
-            at /= n;
+        for (k, n) in place.iter_mut().zip(shape).rev() {
+            (*k, at) = (at % n, at / n);
+        }
+        let part = found.get_or_insert_with(|| place.iter().map(|&k| k..k + 1).collect());
+        for (range, &k) in part.iter_mut().zip(&place) {
             *range = range.start.min(k)..range.end.max(k + 1);
         }
     }
