@@ -13,12 +13,8 @@ pub fn parse_text(text: &str, what: &str) -> Result<Value> {
         return serde_json::from_str(text).map_err(|e| Error::invalid(format!("{what} is not JSON: {e}")));
     }
     // A list of JSON and a table of TOML both begin with a bracket.
-    if start.starts_with('[')
-        && let Ok(list) = serde_json::from_str(text)
-    {
-        return Ok(list);
-    }
-    toml::from_str(text).map_err(|e| not_toml(&e, what))
+    let list = if start.starts_with('[') { serde_json::from_str(text).ok() } else { None };
+    list.map_or_else(|| toml::from_str(text).map_err(|e| not_toml(&e, what)), Ok)
 }
 
 /// The parser's message has a picture of the place over several lines; ours is one sentence.

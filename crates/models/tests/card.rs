@@ -84,7 +84,7 @@ fn what_lies_beside_a_model_is_found() {
 #[test]
 fn each_mistake_is_one_sentence() {
     for (text, part) in [
-        ("[1, 2]", "neither JSON nor TOML"),
+        ("[1, 2]", "must be an object"),
         ("{\"labels\": {\"a\": 0, \"b\": 2}, \"modality\": {}}", "without a gap"),
         ("{\"classes\": 3}", "\"classes\" must be a list of texts"),
         ("task = 'guessing'", "\"classification\" or \"segmentation\" or \"regression\""),
