@@ -69,7 +69,7 @@ impl Site<'_> {
         self.state.own.clone()
     }
 
-    /// Enters into the ledger that of the relevance given to this node `amounts` went to `cause`; see [`crate::Ledger`].
+    /// Enters into the ledger that of the relevance given to this node `amounts` went to `cause`; see [`crate::NodeBooks`].
     pub fn book(&mut self, cause: Cause, amounts: Slot) {
         self.books.entries.push((cause, amounts));
     }
@@ -127,7 +127,7 @@ impl Site<'_> {
     /// Operand `i` at the reference.
     ///
     /// # Errors
-    /// The rule did not declare [`Rule::needs_reference`].
+    /// The rule did not declare [`crate::Rule::needs_reference`].
     pub fn reference_input(&self, i: usize) -> Result<Slot> {
         Ok(self.reference_run()?.inputs[i])
     }
@@ -135,7 +135,7 @@ impl Site<'_> {
     /// The node's value at the reference.
     ///
     /// # Errors
-    /// The rule did not declare [`Rule::needs_reference`].
+    /// The rule did not declare [`crate::Rule::needs_reference`].
     pub fn reference_output(&self) -> Result<Slot> {
         Ok(self.reference_run()?.output)
     }
