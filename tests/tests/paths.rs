@@ -190,10 +190,8 @@ fn guided_ig_converges() {
     assert_eq!(map(&run(&graph, &method(20), &x)), alone);
 }
 
-/// Single precision gives the maps of double precision.
-#[test]
-fn paths_in_single_precision() {
-    let case = Case {
+fn convolutions() -> Case {
+    Case {
         steps: vec![
             Step::Conv(3),
             Step::Activation(5),
@@ -204,7 +202,13 @@ fn paths_in_single_precision() {
         tape: (0..64).map(|i| (i * 37 % 101) as i8 - 50).collect(),
         x: (0..60).map(|i| (i * 53 % 127) as i8).collect(),
         r: vec![0; 60],
-    };
+    }
+}
+
+/// Single precision gives the maps of double precision.
+#[test]
+fn paths_in_single_precision() {
+    let case = convolutions();
     let (graph, x, cpu) = (case.graph().unwrap(), Case::tensor(&case.x).unwrap(), Cpu::best());
     let blurred = BlurIg(BlurPath { sigma: 1.5, steps: 8 });
     let exact = map(&run(&graph, &blurred, &x));
@@ -213,4 +217,40 @@ fn paths_in_single_precision() {
         blurred.attribute(&mut engine, &[x.convert()], &Target::Class(vec![0])).unwrap();
     let single: Vec<f64> = single.maps[0].values.data().iter().map(|&v| f64::from(v)).collect();
     assert!(voxplain_tests::relative_error(&single, &exact) < 1e-4);
+}
+
+fn path_methods(r: &Tensor<f64>, steps: usize) -> [Box<dyn Method<f64>>; 3] {
+    let path = Box::new(StraightPath { baseline: Baseline::Given(vec![r.clone()]), steps });
+    [
+        Box::new(GuidedIg(guided(r, steps, 0.2))),
+        Box::new(BlurIg(BlurPath { sigma: 1.0, steps })),
+        Box::new(Idgi { path }),
+    ]
+}
+
+#[test]
+fn what_a_map_says_it_cost_is_what_was_run() {
+    let case = convolutions();
+    let (graph, x, r) =
+        (case.graph().unwrap(), Case::tensor(&case.x).unwrap(), Case::tensor(&case.r).unwrap());
+    for method in path_methods(&r, 5) {
+        let rows = std::cell::Cell::new(0u64);
+        let mut engine = Engine::new(&graph, &Oracle, None).observed(|n| rows.set(rows.get() + n as u64));
+        let x = std::slice::from_ref(&x);
+        let result = method.attribute(&mut engine, x, &Target::Class(vec![0])).unwrap();
+        assert_eq!(result.forward_passes, rows.get(), "{}", method.name());
+        assert_eq!((result.forward_passes, result.backward_passes), method.passes(), "{}", method.name());
+    }
+}
+
+#[test]
+fn a_path_without_steps_is_refused() {
+    let case = convolutions();
+    let (graph, x, r) =
+        (case.graph().unwrap(), Case::tensor(&case.x).unwrap(), Case::tensor(&case.r).unwrap());
+    for method in path_methods(&r, 0) {
+        let mut engine = Engine::new(&graph, &Oracle, None);
+        let error = method.attribute(&mut engine, std::slice::from_ref(&x), &Target::Class(vec![0]));
+        assert!(error.unwrap_err().message().contains("at least one step"), "{}", method.name());
+    }
 }

@@ -21,12 +21,14 @@ pub fn entries(graph: &Graph, (input, channel): Channel) -> core::ops::Range<usi
     channel * inner..(channel + 1) * inner
 }
 
-/// The network with every first weight of a channel multiplied by `factor`: by 0 it no longer sees the channel. `None` where
-/// something else than a convolution or a linear layer reads the input, or where several channels are read as one row.
-///
-/// # Errors
-/// None but faults of this crate.
-pub fn scale_channel(graph: &Graph, (input, channel): Channel, factor: f32) -> Result<Option<Graph>> {
+/// The network whose first weights of an input were edited: `edit` gets the values of every weight that reads it, and how
+/// many of them a channel has in a row. `None` where something else than a convolution or a linear layer reads the input, or
+/// where several channels are read as one row.
+fn with_first_weights(
+    graph: &Graph,
+    input: usize,
+    edit: impl Fn(&mut [f32], usize),
+) -> Result<Option<Graph>> {
     let value = graph.inputs()[input];
     let Some(list) = first_weights(graph, value) else { return Ok(None) };
     let mut values = weights(graph);
@@ -35,9 +37,21 @@ pub fn scale_channel(graph: &Graph, (input, channel): Channel, factor: f32) -> R
         if shape[1] != graph.shape(value)[1] {
             return Ok(None);
         }
-        scale_slice(&mut values[p], &shape, 1, channel, factor);
+        let inner = shape.inner(1);
+        values[p].chunks_mut(shape[1] * inner).for_each(|row| edit(row, inner));
     }
     graph.with_parameters(&values).map(Some)
+}
+
+/// The network with every first weight of a channel multiplied by `factor`: by 0 it no longer sees the channel. `None` where
+/// something else than a convolution or a linear layer reads the input, or where several channels are read as one row.
+///
+/// # Errors
+/// None but faults of this crate.
+pub fn scale_channel(graph: &Graph, (input, channel): Channel, factor: f32) -> Result<Option<Graph>> {
+    with_first_weights(graph, input, |row, inner| {
+        row[channel * inner..(channel + 1) * inner].iter_mut().for_each(|w| *w *= factor);
+    })
 }
 
 /// The network that sees channel `a` where this one sees `b` and the other way round: of one input by its first weights, of
@@ -46,20 +60,9 @@ pub fn scale_channel(graph: &Graph, (input, channel): Channel, factor: f32) -> R
 /// # Errors
 /// None but faults of this crate.
 pub fn swap_channels(graph: &Graph, input: usize, a: usize, b: usize) -> Result<Option<Graph>> {
-    let value = graph.inputs()[input];
-    let Some(list) = first_weights(graph, value) else { return Ok(None) };
-    let mut values = weights(graph);
-    for p in list {
-        let shape = graph.parameters()[p].shape;
-        if shape[1] != graph.shape(value)[1] {
-            return Ok(None);
-        }
-        let inner = shape.inner(1);
-        for row in values[p].chunks_mut(shape[1] * inner) {
-            (0..inner).for_each(|k| row.swap(a * inner + k, b * inner + k));
-        }
-    }
-    graph.with_parameters(&values).map(Some)
+    with_first_weights(graph, input, |row, inner| {
+        (0..inner).for_each(|k| row.swap(a * inner + k, b * inner + k));
+    })
 }
 
 /// The network that reads channel `b` of an input by the first weights of channel `a`, so that it treats both alike. `None` as in
@@ -68,20 +71,9 @@ pub fn swap_channels(graph: &Graph, input: usize, a: usize, b: usize) -> Result<
 /// # Errors
 /// None but faults of this crate.
 pub fn tie_channels(graph: &Graph, input: usize, a: usize, b: usize) -> Result<Option<Graph>> {
-    let value = graph.inputs()[input];
-    let Some(list) = first_weights(graph, value) else { return Ok(None) };
-    let mut values = weights(graph);
-    for p in list {
-        let shape = graph.parameters()[p].shape;
-        if shape[1] != graph.shape(value)[1] {
-            return Ok(None);
-        }
-        let inner = shape.inner(1);
-        for row in values[p].chunks_mut(shape[1] * inner) {
-            row.copy_within(a * inner..(a + 1) * inner, b * inner);
-        }
-    }
-    graph.with_parameters(&values).map(Some)
+    with_first_weights(graph, input, |row, inner| {
+        row.copy_within(a * inner..(a + 1) * inner, b * inner);
+    })
 }
 
 /// A neuron (a channel of a layer) that can be rescaled: what makes it linear in its own parameters, and the weights that

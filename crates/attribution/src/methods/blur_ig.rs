@@ -2,9 +2,9 @@
 
 use super::Method;
 use super::guided_ig::finish;
-use super::path::{BlurPath, Point, add_products, probe, rounded};
+use super::path::{BlurPath, Point, add_products, at_least_one, probe, rounded};
 use crate::{Attribution, Network, Target};
-use voxplain_tensor::{Error, Result, Scalar, Tensor};
+use voxplain_tensor::{Result, Scalar, Tensor};
 
 /// Blur Integrated Gradients (Xu, Venugopalan & Sundararajan, CVPR 2020, equation 4): the sum over the steps of a
 /// [`BlurPath`] of the gradient in the middle of a step times what the step changes. The derivative in the blur, which the
@@ -29,9 +29,7 @@ impl<S: Scalar> Method<S> for BlurIg {
         target: &Target,
     ) -> Result<Attribution<S>> {
         let steps = self.0.steps;
-        if steps == 0 {
-            return Err(Error::invalid("a path needs at least one step"));
-        }
+        at_least_one(steps)?;
         let seeds = network.seeds(target, inputs)?;
         let inputs: Point = inputs.iter().map(Tensor::convert).collect();
         let at = |k: f64| self.0.at(&inputs, k / steps as f64);
@@ -45,6 +43,6 @@ impl<S: Scalar> Method<S> for BlurIg {
             here = next;
         }
         let last = super::integrated_gradients::values(network, &rounded(&inputs), &seeds)?;
-        finish(network, &maps, (first, last), steps)
+        finish(network, &maps, (first, last), <Self as Method<S>>::passes(self))
     }
 }

@@ -31,8 +31,22 @@ fn rescale() -> Rules<Cotangent> {
     Rules { name: String::from("deeplift_rescale"), composite: Composite::everywhere(DeepLiftRescale) }
 }
 
+/// Runs every example against its baseline.
+pub(super) fn from_baseline<S: Scalar>(
+    network: &mut dyn Network<S>,
+    inputs: &[Tensor<S>],
+    (target, table): (&Target, &dyn Table),
+    baseline: &Baseline<S>,
+    multiply: bool,
+) -> Result<Attribution<S>> {
+    let examples = network.examples(inputs)?;
+    baseline.check(network.graph(), inputs, examples)?;
+    let reference = |input: usize, row: usize, into: &mut [S]| baseline.fill(input, row, into);
+    attribute(network, inputs, (target, table), 1, multiply, &reference)
+}
+
 /// Runs every (example, reference) pair, `per_example` pairs each, and averages over an example's pairs.
-pub(super) fn attribute<S: Scalar>(
+fn attribute<S: Scalar>(
     network: &mut dyn Network<S>,
     inputs: &[Tensor<S>],
     (target, table): (&Target, &dyn Table),
@@ -99,10 +113,7 @@ impl<S: Scalar> Method<S> for DeepLift<S> {
         inputs: &[Tensor<S>],
         target: &Target,
     ) -> Result<Attribution<S>> {
-        let examples = network.examples(inputs)?;
-        self.baseline.check(network.graph(), inputs, examples)?;
-        let reference = |input: usize, row: usize, into: &mut [S]| self.baseline.fill(input, row, into);
-        attribute(network, inputs, (target, &rescale()), 1, self.multiply_by_inputs, &reference)
+        from_baseline(network, inputs, (target, &rescale()), &self.baseline, self.multiply_by_inputs)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Guided Integrated Gradients.
 
-use super::path::{Ends, GuidedPath, Path, Point, add_products, probe, rounded};
+use super::path::{Ends, GuidedPath, Path, Point, add_products, at_least_one, probe, rounded};
 use super::{Method, input_maps};
 use crate::{Attribution, Network, Target};
 use voxplain_tensor::{Result, Scalar, Tensor};
@@ -25,6 +25,7 @@ impl<S: Scalar> Method<S> for GuidedIg {
         inputs: &[Tensor<S>],
         target: &Target,
     ) -> Result<Attribution<S>> {
+        at_least_one(self.0.steps)?;
         let examples = network.examples(inputs)?;
         let seeds = network.seeds(target, inputs)?;
         let inputs: Point = inputs.iter().map(Tensor::convert).collect();
@@ -40,16 +41,18 @@ impl<S: Scalar> Method<S> for GuidedIg {
             here = next;
         }
         let last = super::integrated_gradients::values(network, &rounded(&inputs), &seeds)?;
-        finish(network, &maps, (first.unwrap_or_else(|| last.clone()), last), self.0.steps)
+        let passes = <Self as Method<S>>::passes(self);
+        finish(network, &maps, (first.unwrap_or_else(|| last.clone()), last), passes)
     }
 }
 
-/// The result of a method that adds up gradients on a path, from the values of F at its ends.
+/// The result of a method that adds up gradients on a path, from the values of F at its ends and the forward and backward
+/// passes of an example.
 pub(super) fn finish<S: Scalar>(
     network: &dyn Network<S>,
     maps: &Point,
     (first, last): (Vec<f64>, Vec<f64>),
-    steps: usize,
+    (forward, backward): (u64, u64),
 ) -> Result<Attribution<S>> {
     let examples = last.len();
     let differences: Vec<f64> = last.iter().zip(&first).map(|(l, f)| l - f).collect();
@@ -60,8 +63,8 @@ pub(super) fn finish<S: Scalar>(
         values: last,
         residuals: Some(residuals),
         differences: Some(differences),
-        forward_passes: ((steps + 1) * examples) as u64,
-        backward_passes: (steps * examples) as u64,
+        forward_passes: forward * examples as u64,
+        backward_passes: backward * examples as u64,
         notes: Vec::new(),
         ledger: None,
         scores: None,

@@ -1,11 +1,11 @@
 //! Integrated Directional Gradients.
 
 use super::guided_ig::finish;
-use super::path::{Ends, Path, Point, Probe, probe};
+use super::path::{Ends, Path, Point, Probe, at_least_one, probe};
 use super::{Method, example_mut};
 use crate::engine::example;
 use crate::{Attribution, Network, Target};
-use voxplain_tensor::{Error, Result, Scalar, Tensor};
+use voxplain_tensor::{Result, Scalar, Tensor};
 
 /// IDGI (Yang, Wang & Bilgic, "IDGI: a framework to eliminate explanation noise from integrated gradients", CVPR 2023,
 /// equation 6): every step of a path has exactly the difference `d = F(next) - F(here)` to give away, and gives it along the
@@ -22,7 +22,7 @@ impl<S: Scalar> Method<S> for Idgi {
     }
 
     fn passes(&self) -> (u64, u64) {
-        (self.path.steps() as u64 + 1, self.path.steps() as u64)
+        (self.path.steps() as u64 + 1, self.path.steps() as u64 + 1)
     }
 
     fn attribute(
@@ -34,9 +34,7 @@ impl<S: Scalar> Method<S> for Idgi {
         let examples = network.examples(inputs)?;
         let seeds = network.seeds(target, inputs)?;
         let steps = self.path.steps();
-        if steps == 0 {
-            return Err(Error::invalid("a path needs at least one step"));
-        }
+        at_least_one(steps)?;
         let inputs: Point = inputs.iter().map(Tensor::convert).collect();
         let start = self.path.start(network.graph(), &inputs, examples)?;
         let ends = Ends { start: &start, inputs: &inputs, examples };
@@ -51,7 +49,8 @@ impl<S: Scalar> Method<S> for Idgi {
             (0..examples).for_each(|n| give(&mut maps, &found, (n, examples), rises[n]));
             (here, found) = (next, after);
         }
-        let mut result = finish(network, &maps, (first, found.values), steps)?;
+        let passes = <Self as Method<S>>::passes(self);
+        let mut result = finish(network, &maps, (first, found.values), passes)?;
         result.notes.push(format!("along the {} path in {steps} steps", self.path.name()));
         Ok(result)
     }

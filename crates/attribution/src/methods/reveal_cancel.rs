@@ -1,6 +1,6 @@
 //! DeepLift with the RevealCancel rule.
 
-use super::deeplift::attribute;
+use super::deeplift::from_baseline;
 use super::{Baseline, Method};
 use crate::rules::RevealCancel;
 use crate::{Attribution, Network, Rules, Target};
@@ -32,11 +32,8 @@ impl<S: Scalar> Method<S> for DeepLiftRevealCancel<S> {
         inputs: &[Tensor<S>],
         target: &Target,
     ) -> Result<Attribution<S>> {
-        let examples = network.examples(inputs)?;
-        self.baseline.check(network.graph(), inputs, examples)?;
-        let reference = |input: usize, row: usize, into: &mut [S]| self.baseline.fill(input, row, into);
         let name = String::from("deeplift_reveal_cancel");
         let table = Rules { name, composite: Composite::everywhere(RevealCancel) };
-        attribute(network, inputs, (target, &table), 1, self.multiply_by_inputs, &reference)
+        from_baseline(network, inputs, (target, &table), &self.baseline, self.multiply_by_inputs)
     }
 }

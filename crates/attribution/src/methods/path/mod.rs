@@ -13,7 +13,7 @@ use super::signals;
 use crate::{Network, PassSpec, Rules, Seeds};
 use voxplain_autodiff::{Composite, Gradient};
 use voxplain_graph::Graph;
-use voxplain_tensor::{Result, Scalar, Tensor};
+use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// One tensor per input, examples in front, in double precision whatever the device computes in.
 pub type Point = Vec<Tensor<f64>>;
@@ -48,6 +48,11 @@ pub struct Ends<'a> {
     pub inputs: &'a Point,
     /// The number of examples in both.
     pub examples: usize,
+}
+
+/// Refuses a path without steps, on which no gradient would be looked at.
+pub(super) fn at_least_one(steps: usize) -> Result<()> {
+    if steps > 0 { Ok(()) } else { Err(Error::invalid("a path needs at least one step")) }
 }
 
 /// The explained value and its gradient at a point, for every example.
