@@ -222,20 +222,19 @@ impl<'a, D: Device> Engine<'a, D> {
     fn run_class(
         &mut self,
         (state, class): (usize, &Class),
-        (rows, changes): (&[usize], &[Change]),
+        rows: Vec<(usize, &Change, Places)>,
         fill: FillPart<'_, D::Scalar>,
         take: TakeValue<'_, D::Scalar>,
     ) -> Result<()> {
         let Some(single) = self.region_plan(class, 1, false)? else {
-            return self.run_whole(rows, fill, take);
+            let rows: Vec<usize> = rows.iter().map(|row| row.0).collect();
+            return self.run_whole(&rows, fill, take);
         };
         let fitting = (ROOM / single.arena_bytes.max(1)).clamp(1, self.most_rows.min(rows.len()));
         // Equal batches, so that the last one repeats few rows.
         let batch = rows.len().div_ceil(rows.len().div_ceil(fitting));
-        let plan = match self.region_plan(class, batch, false)? {
-            Some(plan) => plan,
-            None => single,
-        };
+        let several = if batch > 1 { self.region_plan(class, batch, false)? } else { None };
+        let plan = several.unwrap_or(single);
         let batch = plan.batch;
         let mut program = Program::new(self.device, plan)?;
         let overlay = self.overlay.as_ref().ok_or_else(|| Error::internal("no state was entered"))?;
@@ -244,12 +243,10 @@ impl<'a, D: Device> Engine<'a, D> {
         let length = self.graph.shape(overlay.regions.target()).elements();
         let mut values = vec![D::Scalar::ZERO; length * batch];
         for rows in rows.chunks(batch) {
-            let placed = |&row: &usize| Some((row, &changes[row], overlay.regions.place(&changes[row])?.1));
-            let placed: Vec<_> = rows.iter().filter_map(placed).collect();
-            program.run(base, &placed, fill)?;
+            program.run(base, rows, fill)?;
             program.session.capture_into(0, &mut values)?;
-            for (&row, value) in rows.iter().zip(values.chunks_exact(length)) {
-                take(row, value);
+            for (row, value) in rows.iter().zip(values.chunks_exact(length)) {
+                take(row.0, value);
             }
             if let Some(observer) = &mut self.observer {
                 observer(rows.len());
@@ -339,11 +336,11 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
         let overlay = self.overlay()?;
         let (_, value) =
             overlay.states.get(&state).ok_or_else(|| Error::internal("there is no such state"))?;
-        let mut classes: BTreeMap<Class, Vec<usize>> = BTreeMap::new();
+        let mut classes: BTreeMap<Class, Vec<(usize, &Change, Places)>> = BTreeMap::new();
         let mut same = 0;
         for (row, change) in changes.iter().enumerate() {
             match overlay.regions.place(change) {
-                Some((class, _)) => classes.entry(class).or_default().push(row),
+                Some((class, places)) => classes.entry(class).or_default().push((row, change, places)),
                 None => {
                     take(row, value);
                     same += 1;
@@ -352,7 +349,7 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
         }
         self.observer.iter_mut().for_each(|observer| observer(same));
         for (class, rows) in classes {
-            self.run_class((state, &class), (&rows, changes), fill, take)?;
+            self.run_class((state, &class), rows, fill, take)?;
         }
         Ok(())
     }
