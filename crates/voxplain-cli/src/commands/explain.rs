@@ -1,5 +1,6 @@
 //! `voxplain explain`.
 
+use super::machine::Machine;
 use super::meter::Meter;
 use super::requests::Words;
 use super::source::Source;
@@ -13,9 +14,7 @@ use voxplain::attribution::{Entry, Ledger};
 use voxplain::imaging::read_nifti;
 use voxplain::models::read_tensors;
 use voxplain::request::{self, Context, Request, Tensors};
-use voxplain::{
-    Case, Device, Error, Explainer, Format, Model, Result, Settings, Together, reference_tensors, sha256,
-};
+use voxplain::{Case, Device, Error, Explainer, Format, Model, Result, Together, reference_tensors, sha256};
 
 /// Explains an output of MODEL on a CASE: a folder searched by the model card's modality names, or name=FILE per
 /// modality (.nii, .nii.gz, #N for volume N of a 4D file) or input (.npy, .png, .safetensors#KEY).
@@ -64,24 +63,8 @@ pub struct Explain {
     /// A segmentation (NIfTI on the images' grid): figures go through it and outline it, targets may name it.
     #[arg(long)]
     mask: Option<PathBuf>,
-    /// The seed of all draws.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Threads, 0 for all cores. Results do not depend on it.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
-    /// What computes: auto (a CUDA GPU where there is one), cpu or cuda:N.
-    #[arg(long, default_value = "cpu")]
-    device: Device,
-    /// Sum convolutions tap by tap instead of by Winograd's filtering (CPU): slower, with the error bound of plain sums.
-    #[arg(long)]
-    exact: bool,
-    /// On a GPU, convolutions with factors of 10 bits (tensor cores): faster, and maps agree to three digits only.
-    #[arg(long)]
-    tf32: bool,
-    /// The most bytes above the weights, as 500M or 2G.
-    #[arg(long)]
-    memory: Option<String>,
+    #[command(flatten)]
+    machine: Machine,
     /// Print passes, operations, memory and estimated seconds of every request, and write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -105,32 +88,11 @@ pub(super) fn read_composite(path: &Path) -> Result<Map<String, Value>> {
     request::parse_composite(&text(path)?).map_err(|e| e.within(path.display()))
 }
 
-/// `500M` and the like in bytes.
-fn size(text: &str) -> Result<usize> {
-    let (number, factor) = match text.char_indices().last() {
-        Some((i, 'k' | 'K')) => (&text[..i], 1e3),
-        Some((i, 'M')) => (&text[..i], 1e6),
-        Some((i, 'G')) => (&text[..i], 1e9),
-        _ => (text, 1.0),
-    };
-    let value = number.parse::<f64>().ok().filter(|v| v.is_finite() && *v > 0.0);
-    value
-        .map(|v| (v * factor) as usize)
-        .ok_or_else(|| Error::invalid(format!("--memory {text:?}; 500M or 2G expected")))
-}
-
 impl Explain {
     /// Runs the requests.
     pub fn run(&self) -> Result<Outcome> {
         let model = self.source.open()?;
-        let settings = Settings {
-            seed: self.seed,
-            memory: self.memory.as_deref().map(size).transpose()?,
-            threads: self.threads,
-            device: self.device,
-            exact: self.exact,
-            tensor_float: self.tf32,
-        };
+        let settings = self.machine.settings()?;
         if let (Some(request), Some(tensors)) = (&self.request, &self.tensors) {
             let batch = request::parse(&text(request)?).map_err(|e| e.within(request.display()))?;
             let data =
@@ -215,7 +177,7 @@ impl Explain {
         let formats = self.formats(case)?;
         let prediction = explainer.predict()?;
         if !self.json {
-            if self.device == Device::Auto {
+            if self.machine.device == Device::Auto {
                 say(&format!("device: {}", explainer.device_name()));
             }
             let names: Vec<String> = prediction

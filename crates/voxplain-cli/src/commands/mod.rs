@@ -4,6 +4,7 @@ pub mod demo;
 pub mod explain;
 pub mod import;
 pub mod inspect;
+mod machine;
 mod meter;
 pub mod modalities;
 pub mod phantom;

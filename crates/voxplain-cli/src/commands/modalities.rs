@@ -1,5 +1,6 @@
 //! `voxplain modalities`.
 
+use super::machine::Machine;
 use super::source::Source;
 use super::{progress, say};
 use crate::Outcome;
@@ -8,8 +9,8 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use voxplain::{
-    Case, Device, Error, Explainer, ModalityImportance, ModalityOutputs, ModalityQuestion, Model, Result,
-    Settings, Worth, parse_labels,
+    Case, Error, Explainer, ModalityImportance, ModalityOutputs, ModalityQuestion, Model, Result, Worth,
+    parse_labels,
 };
 
 /// Says how much each modality matters: exact Shapley values over all coalitions of modalities, of one case or of a data
@@ -33,15 +34,8 @@ pub struct Modalities {
     /// What absent modalities become: zero, a number, mean, noise, blur SIGMA, mirror AXIS.
     #[arg(long, default_value = "zero")]
     baseline: String,
-    /// The seed of noise and of the intervals.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Threads, 0 for all cores. Results do not depend on it.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
-    /// What computes: auto (a CUDA GPU where there is one), cpu or cuda:N.
-    #[arg(long, default_value = "cpu")]
-    device: Device,
+    #[command(flatten)]
+    machine: Machine,
     /// JSON for machines, with the values of every case.
     #[arg(long)]
     json: bool,
@@ -63,7 +57,8 @@ impl Modalities {
             )));
         }
         let cases = self.outputs(&model)?;
-        let question = ModalityQuestion { worth, target: &self.target, labels: &labels, seed: self.seed };
+        let question =
+            ModalityQuestion { worth, target: &self.target, labels: &labels, seed: self.machine.seed };
         let answer = question.answer(&model, &cases)?;
         if self.json {
             let mut all = answer.to_json();
@@ -87,12 +82,7 @@ impl Modalities {
         let bar = progress(words.len() as u64);
         let one = |words: &[String]| {
             let case = Case::open(model, words)?;
-            let settings = Settings {
-                seed: self.seed,
-                threads: self.threads,
-                device: self.device,
-                ..Settings::default()
-            };
+            let settings = self.machine.settings()?;
             let outputs = Explainer::new(model, &case).with_settings(settings)?.modality_outputs(&params);
             bar.inc(1);
             outputs.map_err(|e| e.within(format!("case {}", case.id)))

@@ -39,7 +39,7 @@ pub struct Words<'a> {
 impl Words<'_> {
     /// One request per method.
     pub fn requests(&self, model: &Model) -> Result<Vec<Request>> {
-        let set = self.parameters()?;
+        let set = parameters(self.set)?;
         let all = self.methods == "all";
         let mut requests = if self.methods == "study" {
             voxplain::request::study(&model.graph, model.card.cam_layer.is_some())
@@ -86,18 +86,21 @@ impl Words<'_> {
             }
         }
     }
+}
 
-    /// Values are JSON or else text.
-    fn parameters(&self) -> Result<Map<String, Value>> {
-        let pair = |pair: &String| {
-            let (key, value) = pair
-                .split_once('=')
-                .ok_or_else(|| Error::invalid(format!("--set {pair:?}; key=value expected")))?;
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-            Ok((String::from(key), value))
-        };
-        self.set.iter().map(pair).collect()
-    }
+/// The pairs of `--set`; values are JSON or else text.
+///
+/// # Errors
+/// One is no pair.
+pub fn parameters(set: &[String]) -> Result<Map<String, Value>> {
+    let pair = |pair: &String| {
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or_else(|| Error::invalid(format!("--set {pair:?}; key=value expected")))?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+        Ok((String::from(key), value))
+    };
+    set.iter().map(pair).collect()
 }
 
 /// With `all`, a parameter goes to the methods that it belongs to; alone, a wrong one is an error.

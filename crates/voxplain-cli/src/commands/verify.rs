@@ -1,13 +1,15 @@
 //! `voxplain verify`.
 
+use super::machine::Machine;
+use super::requests::parameters;
 use super::say;
 use super::source::Source;
 use crate::Outcome;
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use voxplain::request::Request;
 use voxplain::verify::{Checked, Property, Status};
-use voxplain::{Case, Device, Error, ErrorKind, Explainer, Result, Settings};
+use voxplain::{Case, Error, ErrorKind, Explainer, Result};
 
 /// Checks on MODEL and a CASE what methods promise, and measures what they do not: a table, or JSON for machines. Exit code 4
 /// if a promised property is broken.
@@ -38,18 +40,8 @@ pub struct Verify {
     /// Hold every method to these properties too, with commas, although its definition does not promise them.
     #[arg(long, value_name = "PROPERTIES")]
     promise: Option<String>,
-    /// The seed of all draws.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Threads, 0 for all cores.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
-    /// What computes: auto, cpu or cuda:N.
-    #[arg(long, default_value = "cpu")]
-    device: Device,
-    /// Sum convolutions tap by tap instead of by Winograd's filtering (CPU).
-    #[arg(long)]
-    exact: bool,
+    #[command(flatten)]
+    machine: Machine,
     /// One JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -74,13 +66,7 @@ impl Verify {
         }
         let model = self.source.open()?;
         let case = Case::open(&model, &self.case)?;
-        let settings = Settings {
-            seed: self.seed,
-            threads: self.threads,
-            device: self.device,
-            exact: self.exact,
-            ..Settings::default()
-        };
+        let settings = self.machine.settings()?;
         let explainer = Explainer::new(&model, &case).with_settings(settings)?;
         let mut all = Vec::new();
         for request in self.requests()? {
@@ -94,19 +80,11 @@ impl Verify {
     }
 
     fn requests(&self) -> Result<Vec<Request>> {
-        let mut params = Map::new();
-        for pair in &self.set {
-            let (key, value) = pair
-                .split_once('=')
-                .ok_or_else(|| Error::invalid(format!("--set {pair:?}; key=value expected")))?;
-            params.insert(key.into(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value)));
-        }
+        let params = parameters(&self.set)?;
         let one = |name: &str| Request {
-            id: String::from(name.trim()),
-            method: String::from(name.trim()),
             params: params.clone(),
             target: Value::from(self.target.as_str()),
-            expected: Default::default(),
+            ..Request::named(name.trim())
         };
         Ok(self.method.split(',').map(one).collect())
     }

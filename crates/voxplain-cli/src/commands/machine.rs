@@ -1,0 +1,58 @@
+//! How a command computes: the options that every command has whose results come from passes over the network.
+
+use clap::Args;
+use voxplain::{Device, Error, Result, Settings};
+
+/// Seed, threads, device, arithmetic and memory.
+#[derive(Args)]
+pub struct Machine {
+    /// The seed of all draws.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Threads, 0 for all cores. Results do not depend on it.
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+    /// What computes: auto (a CUDA GPU where there is one), cpu or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+    /// Sum convolutions tap by tap instead of by Winograd's filtering (CPU): slower, with the error bound of plain sums.
+    #[arg(long)]
+    pub exact: bool,
+    /// On a GPU, convolutions with factors of 10 bits (tensor cores): faster, and maps agree to three digits only.
+    #[arg(long)]
+    pub tf32: bool,
+    /// The most bytes above the weights, as 500M or 2G.
+    #[arg(long)]
+    pub memory: Option<String>,
+}
+
+impl Machine {
+    /// The same as the library wants it.
+    ///
+    /// # Errors
+    /// `--memory` is no size.
+    pub fn settings(&self) -> Result<Settings> {
+        Ok(Settings {
+            seed: self.seed,
+            memory: self.memory.as_deref().map(size).transpose()?,
+            threads: self.threads,
+            device: self.device,
+            exact: self.exact,
+            tensor_float: self.tf32,
+        })
+    }
+}
+
+/// `500M` and the like in bytes.
+fn size(text: &str) -> Result<usize> {
+    let (number, factor) = match text.char_indices().last() {
+        Some((i, 'k' | 'K')) => (&text[..i], 1e3),
+        Some((i, 'M')) => (&text[..i], 1e6),
+        Some((i, 'G')) => (&text[..i], 1e9),
+        _ => (text, 1.0),
+    };
+    let value = number.parse::<f64>().ok().filter(|v| v.is_finite() && *v > 0.0);
+    value
+        .map(|v| (v * factor) as usize)
+        .ok_or_else(|| Error::invalid(format!("--memory {text:?}; 500M or 2G expected")))
+}
