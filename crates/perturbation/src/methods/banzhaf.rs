@@ -6,7 +6,7 @@ use crate::estimator::Estimator;
 use crate::exact::banzhaf;
 use crate::features::Features;
 use crate::game::Game;
-use crate::moments::{Moments, growing};
+use crate::moments::Moments;
 use crate::paint::{Found, finish};
 use crate::run::Run;
 use voxplain_attribution::methods::Baseline;
@@ -104,10 +104,7 @@ impl<S: Scalar> Banzhaf<S> {
     }
 
     fn reuse(&self, game: &mut Game<'_, S>, n: usize, sets: &[Coalition]) -> Result<(Estimate, usize)> {
-        let sizes: Vec<usize> = match game.run().wants_error() {
-            true => growing(64, sets.len()).collect(),
-            false => vec![sets.len()],
-        };
+        let sizes = game.run().sizes(64, sets.len());
         let mut best = None;
         for size in sizes {
             let values = game.values(n, &sets[..size])?;

@@ -198,8 +198,7 @@ impl KernelRows {
                 vec![share.map_or(*draws, |s| (*draws).min((s as usize).saturating_sub(2)))]
             }
             Self::Leverage { draws, .. } => growing(2 * features, *draws).collect(),
-            Self::Captum { draws, .. } if run.wants_error() => growing(2 * features, *draws).collect(),
-            Self::Captum { draws, .. } => vec![*draws],
+            Self::Captum { draws, .. } => run.sizes(2 * features, *draws),
             Self::Exact | Self::Given(..) => vec![0],
         }
     }

@@ -4,7 +4,6 @@ use crate::coalition::Coalition;
 use crate::estimator::Estimator;
 use crate::features::Features;
 use crate::game::Game;
-use crate::moments::growing;
 use crate::paint::{Found, finish};
 use crate::regression::{Fit, Samples, lasso, least_squares, ridge};
 use crate::run::Run;
@@ -157,10 +156,7 @@ impl<S: Scalar> Lime<S> {
             let d = geometry.distance(set, self.distance) / self.kernel_width;
             (-0.5 * d * d).exp()
         };
-        let sizes = match game.run().wants_error() {
-            true => growing(2 * self.features.count() + TENTHS, rows.len()).collect(),
-            false => vec![rows.len()],
-        };
+        let sizes = game.run().sizes(2 * self.features.count() + TENTHS, rows.len());
         let mut best = None;
         for size in sizes {
             let values = game.values(n, &rows[..size])?;

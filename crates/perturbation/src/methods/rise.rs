@@ -4,7 +4,6 @@ use super::taken_away::WHOLE;
 use super::{example, scores};
 use crate::estimator::Estimator;
 use crate::features::Sharing;
-use crate::moments::growing;
 use crate::paint::CONSTANT;
 use crate::rise_masks::Masks;
 use crate::run::{Key, Run};
@@ -144,10 +143,7 @@ impl<S: Scalar> Rise<S> {
         run: &mut Run,
     ) -> Result<(Maps, Vec<f64>)> {
         let keys: Vec<Key> = (0..self.draws() as u64).map(|draw| Key::from([draw, 0])).collect();
-        let sizes: Vec<usize> = match run.wants_error() {
-            true => growing(64, keys.len()).collect(),
-            false => vec![keys.len()],
-        };
+        let sizes = run.sizes(64, keys.len());
         let mut best = None;
         for size in sizes {
             let mut evaluate = |at: &[usize]| {

@@ -3,7 +3,6 @@
 use crate::estimator::Estimator;
 use crate::features::Features;
 use crate::game::Game;
-use crate::moments::growing;
 use crate::paint::{Found, finish};
 use crate::run::Run;
 use crate::sobol_sequence::{DIMENSIONS, point};
@@ -106,10 +105,7 @@ impl<S: Scalar> Sobol<S> {
     ) -> Result<(Vec<f64>, Vec<f64>, usize)> {
         let features = self.features.count();
         let columns = features + 1;
-        let sizes: Vec<usize> = match game.run().wants_error() {
-            true => growing(4 * LEAST, points.len()).collect(),
-            false => vec![points.len()],
-        };
+        let sizes = game.run().sizes(4 * LEAST, points.len());
         // Row `point * columns + c` has column c - 1 of B in place of that of A.
         let presence = |row: usize, f: usize| {
             let (point, column) = (&points[row / columns], row % columns);

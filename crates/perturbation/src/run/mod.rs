@@ -8,6 +8,7 @@ pub use ledger::Ledger;
 
 pub(crate) use ledger::Key;
 
+use crate::moments::growing;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 use voxplain_tensor::{Error, Result, Tensor};
@@ -130,6 +131,11 @@ impl Run {
     /// Whether an error is asked for.
     pub(crate) fn wants_error(&self) -> bool {
         self.budget.error.is_some()
+    }
+
+    /// The sizes of a sample to look at before it has all `most` rows: where an error is asked for it may end earlier.
+    pub(crate) fn sizes(&self, least: usize, most: usize) -> Vec<usize> {
+        if self.wants_error() { growing(least, most).collect() } else { vec![most] }
     }
 
     /// The evaluations that an example may use, if they are bounded.
