@@ -23,7 +23,6 @@ mod estimation;
 mod explain;
 mod figures;
 mod manifest;
-mod measure;
 mod modalities;
 mod output;
 mod prediction;

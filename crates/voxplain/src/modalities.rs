@@ -7,12 +7,12 @@
 //! would differ for other patients of the same kind.
 
 use crate::explain::Explainer;
-use crate::measure::{accuracy, area_under_curve};
 use crate::prediction::probabilities;
 use crate::request::Request;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use voxplain_attribution::Generator;
+use voxplain_metrics::{accuracy, area_under_curve};
 use voxplain_models::{Card, Model};
 use voxplain_perturbation::{coalition_outputs, shapley};
 use voxplain_tensor::{Error, Result};
