@@ -3,15 +3,16 @@
 use crate::problem::{Problem, converted};
 use crate::subject::{Arithmetic, Subject};
 use voxplain_attribution::methods::{
-    Backward, Baseline, Cam, CamWeights, DeepLift, DeepLiftShap, GradientShap, GuidedGradCam,
-    IntegratedGradients, Lrp, ShapDraws, Smooth, Start, Statistic, Steps,
+    Backward, Baseline, Cam, CamWeights, DeepLift, DeepLiftRevealCancel, DeepLiftShap, GradientShap,
+    GuidedGradCam, IntegratedGradients, Lrp, ShapDraws, Smooth, Start, Statistic, Steps,
 };
+use voxplain_attribution::rules::Threshold;
 use voxplain_attribution::{Draws, Interpolation, Method, Quadrature};
 use voxplain_graph::Op;
 use voxplain_perturbation::Features;
 use voxplain_perturbation::methods::{
-    Distance, FeatureAblation, KernelRows, KernelShap, Lime, LimeRows, Occlusion, Permutations,
-    ShapleySampling, ShapleyValues, Surrogate,
+    Banzhaf, BanzhafRows, Distance, FeatureAblation, KernelRows, KernelShap, Lime, LimeRows, Occlusion,
+    Permutations, ShapleySampling, ShapleyValues, Surrogate,
 };
 use voxplain_tensor::{Error, Result, Scalar};
 
@@ -68,6 +69,7 @@ fn gradients<S: Scalar>() -> Vec<Subject<S>> {
         }),
         always("guided_backprop", Signal, Backward::guided_backprop()),
         always("deconvolution", Signal, Backward::deconvolution()),
+        always("rect_grad", SignalTimesInput, Backward::rect_grad(Threshold::Quantile(0.5))),
     ]
 }
 
@@ -121,6 +123,9 @@ fn references<S: Scalar>() -> Vec<Subject<S>> {
         })
         .along(positions()),
         made("deeplift", Product, |p| Ok(DeepLift { baseline: baseline(p), multiply_by_inputs: true })),
+        made("deeplift_reveal_cancel", Product, |p| {
+            Ok(DeepLiftRevealCancel { baseline: baseline(p), multiply_by_inputs: true })
+        }),
         made("deeplift_shap", Product, |p| {
             Ok(DeepLiftShap { baselines: converted(&p.r), multiply_by_inputs: true })
         }),
@@ -131,12 +136,14 @@ fn references<S: Scalar>() -> Vec<Subject<S>> {
 type Composed = (&'static str, &'static str, &'static [(&'static str, f64)]);
 
 /// The composites with parameters.
-const COMPOSITES: [Composed; 8] = [
+const COMPOSITES: [Composed; 10] = [
     ("lrp_0", "lrp_zero", &[STABILIZER]),
     ("lrp_epsilon", "lrp_epsilon", &[("epsilon", 0.1)]),
     ("lrp_gamma", "lrp_gamma", &[("gamma", 0.25), STABILIZER]),
     ("lrp_zplus", "lrp_zplus", &[STABILIZER]),
     ("lrp_alpha2_beta1", "lrp_alpha_beta", &[("alpha", 2.0), ("beta", 1.0), STABILIZER]),
+    ("lrp_w_square", "lrp_w_square", &[STABILIZER]),
+    ("lrp_flat", "lrp_flat", &[STABILIZER]),
     ("lrp_epsilon_plus", "lrp_epsilon_plus", &[("epsilon", 0.1), STABILIZER]),
     ("lrp_epsilon_plus_flat", "lrp_epsilon_plus_flat", &[("epsilon", 0.1), STABILIZER]),
     (
@@ -175,6 +182,10 @@ fn perturbations<S: Scalar>() -> Vec<Subject<S>> {
         })
         .amplified(8.0),
     );
+    list.push(made("banzhaf", Values, |p| {
+        let features = Features::each(&p.graph);
+        Ok(Banzhaf { baseline: baseline(p), features, rows: BanzhafRows::Exact })
+    }));
     // Regressions on as many rows as there may be coalitions of 12 entries.
     list.push(
         made("kernel_shap", Values, |p| {

@@ -147,6 +147,8 @@ impl<S: Scalar> Method<S> for Xrai<S> {
         let sums = painted.iter().map(|list| list.iter().sum::<f64>());
         let residuals =
             differences.as_ref().map(|d| sums.zip(d).map(|(sum, difference)| sum - difference).collect());
+        let total = |lists: &[Vec<f64>]| lists.iter().flatten().sum::<f64>();
+        let outside = total(&lists) - total(&painted);
         let regions: usize = self.partitions.iter().map(|p| p.present(0).len()).sum();
         Ok(Attribution {
             maps: maps(network.graph(), &painted)?,
@@ -155,7 +157,10 @@ impl<S: Scalar> Method<S> for Xrai<S> {
             differences,
             forward_passes: results.iter().map(|r| r.forward_passes).sum(),
             backward_passes: results.iter().map(|r| r.backward_passes).sum(),
-            notes: vec![format!("{regions} regions over {}", self.bases[0].name())],
+            notes: vec![format!(
+                "{regions} regions over {}; entries that no region has held {outside:.6}, which the map leaves out",
+                self.bases[0].name()
+            )],
             ledger: None,
             scores: None,
         })
