@@ -68,8 +68,9 @@ fn network(side: usize) -> Graph {
     b.finish(&[y]).unwrap()
 }
 
-/// Bytes that the tenth run of a gradient allocates.
-fn tenth_run(side: usize) -> usize {
+/// Bytes that a gradient allocates once it has run nine times: the least of eight more runs, because a thread that got no
+/// work before makes its panel when it first does, which depends on the load of the machine.
+fn later_run(side: usize) -> usize {
     let graph = network(side);
     let mut planner = Planner::new(&graph, 1).unwrap().fused(true);
     planner.capture(graph.outputs()[0]);
@@ -85,14 +86,17 @@ fn tenth_run(side: usize) -> usize {
         session.result_into(0, 0, &mut map).unwrap();
     };
     (0..9).for_each(|_| run());
-    let before = BYTES.load(Ordering::Relaxed);
-    run();
-    BYTES.load(Ordering::Relaxed) - before
+    let mut counted = || {
+        let before = BYTES.load(Ordering::Relaxed);
+        run();
+        BYTES.load(Ordering::Relaxed) - before
+    };
+    (0..8).map(|_| counted()).min().unwrap()
 }
 
 #[test]
 fn a_run_allocates_nothing_that_grows_with_the_data() {
-    let (small, large) = (tenth_run(16), tenth_run(40));
-    // A thread's first large tile may still come late; 40^3 voxels of 4 channels are a megabyte.
+    let (small, large) = (later_run(16), later_run(40));
+    // 40^3 voxels of 4 channels are a megabyte.
     assert!(small <= 4096 && large <= 4096, "{small} and {large} bytes");
 }
