@@ -1,5 +1,6 @@
 //! The memory of a session: one aligned block, seen through typed views of the places that the planner gave to values.
 
+use crate::pages::prefer_large;
 use voxplain_autodiff::{DType, Plan, Slot, Storage};
 use voxplain_tensor::{Error, Result};
 
@@ -22,10 +23,11 @@ impl Arena {
     /// `bytes` bytes of zeros.
     pub fn new(bytes: usize) -> Result<Self> {
         let count = bytes.div_ceil(size_of::<Line>());
-        let mut lines = Vec::new();
+        let mut lines: Vec<Line> = Vec::new();
         lines
             .try_reserve_exact(count)
             .map_err(|_| Error::limit(format!("{bytes} bytes of memory for the plan cannot be had")))?;
+        prefer_large(lines.as_mut_ptr().cast(), count * size_of::<Line>());
         lines.resize(count, Line::ZERO);
         Ok(Self { lines })
     }
