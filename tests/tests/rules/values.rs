@@ -118,9 +118,9 @@ fn captum_sum_of_inputs() {
     let sum = b.node("sum", Op::Binary(Binary::Add), &[x1, x2]).unwrap();
     let eye: [&[f32]; 3] = [&[1.0, 0.0, 0.0], &[0.0, 1.0, 0.0], &[0.0, 0.0, 1.0]];
     let h = linear(&mut b, "linear0", sum, &eye, &[]);
-    let h = linear(&mut b, "linear1", h, &[&[1.0; 3]; 4], &[-10.0, 1.0, 1.0, 1.0]);
+    let h = linear(&mut b, "linear1", h, &[&[1.0f32; 3] as &[f32]; 4], &[-10.0, 1.0, 1.0, 1.0]);
     let h = b.relu("relu", h).unwrap();
-    let y = linear(&mut b, "linear2", h, &[&[1.0; 4]; 2], &[-1.0, 1.0]);
+    let y = linear(&mut b, "linear2", h, &[&[1.0f32; 4] as &[f32]; 2], &[-1.0, 1.0]);
     let graph = b.finish(&[y]).unwrap();
     let (x1, x2) = ([1.0, 2.0, 3.0], [3.0, 6.0, 9.0]);
     let x = [x1, x2].map(|x| Tensor::new(&[1, 3], x.to_vec()).unwrap());
