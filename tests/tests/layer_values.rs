@@ -69,7 +69,7 @@ fn internal_influence() {
     close(&mean([0.0, 80.0, 0.0], from), &[0.701_263_8, 0.811_131_4, 0.811_131_4, 0.811_131_4], 1e-6);
 }
 
-/// Gradients of a layer times its steps along the path (Dhamdhere et al., 2019).
+/// Gradients of a layer at the beginning of each step times the step (Dhamdhere et al., 2019).
 #[test]
 fn conductance() {
     let nodes = Quadrature::GaussLegendre.nodes(501).unwrap();
@@ -77,12 +77,13 @@ fn conductance() {
         let rows = along(layer, [0.0, 100.0, 0.0], [0.0; 3], &nodes);
         let step = |i: usize| {
             let pairs = rows.windows(2);
-            pairs.map(|w| w[1].0[i] * (w[1].1[i] - w[0].1[i])).sum::<f64>()
+            pairs.map(|w| w[0].0[i] * (w[1].1[i] - w[0].1[i])).sum::<f64>()
         };
         (0..rows[0].0.len()).map(step).collect::<Vec<f64>>()
     };
-    close(&of("linear1"), &[90.0, 100.0, 100.0, 100.0], 0.1);
-    close(&of("linear0"), &[0.0, 390.0, 0.0], 0.1);
+    // What Captum gives; its tests have 90, 100 and 390, which the ends of the path miss.
+    close(&of("linear1"), &[89.994_453, 99.998_856, 99.998_856, 99.998_856], 1e-3);
+    close(&of("linear0"), &[0.0, 389.991_028, 0.0], 1e-3);
 }
 
 /// The conductance of an output is its Integrated Gradients.
