@@ -5,7 +5,8 @@
 //! a part computed alone has the same bits as in a full pass. Data tiles are transformed (`B^T d B`), multiplied with the
 //! transformed weights (`G g G^T`, made in double precision and rounded once) for every one of the 64 or 16 transformed
 //! positions, and the sums over channels are transformed back (`A^T m A`). Vectors run over tiles, so rows need no
-//! particular layout.
+//! particular layout. Where depth is transformed, its four positions are computed one after the other and added up in
+//! place: a quarter of the data is alive at a time, and what is alive stays in the second cache.
 //!
 //! Error, with `u = 2^-24`, `C` source channels, `X` the largest datum of a tile and `n` transformed axes: a transformed datum
 //! is at most `2^n X`, the transformed weights of the positions that an output adds up are together at most `2^n sum |w|`,
@@ -23,21 +24,19 @@ use super::{ITEMS, Problem};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
-use transform::{transform_back, transform_data};
+use transform::{add_up, apart, finish_rows, transform_data};
 
-/// Bytes of transformed data. More than the second cache holds: what counts is that one position's share, which all
-/// channels read one after the other, fits the first.
-const DATA_BYTES: usize = 1 << 20;
-/// Bytes of sums that do.
-const SUM_BYTES: usize = 128 << 10;
+/// Bytes of data, sums and slices that are alive together: they and some weights fit a second cache of half a megabyte.
+const CACHE_BYTES: usize = 400 << 10;
+/// Channels whose sums are transformed back together.
+const SHARE: usize = 16;
+/// Transformed positions of a tile across depth, which are computed together.
+const PLANE: usize = 16;
 /// Tiles that fill registers, and more than which gain nothing.
 const FEW: usize = 24;
 const MANY: usize = 96;
 /// Fewer channels than this do not pay for the transforms.
 const LEAST_CHANNELS: usize = 8;
-/// Numbers behind rows that vectors may run over.
-const SLACK: usize = 32;
-
 /// How the tiles of a convolution are divided.
 pub struct Tiles {
     /// Whether depth is transformed too.
@@ -72,18 +71,17 @@ impl Tiles {
             targets[1].div_ceil(2),
             targets[2].div_ceil(2),
         ];
-        let bytes = positions(deep) * p.source_channels * size_of::<f32>();
-        let most = (DATA_BYTES / bytes).clamp(FEW, MANY);
+        let alive = PLANE * (p.source_channels + SHARE) + if deep { 8 * p.target_channels } else { 0 };
+        let most = (CACHE_BYTES / (alive * size_of::<f32>())).clamp(FEW, MANY);
         let pieces = count[2].div_ceil(most);
         let piece = if pieces == 1 { count[2] } else { count[2].div_ceil(pieces).next_multiple_of(8) };
         let pieces = count[2].div_ceil(piece);
-        let all = count[0] * count[1] * pieces;
+        let all = p.batch * count[0] * count[1] * pieces;
         let mut rows = if pieces == 1 { (most / piece).clamp(1, all) } else { 1 };
-        let images = p.batch * p.groups;
-        while rows > 1 && rows * piece > FEW && images * all.div_ceil(rows) < ITEMS {
+        while rows > 1 && rows * piece > FEW && p.groups * all.div_ceil(rows) < ITEMS {
             rows -= 1;
         }
-        let items = images * all.div_ceil(rows);
+        let items = p.groups * all.div_ceil(rows);
         let chunks = (ITEMS / items).clamp(1, p.target_channels.div_ceil(4 * CHANNELS));
         let channels = p.target_channels.div_ceil(chunks).next_multiple_of(CHANNELS);
         let chunks = p.target_channels.div_ceil(channels);
@@ -92,12 +90,12 @@ impl Tiles {
 
     /// Work items.
     pub fn items(&self, p: &Problem) -> usize {
-        p.batch * p.groups * self.lines().div_ceil(self.rows) * self.chunks
+        p.groups * self.lines(p).div_ceil(self.rows) * self.chunks
     }
 
-    /// Pieces of tile rows.
-    fn lines(&self) -> usize {
-        self.count[0] * self.count[1] * self.pieces
+    /// Pieces of tile rows of all examples.
+    fn lines(&self, p: &Problem) -> usize {
+        p.batch * self.count[0] * self.count[1] * self.pieces
     }
 }
 
@@ -113,6 +111,8 @@ pub struct Workspace {
     data: Buffer,
     /// Sums `[position][channel][tile]`.
     sums: Buffer,
+    /// What positions along depth have added to the outputs so far `[channel][slice][row][column][tile]`.
+    slices: Buffer,
     /// Rows transformed along depth and height, then finished rows.
     rows: Buffer,
     /// A row without data.
@@ -138,6 +138,8 @@ pub struct Job<'a> {
 /// A piece of a tile row in an item.
 #[derive(Clone, Copy)]
 struct Line {
+    /// Example times groups plus group.
+    image: usize,
     /// The first tile.
     first: [usize; 3],
     /// Tiles.
@@ -148,7 +150,7 @@ struct Line {
 
 /// One item of a job.
 struct Item {
-    image: usize,
+    group: usize,
     /// Channels `channels.0 .. channels.1` of the group.
     channels: (usize, usize),
     /// Pieces of tile rows.
@@ -158,37 +160,50 @@ struct Item {
     pitch: usize,
 }
 
+impl Item {
+    /// Numbers between transformed positions of `channels` channels.
+    fn plane(&self, channels: usize) -> usize {
+        apart(channels * self.pitch)
+    }
+
+    /// Numbers of the transformed positions of `channels` channels, and what vectors may run over behind them.
+    fn data_len(&self, channels: usize) -> usize {
+        PLANE * self.plane(channels) + 2 * MANY
+    }
+}
+
 impl Job<'_> {
     fn item<S: Simd>(&self, number: usize) -> Item {
-        let t = self.tiles;
+        let (t, p) = (self.tiles, self.problem);
         let (chunk, rest) = (number % t.chunks, number / t.chunks);
-        let blocks = t.lines().div_ceil(t.rows);
-        let (block, image) = (rest % blocks, rest / blocks);
-        let lines = (block * t.rows, (block * t.rows + t.rows).min(t.lines()));
-        let tiles = (lines.0..lines.1).map(|l| self.line(l, 0).count).sum();
+        let blocks = t.lines(p).div_ceil(t.rows);
+        let (block, group) = (rest % blocks, rest / blocks);
+        let lines = (block * t.rows, (block * t.rows + t.rows).min(t.lines(p)));
+        let tiles = (lines.0..lines.1).map(|l| self.line(l, group, 0).count).sum();
         // Vectors of a row may run over its end; the next row must not begin there.
         let pitch = usize::next_multiple_of(tiles, S::LANES) + S::LANES;
         let first = chunk * t.channels;
-        Item {
-            image,
-            channels: (first, (first + t.channels).min(self.problem.target_channels)),
-            lines,
-            tiles,
-            pitch,
-        }
+        Item { group, channels: (first, (first + t.channels).min(p.target_channels)), lines, tiles, pitch }
     }
 
-    fn line(&self, number: usize, at: usize) -> Line {
+    fn line(&self, number: usize, group: usize, at: usize) -> Line {
         let t = self.tiles;
         let (piece, row) = (number % t.pieces, number / t.pieces);
-        let first = [row / t.count[1], row % t.count[1], piece * t.piece];
-        Line { first, count: t.piece.min(t.count[2] - first[2]), at }
+        let (y, rest) = (row % t.count[1], row / t.count[1]);
+        let (z, example) = (rest % t.count[0], rest / t.count[0]);
+        let first = [z, y, piece * t.piece];
+        Line {
+            image: example * self.problem.groups + group,
+            first,
+            count: t.piece.min(t.count[2] - first[2]),
+            at,
+        }
     }
 
     fn lines(&self, item: &Item) -> impl Iterator<Item = Line> {
         let mut at = 0;
         (item.lines.0..item.lines.1).map(move |number| {
-            let line = self.line(number, at);
+            let line = self.line(number, item.group, at);
             at += line.count;
             line
         })
@@ -201,75 +216,102 @@ impl Job<'_> {
 /// The instruction set of `S` is there.
 #[inline(always)]
 unsafe fn item<S: Simd>(job: &Job<'_>, number: usize, w: &mut Workspace) {
-    let p = job.problem;
     let item = job.item::<S>(number);
-    // SAFETY: as the caller says.
-    unsafe { transform_data::<S>(job, &item, w) };
-    let (n, channels) = (positions(job.tiles.deep), p.source_channels);
-    let share =
-        (SUM_BYTES / (n * item.pitch * size_of::<f32>())).next_multiple_of(CHANNELS).max(4 * CHANNELS);
-    let share = share.max(channels / 2).next_multiple_of(CHANNELS);
-    let data = w.data.room(n * channels * item.pitch + SLACK).as_ptr();
-    let sums = w.sums.room(n * share * item.pitch + SLACK).as_mut_ptr();
-    let group = item.image % p.groups;
-    let weights = &job.packed[group * p.blocks() * CHANNELS * channels * n..];
-    let mut first = item.channels.0;
-    while first < item.channels.1 {
-        let blocks = (item.channels.1 - first).min(share).div_ceil(CHANNELS);
-        for position in 0..n {
-            for block in 0..blocks {
-                let at = (position * p.blocks() + first / CHANNELS + block) * channels * CHANNELS;
-                // SAFETY: the buffers have room for every position, channel and tile of the item.
-                unsafe {
-                    let operands = Operands {
-                        data: data.add(position * channels * item.pitch),
-                        weights: weights[at..][..channels * CHANNELS].as_ptr(),
-                        start: [0.0; CHANNELS],
-                        sums: sums.add((position * share + block * CHANNELS) * item.pitch),
-                        pitch: item.pitch,
-                    };
-                    let terms = (0..channels).map(|c| (c * item.pitch, c * CHANNELS));
-                    tiles::<S>(item.tiles.div_ceil(S::LANES), operands, terms);
+    let parts = if job.tiles.deep { 4 } else { 1 };
+    for part in 0..parts {
+        // SAFETY: as the caller says.
+        unsafe { transform_data::<S>(job, &item, part, w) };
+        let mut first = item.channels.0;
+        while first < item.channels.1 {
+            let last = (first + SHARE).min(item.channels.1);
+            // SAFETY: the data of the part was just made, as were those of the parts before.
+            unsafe {
+                multiply::<S>(job, &item, part, (first, last), w);
+                if part + 1 == parts {
+                    finish::<S>(job, &item, (first, last), w);
+                } else {
+                    add_channels::<S>(&item, part, (first, last), w);
                 }
             }
+            first = last;
         }
-        let last = (first + share).min(item.channels.1);
-        // SAFETY: as above.
-        unsafe { finish::<S>(job, &item, (first, last), sums, share * item.pitch, w) };
-        first = last;
+    }
+}
+
+/// Sums products over channels, for the transformed positions of one part and some target channels.
+#[inline(always)]
+unsafe fn multiply<S: Simd>(
+    job: &Job<'_>,
+    item: &Item,
+    part: usize,
+    (first, last): (usize, usize),
+    w: &mut Workspace,
+) {
+    let p = job.problem;
+    let channels = p.source_channels;
+    let data = w.data.room(item.data_len(channels)).as_ptr();
+    let sums = w.sums.room(item.data_len(SHARE)).as_mut_ptr();
+    let positions = positions(job.tiles.deep);
+    for position in 0..PLANE {
+        let packed = (item.group * positions + part * PLANE + position) * p.blocks();
+        for block in 0..(last - first).div_ceil(CHANNELS) {
+            let at = (packed + first / CHANNELS + block) * channels * CHANNELS;
+            // SAFETY: the buffers have room for every position, channel and tile of the item.
+            unsafe {
+                let operands = Operands {
+                    data: data.add(position * item.plane(channels)),
+                    weights: job.packed[at..][..channels * CHANNELS].as_ptr(),
+                    start: [0.0; CHANNELS],
+                    sums: sums.add(position * item.plane(SHARE) + block * CHANNELS * item.pitch),
+                    pitch: item.pitch,
+                };
+                let terms = (0..channels).map(|c| (c * item.pitch, c * CHANNELS));
+                tiles::<S>(item.tiles.div_ceil(S::LANES), operands, terms);
+            }
+        }
+    }
+}
+
+/// Where the sums of the first channel of a share are, and what positions along depth have added up of channel `channel`.
+fn shared(item: &Item, channel: usize, w: &mut Workspace) -> (*const f32, *mut f32) {
+    let all = (item.channels.1 - item.channels.0) * 8 * item.pitch + MANY;
+    let at = (channel - item.channels.0) * 8 * item.pitch;
+    (w.sums.room(item.data_len(SHARE)).as_ptr(), w.slices.room(all)[at..].as_mut_ptr())
+}
+
+/// Adds the sums of a part along depth to those of the parts before.
+#[inline(always)]
+unsafe fn add_channels<S: Simd>(item: &Item, part: usize, channels: (usize, usize), w: &mut Workspace) {
+    for channel in channels.0..channels.1 {
+        let (sums, slices) = shared(item, channel, w);
+        // SAFETY: the sums of every channel of the share are there; slices have room for all channels of the item.
+        unsafe {
+            let sums = sums.add((channel - channels.0) * item.pitch);
+            add_up::<S>(item, part, (sums, item.plane(SHARE)), slices);
+        }
     }
 }
 
 /// Transforms finished sums of some channels back and hands them to the output.
 #[inline(always)]
-unsafe fn finish<S: Simd>(
-    job: &Job<'_>,
-    item: &Item,
-    channels: (usize, usize),
-    sums: *const f32,
-    plane: usize,
-    w: &mut Workspace,
-) {
+unsafe fn finish<S: Simd>(job: &Job<'_>, item: &Item, channels: (usize, usize), w: &mut Workspace) {
     let p = job.problem;
     let (slices, pitch) = (if job.tiles.deep { 2 } else { 1 }, 2 * item.pitch);
-    let rows = w.rows.room(4 * pitch + SLACK).as_mut_ptr();
     for channel in channels.0..channels.1 {
-        let all = item.image % p.groups * p.target_channels + channel;
-        let bias = job.bias.map_or(0.0, |b| b[all]);
+        let bias = job.bias.map_or(0.0, |b| b[item.group * p.target_channels + channel]);
+        let (sums, earlier) = shared(item, channel, w);
+        let earlier = job.tiles.deep.then_some(earlier.cast_const());
+        let rows = w.rows.room(4 * pitch + MANY).as_mut_ptr();
         // SAFETY: the sums of every channel of the share are there, and the rows have room for four times all columns;
         // items do not share outputs.
         unsafe {
             let sums = sums.add((channel - channels.0) * item.pitch);
-            if job.tiles.deep {
-                transform_back::<S, true>(item, sums, plane, bias, rows, pitch);
-            } else {
-                transform_back::<S, false>(item, sums, plane, bias, rows, pitch);
-            }
+            finish_rows::<S>(item, (sums, item.plane(SHARE)), earlier, bias, (rows, pitch));
             for line in job.lines(item) {
                 let first = [line.first[0] * slices, line.first[1] * 2, line.first[2] * 2];
                 let left = |a: usize, n: usize| (p.axes[a].target - first[a]).min(n);
                 let count = [left(0, slices), left(1, 2), left(2, 2 * line.count)];
-                let plane = item.image * p.target_channels + channel;
+                let plane = line.image * p.target_channels + channel;
                 let block = Block { plane, first, step: [1; 3], count, pitch: [2 * pitch, pitch] };
                 job.output.write::<S>(&block, rows.add(2 * line.at));
             }
