@@ -8,7 +8,7 @@
 
 use super::output::{Block, Output};
 use super::panel::Panel;
-use super::tile::{CHANNELS, Operands, tiles, tiles_of_blocks};
+use super::tile::{CHANNELS, Operands, tiles_of_blocks};
 use super::{ITEMS, Problem};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
@@ -185,15 +185,7 @@ unsafe fn phase<S: Simd>(
         let near = w.taps.len() * S::TILE * S::LANES * size_of::<f32>() < p.kernel[2] * NEAR_BYTES;
         // SAFETY: the taps were listed for this panel, whose slack covers the last tile (in place, `in_place` made sure
         // that the source goes on for as long); the rows have room for all blocks.
-        unsafe {
-            if near {
-                tiles_of_blocks::<S>(vectors, last - first, operands, terms);
-            } else {
-                for number in 0..last - first {
-                    tiles::<S>(vectors, operands(number), terms.clone());
-                }
-            }
-        }
+        unsafe { tiles_of_blocks::<S>(vectors, last - first, near, operands, terms) };
     }
     let finished =
         Block { plane: 0, first: [at(0), at(1), at(2)], step, count, pitch: [slice, layout.pitch] };

@@ -61,8 +61,8 @@ pub unsafe fn tiles<S: Simd>(vectors: usize, o: Operands, terms: impl Terms) {
     }
 }
 
-/// As [`tiles`] for `blocks` blocks of channels on the same data, tile by tile: what one block has read is near when the
-/// next one reads it.
+/// As [`tiles`] for `blocks` blocks of channels on the same data. Where the data of a tile are few (`near`), tile by tile: what
+/// one block has read is near when the next one reads it.
 ///
 /// # Safety
 /// As for [`tiles`], for each of the operands.
@@ -70,17 +70,26 @@ pub unsafe fn tiles<S: Simd>(vectors: usize, o: Operands, terms: impl Terms) {
 pub unsafe fn tiles_of_blocks<S: Simd>(
     vectors: usize,
     blocks: usize,
+    near: bool,
     operands: impl Fn(usize) -> Operands,
     terms: impl Terms,
 ) {
-    let mut done = 0;
-    while done < vectors {
-        let n = share(vectors - done, S::TILE);
-        for block in 0..blocks {
-            // SAFETY: as the caller says.
-            unsafe { one::<S>(n, operands(block).behind(done * S::LANES), terms.clone()) };
+    // SAFETY: as the caller says.
+    unsafe {
+        if !near {
+            for block in 0..blocks {
+                tiles::<S>(vectors, operands(block), terms.clone());
+            }
+            return;
         }
-        done += n;
+        let mut done = 0;
+        while done < vectors {
+            let n = share(vectors - done, S::TILE);
+            for block in 0..blocks {
+                one::<S>(n, operands(block).behind(done * S::LANES), terms.clone());
+            }
+            done += n;
+        }
     }
 }
 
