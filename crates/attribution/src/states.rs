@@ -58,8 +58,6 @@ pub trait States<S: Scalar> {
 const GRAIN: usize = 4;
 /// The share of a full pass's operations from which a part is not worth the copies.
 const WORTHWHILE: f64 = 0.95;
-/// Bytes of a plan's arena for all of its rows: few enough to stay in cache, enough rows to read large weights once for.
-const ROOM: usize = 16 << 20;
 /// Bytes of plans that are kept for states that move.
 const PROGRAMS: usize = 256 << 20;
 
@@ -154,7 +152,7 @@ impl<'a, D: Device> Engine<'a, D> {
         }
         self.overlay = None;
         let regions = Regions::new(self.graph, from);
-        let mut planner = Planner::new(self.graph, 1)?.fused(self.device.fuses());
+        let mut planner = Planner::new(self.graph, 1)?.fused(self.device.joining());
         regions.kept().iter().for_each(|&v| {
             planner.capture(v);
         });
@@ -203,7 +201,7 @@ impl<'a, D: Device> Engine<'a, D> {
 
     /// The plan of `rows` rows of a class, if a part is worth it and fits.
     fn region_plan(&mut self, class: &Class, rows: usize, keep: bool) -> Result<Option<Plan>> {
-        let fused = self.device.fuses();
+        let fused = self.device.joining();
         let overlay = self.overlay()?;
         let plan = overlay.regions.plan::<D::Scalar>(class, rows, &overlay.plan, (fused, keep, None))?;
         let share = plan.forward_flops() as f64 / rows as f64;
@@ -218,6 +216,22 @@ impl<'a, D: Device> Engine<'a, D> {
         }
     }
 
+    /// The plan of as many rows of a class at once as the device likes and the memory limit leaves room for; `single` is that
+    /// of one row.
+    fn widest_plan(&mut self, class: &Class, rows: usize, single: Plan) -> Result<Plan> {
+        let room = self.device.batching().parts;
+        let mut fitting = (room / single.arena_bytes.max(1)).clamp(1, self.most_rows.min(rows));
+        while fitting > 1 {
+            // Equal batches, so that the last one repeats few rows.
+            let batch = rows.div_ceil(rows.div_ceil(fitting));
+            if let Some(plan) = self.region_plan(class, batch, false)? {
+                return Ok(plan);
+            }
+            fitting = batch / 2;
+        }
+        Ok(single)
+    }
+
     /// Runs the rows of one class.
     fn run_class(
         &mut self,
@@ -230,11 +244,7 @@ impl<'a, D: Device> Engine<'a, D> {
             let rows: Vec<usize> = rows.iter().map(|row| row.0).collect();
             return self.run_whole(&rows, fill, take);
         };
-        let fitting = (ROOM / single.arena_bytes.max(1)).clamp(1, self.most_rows.min(rows.len()));
-        // Equal batches, so that the last one repeats few rows.
-        let batch = rows.len().div_ceil(rows.len().div_ceil(fitting));
-        let several = if batch > 1 { self.region_plan(class, batch, false)? } else { None };
-        let plan = several.unwrap_or(single);
+        let plan = self.widest_plan(class, rows.len(), single)?;
         let batch = plan.batch;
         let mut program = Program::new(self.device, plan)?;
         let overlay = self.overlay.as_ref().ok_or_else(|| Error::internal("no state was entered"))?;
