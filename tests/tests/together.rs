@@ -149,7 +149,8 @@ fn relative(a: &[f64], b: &[f64]) -> f64 {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Joined and single steps: the same bits where no normalisation is folded, both close to the oracle, and less to do.
+    /// Joined and single steps: the same bits where no normalisation is folded and no pooling's winners are summed in an order
+    /// of their own, both close to the oracle, and less to do.
     #[test]
     fn joined_steps_say_what_single_steps_say(blocks in blocks()) {
         let graph = blocks.graph();
@@ -166,6 +167,7 @@ proptest! {
         }
         prop_assert_eq!(left("binary"), usize::from(blocks.residual), "{:?}", few);
         // The signal of the pooling goes straight into an adjoint with few channels that alone reads it.
+        let winners = blocks.pool && blocks.channels[1] <= 4 && !blocks.residual;
         if blocks.channels[1] <= 4 && !blocks.residual {
             prop_assert_eq!(left("unpool") + left("max_scatter"), 0, "{:?}", few);
         }
@@ -173,8 +175,10 @@ proptest! {
             single.iter().zip(&joined).zip(oracle.iter().zip(&oracle_joined))
         {
             prop_assert_eq!(oracle, oracle_joined);
-            if !blocks.norm {
+            if !blocks.norm && !winners {
                 prop_assert_eq!(single, joined);
+            } else if !blocks.norm {
+                prop_assert!(relative(joined, single) < 1e-5, "{}", relative(joined, single));
             }
         }
         // Outputs; a gradient may stand at a kink of the rectifier that rounding moves.

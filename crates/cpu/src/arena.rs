@@ -1,5 +1,8 @@
 //! The memory of a session: one aligned block, seen through typed views of the places that the planner gave to values.
 
+use crate::pages::prefer_large;
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ptr::NonNull;
 use voxplain_autodiff::{DType, Plan, Slot, Storage};
 use voxplain_tensor::{Error, Result};
 
@@ -15,33 +18,58 @@ impl Line {
 
 /// A 64-byte aligned block of memory.
 pub(crate) struct Arena {
-    lines: Vec<Line>,
+    /// The block as the system gave it, a cache line longer than what is used of it.
+    block: NonNull<u8>,
+    layout: Layout,
+    /// Where the used part begins, and how long it is.
+    skip: usize,
+    bytes: usize,
 }
 
+// SAFETY: the block belongs to the arena alone, and is read through `&self` and written through `&mut self` only.
+unsafe impl Send for Arena {}
+// SAFETY: as above.
+unsafe impl Sync for Arena {}
+
 impl Arena {
-    /// `bytes` bytes of zeros.
+    /// `bytes` bytes of zeros. The system gives them when they are first touched, so that the threads that compute values also
+    /// are those that wait for their pages.
     pub fn new(bytes: usize) -> Result<Self> {
-        let count = bytes.div_ceil(size_of::<Line>());
-        let mut lines = Vec::new();
-        lines
-            .try_reserve_exact(count)
-            .map_err(|_| Error::limit(format!("{bytes} bytes of memory for the plan cannot be had")))?;
-        lines.resize(count, Line::ZERO);
-        Ok(Self { lines })
+        let refusal = || Error::limit(format!("{bytes} bytes of memory for the plan cannot be had"));
+        let whole = bytes.checked_next_multiple_of(size_of::<Line>());
+        let size = whole.and_then(|n| n.checked_add(align_of::<Line>())).ok_or_else(refusal)?;
+        // An alignment that every allocation has: more, and the zeros would be written here.
+        let layout = Layout::from_size_align(size, align_of::<u64>()).map_err(|_| refusal())?;
+        // SAFETY: the size is not 0.
+        let block = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(refusal)?;
+        prefer_large(block.as_ptr(), size);
+        let skip = block.as_ptr().align_offset(align_of::<Line>());
+        Ok(Self { block, layout, skip, bytes: size - align_of::<Line>() })
+    }
+
+    fn base(&self) -> *mut u8 {
+        // SAFETY: the block is longer than what is used of it by at least what is skipped.
+        unsafe { self.block.as_ptr().add(self.skip) }
     }
 
     /// A view for running steps. Exclusive access to the arena is what makes the views below sound.
     pub fn view(&mut self) -> View {
-        View { base: self.lines.as_mut_ptr().cast(), bytes: self.lines.len() * size_of::<Line>() }
+        View { base: self.base(), bytes: self.bytes }
     }
 
     /// Elements of a value of reals.
     pub fn reals(&self, offset: usize, count: usize) -> &[f32] {
-        let bytes = self.lines.len() * size_of::<Line>();
-        assert!(offset % 4 == 0 && offset + count * 4 <= bytes, "a value lies outside the arena");
+        assert!(offset % 4 == 0 && offset + count * 4 <= self.bytes, "a value lies outside the arena");
         // SAFETY: the range was just checked to lie inside the allocation, the base is 64-byte aligned and the offset a
         // multiple of 4, every bit pattern is a valid f32, and `&self` rules out writers.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast::<u8>().add(offset).cast(), count) }
+        unsafe { std::slice::from_raw_parts(self.base().add(offset).cast(), count) }
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: the block was allocated with this layout, and views do not outlive the step that they were made for.
+        unsafe { dealloc(self.block.as_ptr(), self.layout) };
     }
 }
 

@@ -14,6 +14,7 @@ mod device;
 mod isa;
 mod kernels;
 mod operands;
+mod pages;
 mod parallel;
 mod peak;
 mod prepared;

@@ -37,6 +37,10 @@ pub(crate) trait Simd: Copy {
     unsafe fn deinterleave(a: Self::V, b: Self::V) -> (Self::V, Self::V);
     /// The inverse of [`Simd::deinterleave`].
     unsafe fn interleave(even: Self::V, odd: Self::V) -> (Self::V, Self::V);
+    /// One bit for each of the eight numbers at `p`, the first the least: whether it is positive.
+    unsafe fn positive(p: *const f32) -> u8;
+    /// Writes whole numbers from 0 to 255 as bytes, one a lane.
+    unsafe fn store_bytes(p: *mut u8, v: Self::V);
 
     /// The inner loop of every matrix product and convolution: `sum[c][j] += w[c] x[j]` for `J` vectors at `x` and `C`
     /// numbers at `w`.
@@ -104,6 +108,8 @@ instructions! { Portable, Four, lanes 4, tile 2;
     fn mul_add(a: Four, b: Four, c: Four) -> Four { core::array::from_fn(|i| a[i] * b[i] + c[i]) }
     fn deinterleave(a: Four, b: Four) -> (Four, Four) { ([a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]]) }
     fn interleave(e: Four, o: Four) -> (Four, Four) { ([e[0], o[0], e[1], o[1]], [e[2], o[2], e[3], o[3]]) }
+    fn positive(p: *const f32) -> u8 { (0..8).fold(0, |bits, i| bits | u8::from(*p.add(i) > 0.0) << i) }
+    fn store_bytes(p: *mut u8, v: Four) { p.cast::<[u8; 4]>().write(v.map(|x| x as u8)) }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -142,6 +148,17 @@ mod avx2 {
             {
                 let (low, high) = (_mm256_unpacklo_ps(even, odd), _mm256_unpackhi_ps(even, odd));
                 (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
+            }
+        }
+        fn positive(p: *const f32) -> u8 {
+            _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(_mm256_loadu_ps(p), _mm256_setzero_ps())) as u8
+        }
+        fn store_bytes(p: *mut u8, v: __m256) {
+            {
+                let whole = _mm256_cvtps_epi32(v);
+                let (low, high) = (_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole));
+                let words = _mm_packs_epi32(low, high);
+                _mm_storel_epi64(p.cast(), _mm_packus_epi16(words, words))
             }
         }
         own
@@ -257,6 +274,12 @@ mod avx512 {
                 (_mm512_permutex2var_ps(even, index(&FIRST), odd), _mm512_permutex2var_ps(even, index(&SECOND), odd))
             }
         }
+        fn positive(p: *const f32) -> u8 {
+            _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(_mm256_loadu_ps(p), _mm256_setzero_ps())) as u8
+        }
+        fn store_bytes(p: *mut u8, v: __m512) {
+            _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)))
+        }
     }
 }
 #[cfg(all(target_arch = "x86_64", avx512))]
@@ -293,6 +316,20 @@ mod neon {
         }
         fn interleave(even: float32x4_t, odd: float32x4_t) -> (float32x4_t, float32x4_t) {
             (vzip1q_f32(even, odd), vzip2q_f32(even, odd))
+        }
+        fn positive(p: *const f32) -> u8 {
+            {
+                let weights = vld1q_u32([1, 2, 4, 8].as_ptr());
+                let bits = |p| vaddvq_u32(vandq_u32(vcgtq_f32(vld1q_f32(p), vdupq_n_f32(0.0)), weights));
+                (bits(p) | bits(p.add(4)) << 4) as u8
+            }
+        }
+        fn store_bytes(p: *mut u8, v: float32x4_t) {
+            {
+                let words = vmovn_u32(vcvtq_u32_f32(v));
+                let bytes = vreinterpret_u32_u8(vmovn_u16(vcombine_u16(words, words)));
+                p.cast::<u32>().write_unaligned(vget_lane_u32::<0>(bytes))
+            }
         }
     }
 }

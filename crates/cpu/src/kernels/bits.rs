@@ -2,14 +2,20 @@
 
 use super::CHUNK;
 use crate::parallel::Pool;
+use crate::simd::{Portable, Simd};
 
 /// The bits of `values > 0` of one row.
+///
+/// # Safety
+/// The instruction set of `S` is there.
 #[inline(always)]
-pub fn pack(values: &[f32], into: &mut [u8]) {
+pub unsafe fn pack<S: Simd>(values: &[f32], into: &mut [u8]) {
     for (byte, eight) in into.iter_mut().zip(values.chunks(8)) {
-        *byte = match eight.first_chunk::<8>() {
-            Some(eight) => (0..8).fold(0, |bits, i| bits | u8::from(eight[i] > 0.0) << i),
-            None => eight.iter().enumerate().fold(0, |bits, (i, v)| bits | u8::from(*v > 0.0) << i),
+        *byte = if eight.len() == 8 {
+            // SAFETY: the caller promises the instruction set; eight numbers are there.
+            unsafe { S::positive(eight.as_ptr()) }
+        } else {
+            eight.iter().enumerate().fold(0, |bits, (i, v)| bits | u8::from(*v > 0.0) << i)
         };
     }
 }
@@ -51,7 +57,10 @@ pub fn positive(pool: &Pool, row: usize, x: &[f32], bits: &mut [u8]) {
     let bytes = row.div_ceil(8);
     pool.costly_chunks(bits, rows(row) * bytes, 8, |i, bits| {
         let x = &x[i * rows(row) * row..];
-        bits.chunks_mut(bytes).zip(x.chunks(row)).for_each(|(bits, x)| pack(x, bits));
+        for (bits, x) in bits.chunks_mut(bytes).zip(x.chunks(row)) {
+            // SAFETY: the portable vectors need nothing.
+            unsafe { pack::<Portable>(x, bits) };
+        }
     });
 }
 

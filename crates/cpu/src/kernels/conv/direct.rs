@@ -8,7 +8,7 @@
 
 use super::output::{Block, Output};
 use super::panel::Panel;
-use super::tile::{CHANNELS, Operands, tiles};
+use super::tile::{CHANNELS, Operands, tiles, tiles_of_blocks};
 use super::{ITEMS, Problem};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
@@ -17,6 +17,8 @@ use core::ops::Range;
 
 /// Bytes of a panel that stay in the second cache beside weights.
 const PANEL_BYTES: usize = 160 << 10;
+/// Bytes of the data of a tile that stay in the first cache, beside weights, until the last block of channels has read them.
+const NEAR_BYTES: usize = 12 << 10;
 /// Positions of a strip beyond which longer strips gain nothing.
 const POSITIONS: usize = 256;
 /// Numbers behind panels and rows that vectors may run over: a tile of the widest instruction set.
@@ -167,24 +169,29 @@ unsafe fn phase<S: Simd>(
             Some(_) => job.list_channels(&mut w.taps),
             None => job.list_taps(strip, layout, phase, z, &mut w.taps),
         }
-        for block in first..last {
+        let panel = match in_place {
+            Some(from) => job.source[from..].as_ptr(),
+            None => w.panel.room(layout.len() + SLACK).as_ptr(),
+        };
+        let operands = |number: usize| {
+            let block = first + number;
             let weights =
                 &job.packed[(strip.group * p.blocks() + block) * taps * CHANNELS..][..taps * CHANNELS];
             let start = core::array::from_fn(|c| job.start(strip.group, block * CHANNELS + c));
-            let panel = match in_place {
-                Some(from) => job.source[from..].as_ptr(),
-                None => w.panel.room(layout.len() + SLACK).as_ptr(),
-            };
-            // SAFETY: the taps were listed for this panel, whose slack covers the last tile (in place, `in_place` made sure
-            // that the source goes on for as long); the rows have room for all blocks.
-            unsafe {
-                let sums = rows.add((block - first) * CHANNELS * pitch + z * slice);
-                let operands = Operands { data: panel, weights: weights.as_ptr(), start, sums, pitch };
-                tiles::<S>(
-                    vectors,
-                    operands,
-                    w.taps.iter().map(|&(at, tap)| (at as usize, tap as usize * CHANNELS)),
-                );
+            let sums = rows.wrapping_add(number * CHANNELS * pitch + z * slice);
+            Operands { data: panel, weights: weights.as_ptr(), start, sums, pitch }
+        };
+        let terms = w.taps.iter().map(|&(at, tap)| (at as usize, tap as usize * CHANNELS));
+        let near = w.taps.len() * S::TILE * S::LANES * size_of::<f32>() < p.kernel[2] * NEAR_BYTES;
+        // SAFETY: the taps were listed for this panel, whose slack covers the last tile (in place, `in_place` made sure
+        // that the source goes on for as long); the rows have room for all blocks.
+        unsafe {
+            if near {
+                tiles_of_blocks::<S>(vectors, last - first, operands, terms);
+            } else {
+                for number in 0..last - first {
+                    tiles::<S>(vectors, operands(number), terms.clone());
+                }
             }
         }
     }

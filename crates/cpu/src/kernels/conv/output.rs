@@ -91,8 +91,13 @@ impl<'a> Output<'a> {
         }
         if let Some(pooled) = &self.pooled {
             // SAFETY: as the caller says.
-            unsafe { pooled.write::<S>(block, data) };
+            unsafe { pooled.write::<S>(block, data, self.rectifies_late()) };
         }
+    }
+
+    /// Whether the rectifier can wait until windows are read: bits are the same before it.
+    fn rectifies_late(&self) -> bool {
+        self.rectified && self.y.is_none() && self.added.is_none()
     }
 
     #[inline(always)]
@@ -110,7 +115,7 @@ impl<'a> Output<'a> {
                 (step, _) => keep_apart(values, mask, at[2], step),
             }
         }
-        if self.added.is_some() || self.rectified {
+        if self.added.is_some() || self.rectified && !self.rectifies_late() {
             // SAFETY: the row is writable up to the next multiple of the lanes.
             unsafe { self.change::<S>(row, start, count) };
         }
@@ -120,7 +125,8 @@ impl<'a> Output<'a> {
             let (bytes, first) = (self.sizes[2].div_ceil(8), at[2] / 8);
             // SAFETY: rows of different blocks do not share bytes.
             let into = unsafe { bits.slice(line * bytes + first, count.div_ceil(8)) };
-            pack(values, into);
+            // SAFETY: the caller promises the instruction set.
+            unsafe { pack::<S>(values, into) };
         }
         if let Some(y) = &self.y {
             let reach = (count - 1) * block.step[2] + 1;
@@ -178,68 +184,126 @@ fn keep_apart(values: &mut [f32], mask: &[u8], first: usize, step: usize) {
 }
 
 impl Pooled<'_> {
+    /// Pools a block, whose values are rectified first if `rectify`.
     #[inline(always)]
-    unsafe fn write<S: Simd>(&self, block: &Block, data: *mut f32) {
+    unsafe fn write<S: Simd>(&self, block: &Block, data: *const f32, rectify: bool) {
         let first = [0, 1, 2].map(|a| block.first[a] / self.window[a]);
         let end = [0, 1, 2].map(|a| ((block.first[a] + block.count[a]) / self.window[a]).min(self.sizes[a]));
+        let count = end[2].saturating_sub(first[2]);
         for z in first[0]..end[0] {
             for y in first[1]..end[1] {
                 let corner = [z * self.window[0] - block.first[0], y * self.window[1] - block.first[1]];
+                let line = (block.plane * self.sizes[0] + z) * self.sizes[1] + y;
+                let windows = Windows {
+                    start: line * self.sizes[2] + first[2],
+                    count,
+                    columns: block.count[2],
+                    rectify,
+                };
+                let [slice, row] = block.pitch;
                 // SAFETY: whole windows lie in the block.
                 unsafe {
-                    let rows = data.add(corner[0] * block.pitch[0] + corner[1] * block.pitch[1]);
-                    let line = (block.plane * self.sizes[0] + z) * self.sizes[1] + y;
-                    self.row::<S>(
-                        block,
-                        rows,
-                        line * self.sizes[2] + first[2],
-                        end[2].saturating_sub(first[2]),
-                    );
+                    let at = data.add(corner[0] * slice + corner[1] * row);
+                    match self.window {
+                        [1, 1, _] => self.row::<S, 1>([at], &windows),
+                        [1, _, _] => self.row::<S, 2>([at, at.add(row)], &windows),
+                        [_, 1, _] => self.row::<S, 2>([at, at.add(slice)], &windows),
+                        _ => {
+                            self.row::<S, 4>([at, at.add(row), at.add(slice), at.add(slice + row)], &windows)
+                        }
+                    }
                 }
             }
         }
     }
 
-    /// One row of windows. Codes are counted as numbers in the lanes of the values.
+    /// One row of windows, each of two columns of `N` rows. Codes are counted as numbers in the lanes of the values.
     #[inline(always)]
-    unsafe fn row<S: Simd>(&self, block: &Block, rows: *const f32, start: usize, count: usize) {
-        // The largest vector has 16 lanes.
-        let (mut maxima, mut codes) = ([0f32; 16], [0f32; 16]);
-        for i in (0..count).step_by(S::LANES) {
-            // SAFETY: whole windows lie in the block, whose rows are readable up to the next multiple of the lanes; of the
-            // pair of vectors the second may begin beyond the row, and is then not read.
+    unsafe fn row<S: Simd, const N: usize>(&self, rows: [*const f32; N], windows: &Windows) {
+        for i in (0..windows.count).step_by(S::LANES) {
+            let n = S::LANES.min(windows.count - i);
+            // SAFETY: whole windows lie in the block, whose rows are readable up to the next multiple of the lanes; windows
+            // of different blocks do not overlap.
             unsafe {
-                let (mut best, mut code, mut number) = (S::splat(0.0), S::splat(0.0), 0);
-                for dz in 0..self.window[0] {
-                    for dy in 0..self.window[1] {
-                        let from = rows.add(dz * block.pitch[0] + dy * block.pitch[1] + 2 * i);
-                        let whole = 2 * i + S::LANES < block.count[2];
-                        let second = if whole { S::load(from.add(S::LANES)) } else { S::splat(0.0) };
-                        let (even, odd) = S::deinterleave(S::load(from), second);
-                        for v in [even, odd] {
-                            if number == 0 {
-                                best = v;
-                            } else {
-                                code = S::select_greater(v, best, S::splat(number as f32), code);
-                                best = S::select_greater(v, best, v, best);
-                            }
-                            number += 1;
-                        }
-                    }
-                }
-                S::store(maxima.as_mut_ptr(), best);
-                S::store(codes.as_mut_ptr(), code);
-            }
-            let n = S::LANES.min(count - i);
-            // SAFETY: windows of different blocks do not overlap.
-            unsafe {
+                let (best, code) = maxima::<S, N>(&rows, 2 * i, windows);
                 if let Some(y) = &self.y {
-                    y.slice(start + i, n).copy_from_slice(&maxima[..n]);
+                    store_first::<S>(y.slice(windows.start + i, n), best);
                 }
-                if let Some(c) = &self.codes {
-                    c.slice(start + i, n).iter_mut().zip(&codes).for_each(|(to, v)| *to = *v as u8);
+                if let Some(codes) = &self.codes {
+                    store_first_bytes::<S>(codes.slice(windows.start + i, n), code);
                 }
             }
         }
+    }
+}
+
+/// A row of windows in a block.
+struct Windows {
+    /// The first window's place in the result.
+    start: usize,
+    /// How many there are.
+    count: usize,
+    /// Columns of the block.
+    columns: usize,
+    /// Whether what is negative becomes 0 first.
+    rectify: bool,
+}
+
+/// The maxima of a vector of windows from column `column`, and the first winners' places.
+#[inline(always)]
+unsafe fn maxima<S: Simd, const N: usize>(
+    rows: &[*const f32; N],
+    column: usize,
+    windows: &Windows,
+) -> (S::V, S::V) {
+    // SAFETY: as for `Pooled::row`; of the pair of vectors the second may begin beyond the row, and is then not read.
+    unsafe {
+        let (mut best, mut code) = (S::splat(0.0), S::splat(0.0));
+        for r in 0..N {
+            let from = rows[r].add(column);
+            let whole = column + S::LANES < windows.columns;
+            let second = if whole { S::load(from.add(S::LANES)) } else { S::splat(0.0) };
+            let (mut even, mut odd) = S::deinterleave(S::load(from), second);
+            if windows.rectify {
+                (even, odd) = (S::max(even, S::splat(0.0)), S::max(odd, S::splat(0.0)));
+            }
+            if r == 0 {
+                best = even;
+            } else {
+                code = S::select_greater(even, best, S::splat(2.0 * r as f32), code);
+                best = S::select_greater(even, best, even, best);
+            }
+            code = S::select_greater(odd, best, S::splat(2.0 * r as f32 + 1.0), code);
+            best = S::select_greater(odd, best, odd, best);
+        }
+        (best, code)
+    }
+}
+
+/// Writes the first lanes of a vector, as many as `into` has room for.
+#[inline(always)]
+unsafe fn store_first<S: Simd>(into: &mut [f32], v: S::V) {
+    // SAFETY: the caller promises the instruction set; the largest vector has 16 lanes.
+    unsafe {
+        if into.len() == S::LANES {
+            return S::store(into.as_mut_ptr(), v);
+        }
+        let mut all = [0f32; 16];
+        S::store(all.as_mut_ptr(), v);
+        into.copy_from_slice(&all[..into.len()]);
+    }
+}
+
+/// As [`store_first`] for small whole numbers as bytes.
+#[inline(always)]
+unsafe fn store_first_bytes<S: Simd>(into: &mut [u8], v: S::V) {
+    // SAFETY: as for `store_first`.
+    unsafe {
+        if into.len() == S::LANES {
+            return S::store_bytes(into.as_mut_ptr(), v);
+        }
+        let mut all = [0u8; 16];
+        S::store_bytes(all.as_mut_ptr(), v);
+        into.copy_from_slice(&all[..into.len()]);
     }
 }

@@ -2,9 +2,10 @@
 //! at most one entry is not 0, so that most products of the dense adjoint are left out.
 //!
 //! Targets have few channels ([`FEW`]), which lie side by side in the sums: an entry of the source reaches the four columns
-//! of its window's reach with one short row of weights. The entries of each source row are listed, last column first, and a
-//! row of targets adds up the lists that reach it in the order of the kernel's taps and of the channels. Its terms are
-//! thereby added in the order of the dense adjoint, and have its bits.
+//! of its window's reach with one short row of weights for every tap along depth and height. Windows are taken in row-major
+//! order; the entries of a window are parted by their place in it, so that all channels that reach the same targets are
+//! summed in registers. A target's terms are thereby added in the order of the windows, of the places in them and of the
+//! channels, whatever the item or thread.
 
 use super::output::{Block, Output};
 use super::{ITEMS, Problem};
@@ -79,33 +80,33 @@ impl Problem {
     fn first_column(&self) -> usize {
         self.axes[2].high.max(0) as usize
     }
-
-    /// The source position that tap `k` of target `t` along an axis reads, if it lies inside.
-    fn reads(&self, axis: usize, t: usize, k: usize) -> Option<usize> {
-        let a = &self.axes[axis];
-        a.source_at(t as isize + a.phases[0][k].offset, 0)
-    }
 }
 
 /// An entry of the source that is not 0.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 struct Entry {
-    /// Where its window's reach begins in a row of sums, a multiple of 8, plus its place in the window.
-    at: u32,
+    /// Where the weights of its channel and its column in the window begin.
+    weights: u32,
     value: f32,
 }
+
+/// Windows whose entries are listed together.
+const TOGETHER: usize = 8;
+/// The most rows that a window has.
+const PLACES: usize = 4;
 
 /// What one thread needs.
 #[derive(Default)]
 pub struct Workspace {
-    /// One row of targets.
+    /// The sums of every row of the item's targets, and of one more for what lies outside.
     sums: Buffer,
     /// All rows, parted by channel.
     rows: Buffer,
-    /// The entries of every source row that the item reads, each in a place for a whole row, and their numbers.
+    /// Entries `[window][row of the window][channel]`, the kept ones first.
     entries: Vec<Entry>,
-    counts: Vec<usize>,
+    /// Where the sums of every target row begin that the rows of a window reach, `[row of the window][tap]`.
+    reached: Vec<u32>,
 }
 
 /// Everything that the items of one call share.
@@ -127,15 +128,15 @@ pub fn packed_len(p: &Problem) -> usize {
     p.source_channels * p.kernel[0] * p.kernel[1] * 2 * REACH
 }
 
-/// Weights as `[tap along depth][along height][source channel][place in the window][column][target channel]`, zeros where a
+/// Weights as `[source channel][column in the window][tap along depth][along height][column][target channel]`, zeros where a
 /// column is not reached. `weight(o, c, k)` is the weight of target channel `o`, source channel `c` and tap `k`.
 pub fn pack(p: &Problem, weight: impl Fn(usize, usize, usize) -> f64, packed: &mut [f32]) {
     packed.fill(0.0);
-    let width = p.kernel[2];
+    let (width, taps) = (p.kernel[2], p.kernel[0] * p.kernel[1]);
     for c in 0..p.source_channels {
-        for k in 0..p.kernel.iter().product::<usize>() {
+        for k in 0..taps * width {
             for place in 0..2 {
-                let row = ((k / width * p.source_channels + c) * 2 + place) * REACH;
+                let row = ((c * 2 + place) * taps + k / width) * REACH;
                 for o in 0..p.target_channels {
                     packed[row + (place + k % width) * FEW + o] = weight(o, c, k) as f32;
                 }
@@ -144,12 +145,12 @@ pub fn pack(p: &Problem, weight: impl Fn(usize, usize, usize) -> f64, packed: &m
     }
 }
 
-/// The part of an image that an item computes, and the rows of the source that it reads.
+/// The part of an image that an item computes.
 struct Item {
     example: usize,
     /// Targets along depth and height.
     targets: [Range<usize>; 2],
-    /// Windows along depth and height whose rows are listed.
+    /// Windows along depth and height that reach them.
     windows: [Range<usize>; 2],
 }
 
@@ -169,105 +170,78 @@ impl Job<'_> {
         Item { example, targets, windows }
     }
 
-    /// Rows of the source that an item lists along depth and height.
-    fn listed(&self, item: &Item) -> [usize; 2] {
-        [0, 1].map(|a| item.windows[a].len() * self.scatter.window[a])
-    }
-
-    /// The number of a source row among those that an item lists of every channel, if it is there.
-    fn row(&self, item: &Item, z: usize, y: usize) -> Option<usize> {
-        let (listed, first) = (self.listed(item), self.first(item));
-        let (z, y) = (z.checked_sub(first[0])?, y.checked_sub(first[1])?);
-        (z < listed[0] && y < listed[1]).then_some(z * listed[1] + y)
-    }
-
-    /// The first source row that an item lists along depth and height.
-    fn first(&self, item: &Item) -> [usize; 2] {
-        [0, 1].map(|a| item.windows[a].start * self.scatter.window[a])
-    }
-
-    /// Lists the entries of all source channels.
-    fn list(&self, item: &Item, w: &mut Workspace) {
+    /// Lists where the sums of the target rows begin that the windows at `z`, `y` reach; those outside the item share one
+    /// row behind the others.
+    fn list_reached(&self, item: &Item, [z, y]: [usize; 2], reached: &mut Vec<u32>) {
         let (p, s) = (self.problem, self.scatter);
-        let rows = self.listed(item).iter().product::<usize>();
-        w.counts.clear();
-        w.counts.resize(p.source_channels * rows, 0);
-        if w.entries.len() < w.counts.len() * s.pooled[2] {
-            w.entries.resize(w.counts.len() * s.pooled[2], Entry::default());
-        }
-        for channel in 0..p.source_channels {
-            let plane = item.example * p.source_channels + channel;
-            for z in item.windows[0].clone() {
-                for y in item.windows[1].clone() {
-                    self.list_windows(item, [plane, z, y], channel * rows, w);
-                }
+        let [depth, height] = [item.targets[0].len(), item.targets[1].len()];
+        let target = |a: usize, from: usize, k: usize| {
+            let at = from as isize - p.axes[a].phases[0][k].offset - item.targets[a].start as isize;
+            (at >= 0 && (at as usize) < item.targets[a].len()).then_some(at as usize)
+        };
+        reached.clear();
+        for place in 0..s.window[0] * s.window[1] {
+            let from = [z * s.window[0] + place / s.window[1], y * s.window[1] + place % s.window[1]];
+            for tap in 0..p.kernel[0] * p.kernel[1] {
+                let at = (target(0, from[0], tap / p.kernel[1]), target(1, from[1], tap % p.kernel[1]));
+                let row = if let (Some(z), Some(y)) = at { z * height + y } else { depth * height };
+                reached.push((row * s.pitch) as u32);
             }
         }
     }
 
-    /// Lists the entries of a row of windows, the last first; `before` lists are those of other channels.
-    fn list_windows(&self, item: &Item, [plane, z, y]: [usize; 3], before: usize, w: &mut Workspace) {
+    /// Lists the entries of the windows from `first` on, at most [`TOGETHER`], of a row of windows; how many there are of
+    /// each window and row.
+    fn list(
+        &self,
+        item: &Item,
+        [z, y]: [usize; 2],
+        first: usize,
+        w: &mut Workspace,
+    ) -> [[u32; PLACES]; TOGETHER] {
         let (p, s) = (self.problem, self.scatter);
-        let (count, first, height) = (s.pooled[2], self.first(item), self.listed(item)[1]);
-        let from = ((plane * s.pooled[0] + z) * s.pooled[1] + y) * count;
-        let (upper, codes) = (&self.source.upper[from..from + count], &self.source.codes[from..from + count]);
-        let bytes = p.axes[2].source.div_ceil(8);
-        let mut rows = [Listed::default(); 4];
-        let places = s.window[0] * s.window[1];
-        for (place, row) in rows.iter_mut().take(places).enumerate() {
-            let (z, y) = (z * s.window[0] + place / s.window[1], y * s.window[1] + place % s.window[1]);
-            row.list = before + (z - first[0]) * height + y - first[1];
-            let line = (plane * p.axes[0].source + z) * p.axes[1].source + y;
-            row.bits = self.source.bits.map(|b| &b[line * bytes..(line + 1) * bytes]);
-        }
-        let windows = Windows { upper, codes, rectified: self.source.rectified };
-        let counts = match places {
-            1 => windows.list::<1>(&rows, &mut w.entries),
-            2 => windows.list::<2>(&rows, &mut w.entries),
-            _ => windows.list::<4>(&rows, &mut w.entries),
-        };
-        (0..places).for_each(|place| w.counts[rows[place].list] = counts[place]);
-    }
-}
-
-/// A source row that is listed: the number of its list, and its bits.
-#[derive(Clone, Copy, Default)]
-struct Listed<'a> {
-    list: usize,
-    bits: Option<&'a [u8]>,
-}
-
-/// A row of windows.
-struct Windows<'a> {
-    upper: &'a [f32],
-    codes: &'a [u8],
-    rectified: bool,
-}
-
-impl Windows<'_> {
-    /// Lists the entries of the row, the last first, by their places in windows of so many rows; the numbers of entries.
-    /// Every list is written to and only one goes on, which costs less than the choice of one.
-    #[inline(always)]
-    fn list<const PLACES: usize>(&self, rows: &[Listed<'_>; 4], entries: &mut [Entry]) -> [usize; 4] {
-        let (count, mut counts) = (self.codes.len(), [0; 4]);
-        let last = rows.iter().take(PLACES).map(|r| r.list).max().unwrap_or(0);
-        assert!((last + 1) * count <= entries.len(), "a list lies outside the entries");
-        let lists: [*mut Entry; PLACES] =
-            core::array::from_fn(|place| entries[rows[place].list * count..].as_mut_ptr());
-        for (t, (&value, &code)) in self.upper.iter().zip(self.codes).enumerate().rev() {
-            let (place, column) = (usize::from(code) / 2 % PLACES, usize::from(code) & 1);
-            let x = 2 * t + column;
-            let bit = rows[place].bits.is_none_or(|bits| bits[x / 8] >> (x % 8) & 1 == 1);
-            let kept = bit & if self.rectified { value > 0.0 } else { value != 0.0 };
-            let entry = Entry { at: (t * 2 * FEW + column) as u32, value };
-            for other in 0..PLACES {
-                // SAFETY: a list has room for `count` entries, as was just checked, and this window is not the first of more
-                // than it has had.
-                unsafe { lists[other].add(counts[other]).write(entry) };
-                counts[other] += usize::from(kept & (place == other));
+        let n = TOGETHER.min(s.pooled[2] - first);
+        let channels = p.source_channels;
+        let entries = w.entries[..TOGETHER * PLACES * channels].as_mut_ptr();
+        let step = (p.kernel[0] * p.kernel[1] * REACH) as u32;
+        let mut counts = [[0; PLACES]; TOGETHER];
+        for channel in 0..channels {
+            let plane = item.example * channels + channel;
+            let from = ((plane * s.pooled[0] + z) * s.pooled[1] + y) * s.pooled[2] + first;
+            let (upper, codes) = (&self.source.upper[from..from + n], &self.source.codes[from..from + n]);
+            let bits = self.bits([plane, z, y], first);
+            for t in 0..n {
+                let (value, code) = (upper[t], codes[t]);
+                let (place, column) = (usize::from(code / 2) % PLACES, u32::from(code & 1));
+                let bit = bits[place] >> (2 * t as u32 + column) & 1 == 1;
+                let kept = bit & if self.source.rectified { value > 0.0 } else { value != 0.0 };
+                let count = &mut counts[t][place];
+                let entry = Entry { weights: (2 * channel as u32 + column) * step, value };
+                // An entry that is not kept is written over: cheaper than the choice.
+                // SAFETY: `t < TOGETHER`, `place < PLACES`, and a count is at most the number of channels before this one.
+                unsafe { entries.add((t * PLACES + place) * channels + *count as usize).write(entry) };
+                *count += u32::from(kept);
             }
         }
         counts
+    }
+
+    /// The bits of the windows from `first` on, a multiple of 4, for each of their rows; all set where there are none.
+    fn bits(&self, [plane, z, y]: [usize; 3], first: usize) -> [u16; PLACES] {
+        let (p, s) = (self.problem, self.scatter);
+        let Some(bits) = self.source.bits else { return [u16::MAX; PLACES] };
+        let bytes = p.axes[2].source.div_ceil(8);
+        let mut words = [0; PLACES];
+        for (place, word) in words.iter_mut().enumerate().take(s.window[0] * s.window[1]) {
+            let (z, y) = (z * s.window[0] + place / s.window[1], y * s.window[1] + place % s.window[1]);
+            let line = (plane * p.axes[0].source + z) * p.axes[1].source + y;
+            *word = match &bits[line * bytes + first / 4..(line + 1) * bytes] {
+                [low, high, ..] => u16::from_le_bytes([*low, *high]),
+                [low] => u16::from(*low),
+                [] => 0,
+            };
+        }
+        words
     }
 }
 
@@ -279,20 +253,104 @@ impl Windows<'_> {
 unsafe fn item<S: Simd>(job: &Job<'_>, number: usize, w: &mut Workspace) {
     let (p, s) = (job.problem, job.scatter);
     let item = job.item(number);
-    let [depth, height] = [item.targets[0].len(), item.targets[1].len()];
-    let (lines, pitch) = (depth * height, p.axes[2].target.next_multiple_of(16));
-    job.list(&item, w);
-    for (i, z) in item.targets[0].clone().enumerate() {
-        for (j, y) in item.targets[1].clone().enumerate() {
-            let sums = w.sums.room(s.pitch);
-            sums.fill(0.0);
-            // SAFETY: as the caller says.
-            unsafe {
-                job.add_taps::<S>(&item, [z, y], (&w.entries, &w.counts), sums);
-                let rows = &mut w.rows.room(FEW * lines * pitch)[(i * height + j) * pitch..];
-                part::<S>(&sums[p.first_column() * FEW..], p.axes[2].target, rows, lines * pitch);
+    let lines = item.targets[0].len() * item.targets[1].len();
+    w.sums.room((lines + 1) * s.pitch).fill(0.0);
+    let most = TOGETHER * PLACES * p.source_channels;
+    if w.entries.len() < most {
+        w.entries.resize(most, Entry::default());
+    }
+    for z in item.windows[0].clone() {
+        for y in item.windows[1].clone() {
+            job.list_reached(&item, [z, y], &mut w.reached);
+            for first in (0..s.pooled[2]).step_by(TOGETHER) {
+                let counts = job.list(&item, [z, y], first, w);
+                // SAFETY: as the caller says; the sums have room for every row that was listed.
+                unsafe { add_windows::<S>(job, first, &counts, w) };
             }
         }
+    }
+    // SAFETY: as the caller says.
+    unsafe { finish::<S>(job, &item, w) };
+}
+
+/// Adds the listed entries of the windows from `first` on to the sums that they reach.
+#[inline(always)]
+unsafe fn add_windows<S: Simd>(
+    job: &Job<'_>,
+    first: usize,
+    counts: &[[u32; PLACES]; TOGETHER],
+    w: &mut Workspace,
+) {
+    let (p, s) = (job.problem, job.scatter);
+    let taps = p.kernel[0] * p.kernel[1];
+    let outside = w.reached.iter().copied().max().unwrap_or(0);
+    let sums = w.sums.room(outside as usize + s.pitch).as_mut_ptr();
+    let windows = TOGETHER.min(s.pooled[2] - first);
+    for (t, counts) in counts.iter().enumerate().take(windows) {
+        let at = (first + t) * 2 * FEW;
+        for (place, reached) in w.reached.chunks_exact(taps).enumerate() {
+            let entries = &w.entries[(t * PLACES + place) * p.source_channels..][..counts[place] as usize];
+            let mut tap = 0;
+            while tap < taps && !entries.is_empty() {
+                let n = (taps - tap).min(3);
+                // SAFETY: an entry's reach lies in its row of sums, as `Scatter::new` made rows long enough for the last
+                // window, and weights are there for both columns of the window and all taps.
+                unsafe {
+                    let weights = job.packed[tap * REACH..].as_ptr();
+                    let row = |i: usize| sums.wrapping_add(reached[tap + i] as usize + at);
+                    match n {
+                        1 => add::<S, 1>(entries, weights, [row(0)]),
+                        2 => add::<S, 2>(entries, weights, [row(0), row(1)]),
+                        _ => add::<S, 3>(entries, weights, [row(0), row(1), row(2)]),
+                    }
+                }
+                tap += n;
+            }
+        }
+    }
+}
+
+/// Adds entries, times the weights of `N` taps, to the rows that these reach.
+#[inline(always)]
+unsafe fn add<S: Simd, const N: usize>(entries: &[Entry], weights: *const f32, rows: [*mut f32; N]) {
+    // SAFETY: the caller promises the instruction set and what is read and written. Rows that lie outside the item are one,
+    // and what is in it is lost.
+    unsafe {
+        let mut sums = [[S::splat(0.0); REACH / 4]; N];
+        for i in 0..N {
+            for v in 0..REACH / S::LANES {
+                sums[i][v] = S::load(rows[i].add(v * S::LANES));
+            }
+        }
+        for entry in entries {
+            let (value, weights) = (S::splat(entry.value), weights.add(entry.weights as usize));
+            for i in 0..N {
+                for v in 0..REACH / S::LANES {
+                    let factor = S::load(weights.add(i * REACH + v * S::LANES));
+                    sums[i][v] = S::mul_add(factor, value, sums[i][v]);
+                }
+            }
+        }
+        for i in 0..N {
+            for v in 0..REACH / S::LANES {
+                S::store(rows[i].add(v * S::LANES), sums[i][v]);
+            }
+        }
+    }
+}
+
+/// Parts the finished sums of an item by channel and hands them to the output.
+#[inline(always)]
+unsafe fn finish<S: Simd>(job: &Job<'_>, item: &Item, w: &mut Workspace) {
+    let (p, s) = (job.problem, job.scatter);
+    let [depth, height] = [item.targets[0].len(), item.targets[1].len()];
+    let (lines, pitch) = (depth * height, p.axes[2].target.next_multiple_of(16));
+    let sums = w.sums.room(lines * s.pitch);
+    let rows = w.rows.room(FEW * lines * pitch);
+    for line in 0..lines {
+        let sums = &sums[line * s.pitch + p.first_column() * FEW..];
+        // SAFETY: as the caller says.
+        unsafe { part::<S>(sums, p.axes[2].target, &mut rows[line * pitch..], lines * pitch) };
     }
     for channel in 0..p.target_channels {
         let block = Block {
@@ -302,56 +360,8 @@ unsafe fn item<S: Simd>(job: &Job<'_>, number: usize, w: &mut Workspace) {
             count: [depth, height, p.axes[2].target],
             pitch: [height * pitch, pitch],
         };
-        let rows = w.rows.room(FEW * lines * pitch)[channel * lines * pitch..].as_mut_ptr();
         // SAFETY: the rows were just made, whole vectors long; items do not share outputs.
-        unsafe { job.output.write::<S>(&block, rows) };
-    }
-}
-
-impl Job<'_> {
-    /// Adds everything that reaches a row of targets.
-    #[inline(always)]
-    unsafe fn add_taps<S: Simd>(
-        &self,
-        item: &Item,
-        [z, y]: [usize; 2],
-        (entries, counts): (&[Entry], &[usize]),
-        sums: &mut [f32],
-    ) {
-        let (p, count) = (self.problem, self.scatter.pooled[2]);
-        let rows = self.listed(item).iter().product::<usize>();
-        for tap in 0..p.kernel[0] * p.kernel[1] {
-            let from = (p.reads(0, z, tap / p.kernel[1]), p.reads(1, y, tap % p.kernel[1]));
-            let (Some(from_z), Some(from_y)) = from else { continue };
-            let Some(row) = self.row(item, from_z, from_y) else { continue };
-            let weights =
-                &self.packed[tap * p.source_channels * 2 * REACH..][..p.source_channels * 2 * REACH];
-            for (channel, weights) in weights.chunks_exact(2 * REACH).enumerate() {
-                let row = channel * rows + row;
-                // SAFETY: the caller promises the instruction set.
-                unsafe { add::<S>(&entries[row * count..][..counts[row]], weights, sums) };
-            }
-        }
-    }
-}
-
-/// Adds the entries of a source row, times the weights of one channel and one tap along depth and height.
-#[inline(always)]
-unsafe fn add<S: Simd>(entries: &[Entry], weights: &[f32], sums: &mut [f32]) {
-    for entry in entries {
-        let (at, place) = ((entry.at & !7) as usize, (entry.at & 7) as usize * REACH);
-        debug_assert!(at + REACH <= sums.len() && place + REACH <= weights.len());
-        // SAFETY: the caller promises the instruction set; an entry's reach lies in its row of sums, as `Scatter::new` made
-        // rows long enough for the last window, and weights are there for both places in the window.
-        unsafe {
-            let value = S::splat(entry.value);
-            let (into, weights) = (sums.as_mut_ptr().add(at), weights.as_ptr().add(place));
-            for i in 0..REACH / S::LANES {
-                let sum = S::load(into.add(i * S::LANES));
-                let factor = S::load(weights.add(i * S::LANES));
-                S::store(into.add(i * S::LANES), S::mul_add(factor, value, sum));
-            }
-        }
+        unsafe { job.output.write::<S>(&block, rows[channel * lines * pitch..].as_mut_ptr()) };
     }
 }
 
@@ -362,13 +372,17 @@ unsafe fn part<S: Simd>(sums: &[f32], width: usize, rows: &mut [f32], plane: usi
         let from = &sums[x * FEW..][..FEW * S::LANES];
         // SAFETY: the caller promises the instruction set; the slices hold whole vectors.
         unsafe {
-            let vector = |i: usize| S::load(from[i * S::LANES..].as_ptr());
-            let (even, odd) = S::deinterleave(vector(0), vector(1));
-            let (more_even, more_odd) = S::deinterleave(vector(2), vector(3));
+            let mut vectors = [S::splat(0.0); FEW];
+            for i in 0..FEW {
+                vectors[i] = S::load(from[i * S::LANES..].as_ptr());
+            }
+            let (even, odd) = S::deinterleave(vectors[0], vectors[1]);
+            let (more_even, more_odd) = S::deinterleave(vectors[2], vectors[3]);
             let (first, third) = S::deinterleave(even, more_even);
             let (second, fourth) = S::deinterleave(odd, more_odd);
-            for (channel, v) in [first, second, third, fourth].into_iter().enumerate() {
-                S::store(rows[channel * plane + x..][..S::LANES].as_mut_ptr(), v);
+            vectors = [first, second, third, fourth];
+            for channel in 0..FEW {
+                S::store(rows[channel * plane + x..][..S::LANES].as_mut_ptr(), vectors[channel]);
             }
         }
     }

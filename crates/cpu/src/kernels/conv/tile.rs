@@ -54,22 +54,60 @@ unsafe fn tile<S: Simd, const J: usize>(o: Operands, terms: impl Terms) {
 pub unsafe fn tiles<S: Simd>(vectors: usize, o: Operands, terms: impl Terms) {
     let mut done = 0;
     while done < vectors {
-        // Equal shares: a last tile of one vector would wait for its own sums.
-        let left = vectors - done;
-        let n = left.div_ceil(left.div_ceil(S::TILE));
+        let n = share(vectors - done, S::TILE);
         // SAFETY: as the caller says.
-        unsafe {
-            let at = done * S::LANES;
-            let (o, terms) = (Operands { data: o.data.add(at), sums: o.sums.add(at), ..o }, terms.clone());
-            match n {
-                1 => tile::<S, 1>(o, terms),
-                2 => tile::<S, 2>(o, terms),
-                3 if S::TILE >= 3 => tile::<S, 3>(o, terms),
-                4 if S::TILE >= 4 => tile::<S, 4>(o, terms),
-                5 if S::TILE >= 5 => tile::<S, 5>(o, terms),
-                _ => tile::<S, 6>(o, terms),
-            }
+        unsafe { one::<S>(n, o.behind(done * S::LANES), terms.clone()) };
+        done += n;
+    }
+}
+
+/// As [`tiles`] for `blocks` blocks of channels on the same data, tile by tile: what one block has read is near when the
+/// next one reads it.
+///
+/// # Safety
+/// As for [`tiles`], for each of the operands.
+#[inline(always)]
+pub unsafe fn tiles_of_blocks<S: Simd>(
+    vectors: usize,
+    blocks: usize,
+    operands: impl Fn(usize) -> Operands,
+    terms: impl Terms,
+) {
+    let mut done = 0;
+    while done < vectors {
+        let n = share(vectors - done, S::TILE);
+        for block in 0..blocks {
+            // SAFETY: as the caller says.
+            unsafe { one::<S>(n, operands(block).behind(done * S::LANES), terms.clone()) };
         }
         done += n;
+    }
+}
+
+impl Operands {
+    /// The operands of the tile that begins `lanes` numbers behind the first.
+    fn behind(self, lanes: usize) -> Self {
+        Self { data: self.data.wrapping_add(lanes), sums: self.sums.wrapping_add(lanes), ..self }
+    }
+}
+
+/// Vectors of the next tile where `left` are left. Equal shares: a last tile of one vector would wait for its own sums.
+fn share(left: usize, most: usize) -> usize {
+    left.div_ceil(left.div_ceil(most))
+}
+
+/// A tile of `n` vectors.
+#[inline(always)]
+unsafe fn one<S: Simd>(n: usize, o: Operands, terms: impl Terms) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match n {
+            1 => tile::<S, 1>(o, terms),
+            2 => tile::<S, 2>(o, terms),
+            3 if S::TILE >= 3 => tile::<S, 3>(o, terms),
+            4 if S::TILE >= 4 => tile::<S, 4>(o, terms),
+            5 if S::TILE >= 5 => tile::<S, 5>(o, terms),
+            _ => tile::<S, 6>(o, terms),
+        }
     }
 }
