@@ -1,12 +1,26 @@
 """Seconds of perturbation methods, ours and PyTorch + Captum's, on the same networks, weights, inputs and regions.
 
   python bench/perturbation.py                      the volumes with a background of zeros; prints a table in Markdown
-  python bench/perturbation.py --worst              no background, regions of scattered voxels
+  python bench/perturbation.py --worst              GeneNet without background, regions of scattered voxels
   python bench/perturbation.py --networks genenet --methods Occlusion
+  python bench/perturbation.py --tiny               every row on small networks and images: whether it runs, not how fast
 
-Captum takes hours for what is measured here, so it is timed on a part of each method's evaluations, called as a user calls
-it, and scaled by the number that the whole takes. Ours runs to its end. Run it on an idle machine:
-`cargo build --release -p voxplain-bench` first.
+Captum takes hours for what is measured here. It is called as a user calls it on two slices of different sizes, which tell
+what an evaluation costs and what a call costs beside (Captum's Shapley sampling goes through every voxel in Python for every
+order); the evaluations are counted in the network. Both are scaled by the exact numbers that the whole takes. Ours runs to
+its end. On an idle machine, after `cargo build --release -p voxplain-bench`, in a Python with torch, torchvision, captum,
+monai, scikit-learn and numpy (`bench/speed.py --environment DIR` makes most of it), the rows and the minutes to expect on 2
+cores, peers included:
+
+  python bench/perturbation.py --networks genenet --methods Occlusion                  9
+  python bench/perturbation.py --networks genenet --methods FeatureAblation            2
+  python bench/perturbation.py --networks genenet --methods FeaturePermutation         2
+  python bench/perturbation.py --networks genenet --methods KernelShap Lime            6
+  python bench/perturbation.py --networks genenet --methods ShapleyValueSampling       8
+  python bench/perturbation.py --networks resnet18                                     1
+  python bench/perturbation.py --networks triplemrnet                                  8
+  python bench/perturbation.py --worst --methods FeatureAblation KernelShap Lime      10
+  python bench/perturbation.py --worst --methods Occlusion                            20
 """
 
 import argparse
@@ -51,11 +65,20 @@ def regions(inside, count, scattered, generator):
     return labels
 
 
-def case(name, worst):
+def small(name):
+    """A network of the same kind and the shapes of its inputs, on which every row takes seconds."""
+    from architectures import GeneNet
+    if name == "genenet":
+        return GeneNet(4, (4, 8, 8), (1, 2, 2), 32, 16, 2), [(1, 4, 32, 32, 32)]
+    model, shapes, _ = build(name)
+    return model, [(*s[:2], 64, 64) if name == "resnet18" else (1, 2, 3, 96, 96) for s in shapes]
+
+
+def case(name, worst, tiny=False):
     """The network, inputs of one example, and masks: of single channels, and joint over them."""
     import torch
     generator = torch.Generator().manual_seed(1)
-    model, shapes, _ = build(name)
+    model, shapes = small(name) if tiny else build(name)[:2]
     shapes = [(1, *s[1:]) if name == "resnet18" else s for s in shapes]
     inputs = [torch.rand(s, generator=generator) for s in shapes]
     if name != "genenet":
@@ -92,33 +115,61 @@ def few(labels, count):
     return torch.where(labels <= count, labels, 0)
 
 
+class Counted:
+    """A network that counts the examples that go through it."""
+
+    def __init__(self, model):
+        self.model, self.rows = model, 0
+
+    def __call__(self, *x):
+        import torch
+        self.rows += x[0].shape[0]
+        with torch.no_grad():
+            return self.model(*x)
+
+
+def measured(model, call):
+    """Seconds of a call of Captum's on a network, and how many examples went through it."""
+    counted = Counted(model)
+    start = time.perf_counter()
+    call(counted)
+    return time.perf_counter() - start, counted.rows
+
+
 def peer(name, method, model, inputs, own, joint):
-    """Seconds of some evaluations of Captum's, how many they were, and how many the whole takes."""
+    """Seconds that the whole of a method takes Captum, how many evaluations it is, and from what that is scaled."""
     import captum.attr as ca
     import torch
     data = tuple(inputs) if len(inputs) > 1 else inputs[0]
-    size, stride = WINDOWS[name]
     if method == "Occlusion":
-        counts, shapes, strides = windows(inputs, size, stride)
-        part = 12 * len(inputs)
-        return occlusion_part(model, inputs, shapes, strides, part), part, sum(counts) + 1
-    count = int(own.max())
+        counts, shapes, strides = windows(inputs, *WINDOWS[name])
+        whole = sum(counts) + 1
+        part = min(12 * len(inputs), whole)
+        seconds = occlusion_part(model, inputs, shapes, strides, part)
+        return seconds / part * whole, whole, f"{part} in {seconds:.1f} s"
+    features, shared = [len(torch.unique(mask)) for mask in (own, joint)]
+    batch = torch.cat([data, data.flip(2)])
     calls = {
-        "FeatureAblation": (lambda: ca.FeatureAblation(model).attribute(data, target=0, feature_mask=few(own, 12)), 13, count + 1),
-        "FeaturePermutation": (
-            lambda: ca.FeaturePermutation(model).attribute(torch.cat([data, data.flip(2)]), target=0, feature_mask=few(joint, 4)),
-            2 * 6, 2 * (int(joint.max()) + 2)),
-        "ShapleyValueSampling": (
-            lambda: ca.ShapleyValueSampling(model).attribute(data, target=0, feature_mask=few(own, 12), n_samples=1),
-            14, ORDERS * (count + 1) + 1),
-        "KernelShap": (
-            lambda: ca.KernelShap(model).attribute(data, target=0, feature_mask=few(joint, 12), n_samples=15), 15, KERNEL_ROWS),
-        "Lime": (lambda: ca.Lime(model).attribute(data, target=0, feature_mask=few(own, 12), n_samples=15), 15, LIME_ROWS),
+        "FeatureAblation": lambda f, k: ca.FeatureAblation(f).attribute(data, target=0, feature_mask=few(own, k)),
+        "FeaturePermutation": lambda f, k: ca.FeaturePermutation(f).attribute(batch, target=0, feature_mask=few(joint, k)),
+        "ShapleyValueSampling": lambda f, k: ca.ShapleyValueSampling(f).attribute(
+            data, target=0, feature_mask=few(own, k), n_samples=1),
+        "KernelShap": lambda f, k: ca.KernelShap(f).attribute(data, target=0, feature_mask=joint, n_samples=k + 3),
+        "Lime": lambda f, k: ca.Lime(f).attribute(data, target=0, feature_mask=own, n_samples=k + 3),
     }
-    call, part, whole = calls[method]
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start, part, whole
+    # How often the whole pays for a call, and its evaluations.
+    times, whole = {
+        "FeatureAblation": (1, features + 1),
+        "FeaturePermutation": (1, 2 * (shared + 1)),
+        "ShapleyValueSampling": (ORDERS, ORDERS * features + 2),
+        "KernelShap": (1, KERNEL_ROWS),
+        "Lime": (1, LIME_ROWS),
+    }[method]
+    (few_s, few_n), (more_s, more_n) = [measured(model, lambda f: calls[method](f, k)) for k in (3, 12)]
+    each = max((more_s - few_s) / (more_n - few_n), 0.0)
+    beside = max(few_s - few_n * each, 0.0)
+    scaled = times * beside + whole * each
+    return scaled, whole, f"{few_n} in {few_s:.1f} s and {more_n} in {more_s:.1f} s"
 
 
 def occlusion_part(model, inputs, shapes, strides, part):
@@ -160,11 +211,11 @@ def ours(folder, name, methods, threads, mode):
     return {r["method"]: r for r in map(json.loads, output.splitlines())}
 
 
-def measure(name, methods, threads, worst, folder):
+def measure(name, methods, threads, worst, tiny, folder):
     import numpy as np
     import torch
     torch.set_num_threads(threads)
-    model, inputs, own, joint = case(name, worst)
+    model, inputs, own, joint = case(name, worst, tiny)
     export(model, inputs, folder / "model.pt2")
     for i, x in enumerate(inputs):
         np.save(folder / f"x{i}.npy", x.numpy())
@@ -174,33 +225,36 @@ def measure(name, methods, threads, worst, folder):
     mine = ours(folder, name, methods, threads, "parts")
     title = "no background, scattered regions" if worst else "background of zeros, compact regions"
     print(f"\n### {name}, {threads} threads, {title if own is not None else 'random images'}\n")
-    print("| method | evaluations | voxplain, s | PyTorch + Captum, s (scaled from) | ratio |")
+    print("| method | evaluations, voxplain and Captum | voxplain, s | PyTorch + Captum, s (scaled from) | ratio |")
     print("|---|---|---|---|---|")
     for method in methods:
-        seconds, part, whole = peer(name, method, model, inputs, own, joint)
-        scaled, got = seconds / part * whole, mine[method]
-        print(f"| {method} | {got['evaluations']} | {got['seconds']:.1f} | {scaled:.0f} ({part} in {seconds:.1f} s) "
+        scaled, whole, source = peer(name, method, model, inputs, own, joint)
+        got = mine[method]
+        print(f"| {method} | {got['evaluations']}, {whole} | {got['seconds']:.1f} | {scaled:.0f} ({source}) "
               f"| {scaled / got['seconds']:.1f} |", flush=True)
     print(f"\nPeak memory of the process: voxplain {max(r['peak_mb'] for r in mine.values()):.0f} MB.")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", default=list(METHODS))
+    parser.add_argument("--networks", nargs="+", choices=list(METHODS))
     parser.add_argument("--methods", nargs="+")
     parser.add_argument("--worst", action="store_true", help="no background of zeros, regions of scattered voxels")
+    parser.add_argument("--tiny", action="store_true", help="small networks and images: whether every row runs")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--keep", help="a folder for networks and inputs, which stay there")
     arguments = parser.parse_args()
     import captum
     import torch
     print(f"torch {torch.__version__}, captum {captum.__version__}, {torch.backends.cpu.get_cpu_capability()}", flush=True)
-    for name in arguments.networks:
+    # Without regions and background there is no worse case.
+    networks = arguments.networks or (["genenet"] if arguments.worst else list(METHODS))
+    for name in networks:
         methods = arguments.methods or METHODS[name]
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(arguments.keep or folder)
             folder.mkdir(exist_ok=True)
-            measure(name, methods, arguments.threads, arguments.worst, folder)
+            measure(name, methods, arguments.threads, arguments.worst, arguments.tiny, folder)
 
 
 if __name__ == "__main__":

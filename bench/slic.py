@@ -1,7 +1,8 @@
 """Supervoxels by scikit-image, and how those made here compare.
 
     python bench/slic.py write crates/imaging/tests/data/slic          the small stored reference of the tests
-    python bench/slic.py compare SIZE target/release/examples/slic     both on one larger phantom, with seconds
+    cargo build --release -p voxplain-imaging --example slic
+    python bench/slic.py compare 128 target/release/examples/slic      both on one larger phantom, with seconds
 """
 
 import pathlib

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use voxplain::attribution::{Engine, Grid};
 use voxplain::autodiff::Device;
 use voxplain::models::{Constant, read_tensors};
-use voxplain::request::{self, Context, METHODS};
+use voxplain::request::{self, Context, METHODS, Supervoxels};
 use voxplain::tensor::Scalar;
 use voxplain::{Model, Result};
 
@@ -75,6 +75,7 @@ pub fn run_case<D: Device>(case: &Path, onnx: bool, device: &D) -> Result<Vec<Co
         cam_layer: None,
         network_inputs: &[],
         spacings: &[],
+        supervoxels: &Supervoxels::default(),
     };
     let inputs = context.stored_inputs::<D::Scalar>()?;
     let folded = voxplain::graph::rewrite::fold_batch_normalization(&model.graph)?;

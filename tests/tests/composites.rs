@@ -84,6 +84,22 @@ fn composites_that_do_not_fit_are_refused() {
         (lines(r#"{"on": "kind Conv", "rule": "z_box"}"#), "needs the parameter low"),
         (lines(r#"{"on": "kind Conv", "rule": "alpha_beta", "alpha": 2, "beta": 2}"#), "alpha - beta = 1"),
         (lines(r#"{"on": "kind Conv", "rule": "epsilon", "gamma": 1}"#), "has no parameter \"gamma\""),
+        (
+            lines(r#"{"on": "kind Conv", "rule": "epsilon", "epsilon": [1, 2]}"#),
+            "epsilon [1.0, 2.0]; one number",
+        ),
+        (
+            lines(r#"{"on": "first", "rule": "z_box", "low": [0, 0], "high": [1]}"#),
+            "as many of both expected",
+        ),
+        (
+            lines(r#"{"on": "first", "rule": "z_box", "low": [0, 2], "high": [1, 1]}"#),
+            "low 2 must be below high 1",
+        ),
+        (
+            lines(r#"{"on": "first", "rule": "z_box", "low": "x", "high": 1}"#),
+            "a list of one number per channel",
+        ),
         (lines(r#"{"on": "layer 3", "rule": "epsilon"}"#), "names no nodes"),
         (String::from("rule = 3 ="), "neither JSON nor TOML"),
     ] {
@@ -109,6 +125,32 @@ fn composites_that_do_not_fit_are_refused() {
     ];
     refused(&words, 2, "for the method composite");
     refused(&["inspect", text(&model), "--rules", "saliency"], 2, "propagates no relevance");
+    std::fs::remove_dir_all(&base).unwrap();
+}
+
+/// Bounds of the box rule for every channel, from the command line.
+#[test]
+fn bounds_of_each_channel() {
+    let base = folder("bounds");
+    let (model, case) = patient(&base);
+    let words =
+        ["explain", text(&model), text(&case), "-m", "lrp_epsilon_gamma_box", "--format", "npy", "-o"];
+    let mut totals = Vec::new();
+    for (name, low, high) in [
+        ("one", "low=-3", "high=9"),
+        ("each", "low=[-3,-3,-3,-3]", "high=[9,9,9,9]"),
+        ("own", "low=[-3,-4,-5,-6]", "high=9"),
+    ] {
+        let out = base.join(name);
+        let output = run(&[&words[..], &[text(&out), "--set", low, "--set", high]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        totals.push(total(&out.join("lrp_epsilon_gamma_box")));
+    }
+    assert_eq!(totals[0], totals[1]);
+    assert_ne!(totals[0], totals[2]);
+    let out = base.join("none");
+    let two = [&words[..], &[text(&out), "--set", "low=[-3,-3]", "--set", "high=9"]].concat();
+    refused(&two, 2, "low has 2 numbers, and the input of this layer has 4 channels");
     std::fs::remove_dir_all(&base).unwrap();
 }
 

@@ -8,7 +8,8 @@ use voxplain::{Model, imaging, models, request};
 
 /// Words in the names of seeds that are there to be refused: damaged files, number types that the readers do not take,
 /// a state dict whose input size has to be named, forms of PyTorch's files that need another reader.
-const REFUSED: [&str; 9] = [
+const REFUSED: [&str; 10] = [
+    "refused",
     "truncated",
     "header_cut",
     "four_dimensions",
@@ -105,4 +106,18 @@ fn requests() {
         sentence(request::parse(text))
     };
     assert_eq!(refused("request", read), [""; 0]);
+}
+
+#[test]
+fn composites() {
+    let bytes = files("corpus", "model_file").into_iter().find(|p| p.ends_with("convzoo2d")).unwrap();
+    let model = Model::from_bytes(&std::fs::read(bytes).unwrap()).unwrap();
+    let read = |bytes: &[u8]| {
+        let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+        let params = request::parse_composite(text).map_err(|error| error.to_string())?;
+        // Whether it fits this network does not matter; that it is said in one sentence does.
+        let _ = voxplain::rules(&model, &request::Request { params, ..request::Request::named("composite") });
+        Ok(())
+    };
+    assert_eq!(refused("composite", read), [""; 0]);
 }

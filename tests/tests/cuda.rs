@@ -4,6 +4,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use voxplain::attribution::methods::Backward;
 use voxplain::attribution::{Change, Engine, Method, Network, Target};
@@ -99,7 +100,11 @@ fn thousands_of_windows_are_one_launch_for_each_step() {
         let change = |k: usize| vec![Some(vec![0..1, 0..1, at(k / 10), at(k % 10)])];
         let changes: Vec<Change> = (0..windows).map(change).collect();
         let mut seen = 0;
-        states.evaluate(0, &changes, &mut |_, _, _, into| into.fill(0.5), &mut |_, _| seen += 1).unwrap();
+        let mut take = |_: usize, _: &[f32]| {
+            seen += 1;
+            ControlFlow::Continue(())
+        };
+        states.evaluate(0, &changes, &mut |_, _, _, into| into.fill(0.5), &mut take).unwrap();
         assert_eq!(seen, windows);
         Some(device.backend().launches() - before)
     };

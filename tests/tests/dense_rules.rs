@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use voxplain::attribution::composites::{Line, table};
 use voxplain::attribution::methods::{Lrp, Start};
+use voxplain::attribution::rules::lrp::Number;
 use voxplain::attribution::{Engine, Fill, Method, Network, PassSpec, Rules, Target};
 use voxplain::autodiff::{Cause, Matcher};
 use voxplain::graph::ops::{ConvAttributes, ConvTransposeAttributes};
@@ -140,6 +141,46 @@ fn layer_agrees(graph: &Graph, bytes: &[i8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// The box rule with bounds of each channel: against sums over the matrix, and equal to one number where they are equal.
+fn boxed_by_channel(graph: &Graph, bytes: &[i8]) -> Result<(), TestCaseError> {
+    let shape = graph.shape(graph.inputs()[0]);
+    let (channels, inner) = (shape[1], shape.inner(1));
+    let numbers = |n: usize, from: usize| -> Vec<f64> {
+        (0..n).map(|i| f64::from(bytes[(from + 3 * i) % bytes.len()]) / 50.0).collect()
+    };
+    let layer = dense(graph, &graph.nodes()[0], 0).unwrap();
+    let (x, upper) = (numbers(layer.a[0].len(), 5), numbers(layer.b.len(), 11));
+    // Halves and quarters, which single precision has.
+    let low: Vec<f64> = (0..channels).map(|c| -1.5 - 0.25 * c as f64).collect();
+    let high: Vec<f64> = (0..channels).map(|c| 2.5 + 0.5 * c as f64).collect();
+    let line = |low: &[f64], high: &[f64]| {
+        Line::new(Matcher::Everything, "z_box", &[("stabilizer", 0.02)])
+            .with("low", Number::PerChannel(low.to_vec()))
+            .with("high", Number::PerChannel(high.to_vec()))
+    };
+    let (have, _) = under_test(graph, line(&low, &high), &x, &upper);
+    let mut want = vec![0.0; x.len()];
+    for (row, r) in layer.a.iter().zip(&upper) {
+        let q = |(i, w): (usize, &f64)| {
+            w * x[i] - w.max(0.0) * low[i / inner % channels] - w.min(0.0) * high[i / inner % channels]
+        };
+        let q: Vec<f64> = row.iter().enumerate().map(q).collect();
+        let z: f64 = q.iter().sum();
+        let below = if z >= 0.0 { z + 0.02 } else { z - 0.02 };
+        want.iter_mut().zip(&q).for_each(|(l, q)| *l += q * r / below);
+    }
+    let scale = want.iter().chain(&upper).fold(1.0f64, |m, v| m.max(v.abs()));
+    have.iter().zip(&want).try_for_each(|(h, w)| {
+        prop_assert!((h - w).abs() <= 1e-9 * scale, "{have:?} {want:?}");
+        Ok(())
+    })?;
+    let equal = line(&vec![-1.5; channels], &vec![2.5; channels]);
+    let one = [("low", -1.5), ("high", 2.5), ("stabilizer", 0.02)];
+    let one = Line::new(Matcher::Everything, "z_box", &one);
+    prop_assert_eq!(under_test(graph, equal, &x, &upper), under_test(graph, one, &x, &upper));
+    Ok(())
+}
+
 /// A random network of affine nodes, ReLU and maxima only.
 fn piecewise(case: &Case) -> Graph {
     let steps = case.steps.iter().filter_map(|step| match step {
@@ -241,6 +282,7 @@ proptest! {
     fn layers_agree_with_dense_matrices(bytes in prop::collection::vec(any::<i8>(), 61), bias in any::<bool>()) {
         for graph in layers(&bytes, bias) {
             layer_agrees(&graph, &bytes)?;
+            boxed_by_channel(&graph, &bytes)?;
         }
     }
 

@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use voxplain::attribution::methods::Baseline;
 use voxplain::attribution::{Change, Engine, Method, Network, PassSpec, Target};
 use voxplain::autodiff::{Device, Joining, Planner, Regions};
 use voxplain::cpu::Cpu;
 use voxplain::cuda::shim::Shim;
 use voxplain::cuda::{Factors, Gpu, Products};
-use voxplain::graph::ops::{ConvAttributes, PoolAttributes, Reduction};
+use voxplain::graph::ops::{Binary, ConvAttributes, PoolAttributes, Reduction};
 use voxplain::graph::{Graph, GraphBuilder, Op};
 use voxplain::perturbation::Features;
 use voxplain::perturbation::methods::{
@@ -104,7 +104,10 @@ impl<S: Scalar> Rows<S> {
             into.copy_from_slice(&cut(&self.shapes[i], part, &self.rows[row][i]));
         };
         states
-            .evaluate(0, &self.changes, &mut fill, &mut |row, value| all[row + 1] = value.to_vec())
+            .evaluate(0, &self.changes, &mut fill, &mut |row, value| {
+                all[row + 1] = value.to_vec();
+                ControlFlow::Continue(())
+            })
             .unwrap();
         assert!(states.bytes() > 0);
         all
@@ -207,8 +210,56 @@ fn branches_and_slices_without_a_change_cost_nothing() {
     check(&Oracle, &graph, &boxes, 2);
 }
 
+/// Three stages of two convolutions, a residual one in each, and a linear layer.
+fn stages() -> Graph {
+    let mut b = GraphBuilder::new();
+    let mut x = b.input("x", &[1, 2, 24, 20]).unwrap();
+    for (stage, channels) in [2, 4, 6, 8].windows(2).enumerate() {
+        for (part, from) in channels.iter().enumerate() {
+            let name = format!("s{stage}{part}");
+            let sizes = [channels[1], *from, 3, 3];
+            let data = numbers(3 + stage as u64, sizes.iter().product());
+            let w = b.parameter(&format!("{name}.w"), &sizes, data).unwrap();
+            let y = b.conv(&name, x, w, None, ConvAttributes::padded(2, 1)).unwrap();
+            x = match part {
+                0 => y,
+                _ => b.node(&format!("{name}.add"), Op::Binary(Binary::Add), &[x, y]).unwrap(),
+            };
+            x = b.relu(&format!("{name}.relu"), x).unwrap();
+        }
+        let pool = Op::MaxPool(PoolAttributes::tiles(&[2, 2]));
+        x = b.node(&format!("s{stage}.pool"), pool, &[x]).unwrap();
+    }
+    let x = b.node("flat", Op::Reshape { sizes: vec![1, 8 * 3 * 2] }, &[x]).unwrap();
+    let w = b.parameter("w", &[2, 48], numbers(4, 96)).unwrap();
+    let y = b.linear("y", x, w, None).unwrap();
+    b.finish(&[y]).unwrap()
+}
+
+/// Windows of different classes go together through the layers over which their changes are spread, with the same bits.
+#[test]
+fn rows_of_all_classes_share_the_last_layers() {
+    let graph = stages();
+    let regions = Regions::new(&graph, graph.outputs()[0]);
+    let window = |y: usize, x: usize| vec![Some(vec![0..1, 0..1, y..y + 5, x..x + 6])];
+    let classes: Vec<_> =
+        (0..15).filter_map(|k| Some(regions.place(&window(4 * (k / 3), 5 * (k % 3)))?.0)).collect();
+    let counts: Vec<_> = classes.iter().map(|class| (class, 1)).collect();
+    let (head, tail) = regions.split(&counts).unwrap().unwrap();
+    assert!(head.targets().iter().all(|&v| graph.value(v).name.starts_with("s1.")), "{:?}", head.targets());
+    assert_eq!(tail.inputs().len(), head.targets().len());
+    let linear = graph.nodes().len() - tail.nodes().len();
+    assert!((8..graph.nodes().len()).contains(&linear), "{linear} nodes stay in front");
+    let fractions = |k: usize| vec![(0, 0), (0, 0), (43 * (k / 3) as u8, 130), (64 * (k % 3) as u8, 170)];
+    let boxes: Vec<_> = (0..15).map(fractions).collect();
+    for batch in [1, 2, 5, 16] {
+        check(&Cpu::best().with_threads(2).unwrap(), &graph, &boxes, batch);
+    }
+    check(&Oracle, &graph, &boxes[4..10], 4);
+}
+
 fn boxes() -> impl Strategy<Value = Vec<Vec<(u8, u8)>>> {
-    prop::collection::vec(prop::collection::vec(any::<(u8, u8)>(), 5), 1..6)
+    prop::collection::vec(prop::collection::vec(any::<(u8, u8)>(), 5), 1..8)
 }
 
 /// A few runs of entries of every input.

@@ -155,8 +155,11 @@ fn windows_end_at_the_border_and_overlap_averages() {
 #[test]
 fn a_permutation_needs_others() {
     let graph = multi_layer(1);
-    let method =
-        FeaturePermutation { features: Features::each(&graph), donors: Donors::Seeded { seed: 1, draws: 1 } };
+    let method = FeaturePermutation {
+        features: Features::each(&graph),
+        donors: Donors::Seeded { seed: 1, draws: 1 },
+        others: Vec::new(),
+    };
     let mut engine = Engine::new(&graph, &Oracle, None);
     let one = [tensor(&[1, 3], &[1.0, 2.0, 3.0])];
     let error = Method::<f64>::attribute(&method, &mut engine, &one, &Target::Class(vec![0])).unwrap_err();

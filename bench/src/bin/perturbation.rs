@@ -69,7 +69,8 @@ fn method(
             Box::new(ShapleySampling { baseline: zero(), features: own?, permutations: orders })
         }
         "FeaturePermutation" => {
-            Box::new(FeaturePermutation { features: joint?, donors: Donors::Seeded { seed: 1, draws: 1 } })
+            let donors = Donors::Seeded { seed: 1, draws: 1 };
+            Box::new(FeaturePermutation { features: joint?, donors, others: Vec::new() })
         }
         "KernelShap" => {
             let rows = KernelRows::Captum { seed: 1, draws: 300 };

@@ -6,46 +6,12 @@ use crate::inputs::check_inputs;
 use crate::prepared::{Prepared, segment};
 use crate::states::{Overlay, States};
 use crate::survey::Survey;
+pub use crate::table::{Rules, Table};
 use crate::target::{Seeds, Target};
 use std::collections::BTreeMap;
-use voxplain_autodiff::{Cause, Composite, Device, Plan, Planner, Signal};
+use voxplain_autodiff::{Cause, Device, Plan, Planner};
 use voxplain_graph::{Graph, ValueId};
 use voxplain_tensor::{Error, ErrorKind, Result, Scalar, Tensor};
-
-/// A rule table under a name, whatever its signal.
-pub trait Table: Send + Sync {
-    /// The name, which tells tables apart: two tables of one name must be equal.
-    fn name(&self) -> String;
-    /// Adds the reverse segment to a plan.
-    ///
-    /// # Errors
-    /// The table does not fit the graph.
-    fn add(&self, planner: &mut Planner<'_>, from: ValueId, wanted: &[ValueId]) -> Result<usize>;
-    /// Whether the plan needs reference inputs.
-    fn needs_reference(&self) -> bool;
-}
-
-/// A composite with a name.
-pub struct Rules<S: Signal> {
-    /// The name.
-    pub name: String,
-    /// The rules.
-    pub composite: Composite<S>,
-}
-
-impl<S: Signal> Table for Rules<S> {
-    fn name(&self) -> String {
-        self.name.clone()
-    }
-
-    fn add(&self, planner: &mut Planner<'_>, from: ValueId, wanted: &[ValueId]) -> Result<usize> {
-        planner.reverse(&self.composite, from, wanted)
-    }
-
-    fn needs_reference(&self) -> bool {
-        self.composite.needs_reference()
-    }
-}
 
 /// One kind of pass: which table runs from where to where, and which forward values are read.
 #[derive(Clone)]
@@ -107,6 +73,15 @@ pub trait Network<S: Scalar> {
         fill: FillRow<'_, S>,
         take: TakeRow<'_, S>,
     ) -> Result<()>;
+
+    /// How many of `rows` rows run at once, for methods that may stop between rows: parts of this size cost no more than all
+    /// of them in one call.
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    fn rows_at_once(&mut self, _spec: &PassSpec<'_>, rows: usize) -> Result<usize> {
+        Ok(rows)
+    }
 
     /// Evaluation of inputs that differ from known ones in parts, where the device can.
     fn states(&mut self) -> Option<&mut dyn States<S>> {
@@ -355,6 +330,10 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
 
     fn states(&mut self) -> Option<&mut dyn States<D::Scalar>> {
         if self.partial { Some(self) } else { None }
+    }
+
+    fn rows_at_once(&mut self, spec: &PassSpec<'_>, rows: usize) -> Result<usize> {
+        self.chunk(spec, rows)
     }
 
     fn threads(&self) -> usize {

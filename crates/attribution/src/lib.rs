@@ -20,6 +20,7 @@ mod quadrature;
 pub mod rules;
 mod states;
 mod survey;
+mod table;
 mod target;
 
 pub use attribution::{Attribution, Entry, Grid, Ledger, Map, Region, Scores};

@@ -41,10 +41,18 @@ impl<D: Device> Bench<'_, D> {
     /// # Errors
     /// As a run of the network.
     pub fn value(&self, problem: &Problem, inputs: &[Tensor<f64>]) -> Result<f64> {
+        Ok(self.values(problem, inputs)?.first().copied().unwrap_or(f64::NAN))
+    }
+
+    /// The explained value of every example of `inputs`.
+    ///
+    /// # Errors
+    /// As a run of the network.
+    pub fn values(&self, problem: &Problem, inputs: &[Tensor<f64>]) -> Result<Vec<f64>> {
         let seeds = problem.seeds::<D::Scalar>()?;
         let mut engine = Engine::new(&problem.graph, self.device, None);
         let rows = engine.values(&converted(inputs), seeds.from)?;
-        Ok(rows.first().map_or(f64::NAN, |row| seeds.value(0, row)))
+        Ok(rows.iter().map(|row| seeds.value(0, row)).collect())
     }
 
     /// What rounding can add to an entry of the map of a problem.

@@ -65,3 +65,23 @@ pub fn two_for_one() -> Result<[Problem; 2]> {
     };
     Ok([make(true)?, make(false)?])
 }
+
+/// `relu(x1 + x2 + x3 - 2)` at (1, 1, 1) for inputs from 0, which asks for all three, as their product does; the first two
+/// entries are one modality, the third is another. Owen values are (1/4, 1/4, 1/2), Shapley values 1/3 each.
+///
+/// # Errors
+/// None but faults of this crate.
+pub fn all_three() -> Result<Problem> {
+    let mut b = GraphBuilder::new();
+    let (pair, single) = (b.input("x0", &[1, 1, 2])?, b.input("x1", &[1, 1, 1])?);
+    let weight = b.parameter("pair.weight", &[1, 1, 2], vec![1.0; 2])?;
+    let sum = b.conv("pair", pair, weight, None, voxplain_graph::ops::ConvAttributes::plain(1))?;
+    let both = b.node("both", voxplain_graph::Op::Concat { axis: 1 }, &[sum, single])?;
+    let h = layer(&mut b, "all", both, &[(&[1.0, 1.0], -2.0)])?;
+    let h = b.relu("relu", h)?;
+    let y = layer(&mut b, "out", h, &[(&[1.0], 0.0)])?;
+    let graph = finish(b, y)?;
+    let x = vec![Tensor::new(&[1, 1, 2], vec![1.0; 2])?, Tensor::new(&[1, 1, 1], vec![1.0])?];
+    let r = x.iter().map(|x| x.map(|_| 0.0)).collect();
+    Ok(Problem { graph, x, r, target: Target::Class(vec![0]) })
+}

@@ -1,20 +1,22 @@
 //! The methods of this workspace as subjects: the rows of the table of methods and axioms. A new method is one more row.
 
+use crate::permuted::Permuted;
 use crate::problem::{Problem, converted};
 use crate::subject::{Arithmetic, Subject};
 use voxplain_attribution::methods::{
     Backward, Baseline, Cam, CamWeights, DeepLift, DeepLiftRevealCancel, DeepLiftShap, GradientShap,
-    GuidedGradCam, IntegratedGradients, Lrp, ShapDraws, Smooth, Start, Statistic, Steps,
+    GuidedGradCam, IntegratedGradients, Lrp, PatternKind, Patterned, ShapDraws, Smooth, Start, Statistic,
+    Steps,
 };
 use voxplain_attribution::rules::Threshold;
-use voxplain_attribution::{Draws, Interpolation, Method, Quadrature};
+use voxplain_attribution::{Draws, Generator, Interpolation, Method, Quadrature};
 use voxplain_graph::Op;
 use voxplain_perturbation::Features;
 use voxplain_perturbation::methods::{
-    Banzhaf, BanzhafRows, Distance, FeatureAblation, KernelRows, KernelShap, Lime, LimeRows, Occlusion,
-    Permutations, ShapleySampling, ShapleyValues, Surrogate,
+    Banzhaf, BanzhafRows, Distance, FeatureAblation, KernelRows, KernelShap, Lime, LimeRows, Occlusion, Owen,
+    OwenOrders, Permutations, ShapleySampling, ShapleyValues, Surrogate,
 };
-use voxplain_tensor::{Error, Result, Scalar};
+use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// Points of quadratures along the path.
 const POINTS: usize = 16;
@@ -53,9 +55,9 @@ pub fn all<S: Scalar>() -> Vec<Subject<S>> {
     list
 }
 
-/// The subject of that name.
+/// The subject of that name, among the methods and the fills.
 pub fn named<S: Scalar>(name: &str) -> Option<Subject<S>> {
-    all().into_iter().find(|s| s.name == name)
+    all().into_iter().chain(crate::fills::all()).find(|s| s.name == name)
 }
 
 fn gradients<S: Scalar>() -> Vec<Subject<S>> {
@@ -136,11 +138,12 @@ fn references<S: Scalar>() -> Vec<Subject<S>> {
 type Composed = (&'static str, &'static str, &'static [(&'static str, f64)]);
 
 /// The composites with parameters.
-const COMPOSITES: [Composed; 10] = [
+const COMPOSITES: [Composed; 11] = [
     ("lrp_0", "lrp_zero", &[STABILIZER]),
     ("lrp_epsilon", "lrp_epsilon", &[("epsilon", 0.1)]),
     ("lrp_gamma", "lrp_gamma", &[("gamma", 0.25), STABILIZER]),
     ("lrp_zplus", "lrp_zplus", &[STABILIZER]),
+    ("excitation_backprop", "excitation_backprop", &[STABILIZER]),
     ("lrp_alpha2_beta1", "lrp_alpha_beta", &[("alpha", 2.0), ("beta", 1.0), STABILIZER]),
     ("lrp_w_square", "lrp_w_square", &[STABILIZER]),
     ("lrp_flat", "lrp_flat", &[STABILIZER]),
@@ -159,7 +162,26 @@ fn relevances<S: Scalar>() -> Vec<Subject<S>> {
             Ok(Box::new(Lrp::preset(composite, parameters, Start::Output)?))
         })
     };
-    COMPOSITES.iter().map(one).collect()
+    let patterns = made("pattern_attribution", Arithmetic::ValuesTimesSignal, |p| {
+        Ok(Patterned { kind: PatternKind::Attribution, samples: samples(p)? })
+    });
+    COMPOSITES.iter().map(one).chain([patterns]).collect()
+}
+
+/// Inputs to fit patterns to: from the reference some way towards the input and beyond, every entry by itself, so that samples
+/// move and grow with the input.
+fn samples<S: Scalar>(problem: &Problem) -> Result<Vec<Tensor<S>>> {
+    const SAMPLES: usize = 32;
+    let one = |(i, (x, r)): (usize, (&Tensor<f64>, &Tensor<f64>))| {
+        let draws = Generator::new(11, i as u32);
+        let part = |s: usize, k: usize| 3.0 * draws.uniform(s as u32, k as u64) - 1.0;
+        let entry = |s, (k, (x, r)): (usize, (&f64, &f64))| S::from_f64(r + part(s, k) * (x - r));
+        let row = |s| x.data().iter().zip(r.data()).enumerate().map(move |e| entry(s, e));
+        let mut sizes = x.shape().to_vec();
+        sizes[0] = SAMPLES;
+        Tensor::new(&sizes, (0..SAMPLES).flat_map(row).collect())
+    };
+    problem.x.iter().zip(&problem.r).enumerate().map(one).collect()
 }
 
 fn perturbations<S: Scalar>() -> Vec<Subject<S>> {
@@ -186,6 +208,10 @@ fn perturbations<S: Scalar>() -> Vec<Subject<S>> {
         let features = Features::each(&p.graph);
         Ok(Banzhaf { baseline: baseline(p), features, rows: BanzhafRows::Exact })
     }));
+    list.push(made("owen", Values, |p| {
+        Ok(Owen { baseline: baseline(p), features: Features::each(&p.graph), orders: OwenOrders::Exact })
+    }));
+    list.push(made("feature_permutation", Values, |p| Ok(Permuted::of(p))));
     // Regressions on as many rows as there may be coalitions of 12 entries.
     list.push(
         made("kernel_shap", Values, |p| {

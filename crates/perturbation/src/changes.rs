@@ -2,8 +2,8 @@
 //! that, and by full passes where it cannot. What differs is found by comparing, never assumed: a window over background that
 //! is the baseline already changes nothing, and costs nothing.
 
-use crate::game::finite;
 use crate::methods::scores;
+use crate::run::{Finite, Sink};
 use std::ops::Range;
 use voxplain_attribution::{Change, Network, Seeds};
 use voxplain_graph::Graph;
@@ -168,7 +168,7 @@ pub(crate) struct Reference<S> {
 }
 
 impl<S: Scalar> Reference<S> {
-    /// The explained value of every row, of example `n`.
+    /// The explained value of every row, of example `n`, until `sink` breaks off.
     ///
     /// # Errors
     /// A value is not finite, or as [`Network::run`].
@@ -177,19 +177,18 @@ impl<S: Scalar> Reference<S> {
         network: &mut dyn Network<S>,
         (seeds, n): (&Seeds<S>, usize),
         rows: &dyn Rows<S>,
-    ) -> Result<Vec<f64>> {
-        let values = match self.by_changes(network, (seeds, n), rows) {
-            Ok(Some(values)) => values,
-            Ok(None) => by_full_passes(network, (seeds, n), rows)?,
+        sink: Sink<'_>,
+    ) -> Result<()> {
+        match self.by_changes(network, (seeds, n), rows, sink) {
+            Ok(true) => Ok(()),
+            Ok(false) => by_full_passes(network, (seeds, n), rows, sink),
             Err(error) if error.kind() == ErrorKind::Limit => {
                 self.refused = true;
                 self.leave(network);
-                by_full_passes(network, (seeds, n), rows)?
+                by_full_passes(network, (seeds, n), rows, sink)
             }
-            Err(error) => return Err(error),
-        };
-        finite(&values)?;
-        Ok(values)
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives back what the network holds of the known input.
@@ -205,20 +204,21 @@ impl<S: Scalar> Reference<S> {
         network: &mut dyn Network<S>,
         (seeds, n): (&Seeds<S>, usize),
         rows: &dyn Rows<S>,
-    ) -> Result<Option<Vec<f64>>> {
+        sink: Sink<'_>,
+    ) -> Result<bool> {
         let shapes = shapes(network.graph());
-        let Some(states) = network.states().filter(|_| !self.refused) else { return Ok(None) };
+        let Some(states) = network.states().filter(|_| !self.refused) else { return Ok(false) };
         if self.example != Some(n) {
             self.known = (0..shapes.len()).map(|i| known_input(rows, i, &shapes[i])).collect();
             states.enter(STATE, seeds.from, &mut |_, i, _, into| into.copy_from_slice(&self.known[i]))?;
             self.example = Some(n);
         }
         let changes = changes(rows, &shapes, &self.known);
-        let mut values = vec![0.0; rows.count()];
+        let mut sink = Finite::new(sink);
         let mut fill =
             |row: usize, i: usize, part: &[Range<usize>], into: &mut [S]| rows.write(row, i, part, into);
-        states.evaluate(STATE, &changes, &mut fill, &mut |row, v| values[row] = seeds.value(n, v))?;
-        Ok(Some(values))
+        states.evaluate(STATE, &changes, &mut fill, &mut |row, v| sink.take(row, seeds.value(n, v)))?;
+        sink.finish().map(|()| true)
     }
 }
 
@@ -232,10 +232,11 @@ fn by_full_passes<S: Scalar>(
     network: &mut dyn Network<S>,
     (seeds, n): (&Seeds<S>, usize),
     rows: &dyn Rows<S>,
-) -> Result<Vec<f64>> {
+    sink: Sink<'_>,
+) -> Result<()> {
     let shapes = shapes(network.graph());
     let mut write = |row: usize, i: usize, into: &mut [S]| rows.write(row, i, &whole(&shapes[i]), into);
-    scores(network, seeds, n, rows.count(), &mut write)
+    scores(network, (seeds, n), rows.count(), &mut write, sink)
 }
 
 #[cfg(test)]

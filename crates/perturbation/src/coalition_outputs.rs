@@ -1,8 +1,8 @@
 //! A network's whole output for every coalition of a few features, from which any measure's Shapley values follow.
 
 use crate::features::{Features, NO_FEATURE};
-use crate::game::finite;
 use crate::methods::every_coalition;
+use crate::run::finite;
 use voxplain_attribution::methods::Baseline;
 use voxplain_attribution::{Fill, Network, PassSpec};
 use voxplain_tensor::{Result, Scalar, Tensor};
@@ -40,7 +40,7 @@ pub fn coalition_outputs<S: Scalar>(
         network.run(&spec, coalitions.len(), &mut fill, &mut |_, row| {
             rows.push(row.captures[0].iter().map(|v| v.to_f64()).collect());
         })?;
-        rows.iter().try_for_each(|row| finite(row))?;
+        rows.iter().flatten().try_for_each(|v| finite(*v))?;
         all.push(rows);
     }
     Ok(all)

@@ -5,6 +5,7 @@
 use crate::changes::{Part, around, lines, shapes, union, whole};
 use crate::coalition::Coalition;
 use crate::features::{Features, NO_FEATURE};
+use crate::run::Finite;
 use std::ops::Range;
 use voxplain_attribution::{Change, Network, Seeds, States};
 use voxplain_tensor::{Result, Scalar};
@@ -150,7 +151,7 @@ impl<S: Scalar> Known<S> {
         });
     }
 
-    /// The values of coalitions.
+    /// The values of coalitions, until `sink` breaks off.
     ///
     /// # Errors
     /// As [`States::evaluate`].
@@ -159,13 +160,13 @@ impl<S: Scalar> Known<S> {
         states: &mut dyn States<S>,
         (features, seeds): (&Features, &Seeds<S>),
         coalitions: &[&Coalition],
-    ) -> Result<Vec<f64>> {
+        sink: &mut Finite<'_>,
+    ) -> Result<()> {
         let n = self.example;
-        let mut values = vec![0.0; coalitions.len()];
         let ways = self.ways(coalitions);
         for end in [FULL, EMPTY] {
             let picked: Vec<usize> = (0..ways.len()).filter(|&at| ways[at].0 == Way::From(end)).collect();
-            if picked.is_empty() {
+            if picked.is_empty() || sink.is_over() {
                 continue;
             }
             self.enter(states, features, seeds, end)?;
@@ -173,10 +174,13 @@ impl<S: Scalar> Known<S> {
             let mut fill = |row: usize, i: usize, part: &[Range<usize>], into: &mut [S]| {
                 self.write(features, coalitions[picked[row]], i, part, into);
             };
-            let mut take = |row: usize, v: &[S]| values[picked[row]] = seeds.value(n, v);
+            let mut take = |row: usize, v: &[S]| sink.take(picked[row], seeds.value(n, v));
             states.evaluate(end, &changes, &mut fill, &mut take)?;
         }
         for (at, (way, change)) in ways.iter().enumerate() {
+            if sink.is_over() {
+                break;
+            }
             let coalition = coalitions[at];
             let mut fill = |_: usize, i: usize, part: &[Range<usize>], into: &mut [S]| {
                 self.write(features, coalition, i, part, into);
@@ -186,10 +190,10 @@ impl<S: Scalar> Known<S> {
                 Way::Start => states.enter(MOVING, seeds.from, &mut fill)?,
                 Way::Step => states.advance(MOVING, change, &mut fill)?,
             };
-            values[at] = seeds.value(n, &value);
             self.moving = Some(coalition.clone());
+            let _ = sink.take(at, seeds.value(n, &value));
         }
-        Ok(values)
+        Ok(())
     }
 
     fn enter(

@@ -4,7 +4,7 @@ use crate::coalition::Coalition;
 use crate::coalitions::Known;
 use crate::features::{Features, NO_FEATURE};
 use crate::methods::scores;
-use crate::run::{Key, Run};
+use crate::run::{Finite, Key, Run, Sink};
 use voxplain_attribution::methods::Baseline;
 use voxplain_attribution::{Network, Seeds, Target};
 use voxplain_tensor::{Error, ErrorKind, Result, Scalar, Tensor};
@@ -110,9 +110,9 @@ impl<'n, S: Scalar> Game<'n, S> {
     fn ask(&mut self, example: usize, coalitions: &[Coalition], all: bool) -> Result<Vec<f64>> {
         let keys = self.keys(coalitions)?;
         let players = &mut self.players;
-        let mut evaluate = |at: &[usize]| {
+        let mut evaluate = |at: &[usize], sink: Sink<'_>| {
             let picked: Vec<&Coalition> = at.iter().map(|&i| &coalitions[i]).collect();
-            players.evaluate(example, &picked)
+            players.evaluate(example, &picked, sink)
         };
         match all {
             true => self.run.require(example, &keys, &mut evaluate),
@@ -151,7 +151,9 @@ impl<'n, S: Scalar> Game<'n, S> {
     ) -> Result<Vec<f64>> {
         let keys: Vec<Key> = rows.iter().map(|[a, b]| Key::from([u64::MAX, *a, *b])).collect();
         let players = &mut self.players;
-        let mut evaluate = |at: &[usize]| players.blend(example, at.len(), &|row, f| presence(at[row], f));
+        let mut evaluate = |at: &[usize], sink: Sink<'_>| {
+            players.blend(example, at.len(), &|row, f| presence(at[row], f), sink)
+        };
         self.run.fetch(example, &keys, &mut evaluate)
     }
 
@@ -163,28 +165,26 @@ impl<'n, S: Scalar> Game<'n, S> {
 }
 
 impl<S: Scalar> Players<'_, S> {
-    fn evaluate(&mut self, example: usize, coalitions: &[&Coalition]) -> Result<Vec<f64>> {
-        let values = match self.by_changes(example, coalitions) {
-            Ok(Some(values)) => values,
-            Ok(None) => return self.by_full_passes(example, coalitions),
+    fn evaluate(&mut self, example: usize, coalitions: &[&Coalition], sink: Sink<'_>) -> Result<()> {
+        match self.by_changes(example, coalitions, sink) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.by_full_passes(example, coalitions, sink),
             Err(error) if error.kind() == ErrorKind::Limit => {
                 self.refused = true;
                 self.leave();
-                return self.by_full_passes(example, coalitions);
+                self.by_full_passes(example, coalitions, sink)
             }
             Err(error) => {
                 self.known = None;
-                return Err(error);
+                Err(error)
             }
-        };
-        finite(&values)?;
-        Ok(values)
+        }
     }
 
-    /// By what differs from known coalitions, where the network can do that.
-    fn by_changes(&mut self, example: usize, coalitions: &[&Coalition]) -> Result<Option<Vec<f64>>> {
+    /// By what differs from known coalitions; `false` where the network cannot do that.
+    fn by_changes(&mut self, example: usize, coalitions: &[&Coalition], sink: Sink<'_>) -> Result<bool> {
         if self.refused || self.network.states().is_none() {
-            return Ok(None);
+            return Ok(false);
         }
         if self.known.as_ref().is_none_or(|k| k.example() != example) {
             let of = |i: usize| {
@@ -197,8 +197,10 @@ impl<S: Scalar> Players<'_, S> {
             let both = (0..self.inputs.len()).map(of).unzip();
             self.known = Some(Known::new(self.network, self.features, example, both));
         }
-        let (Some(known), Some(states)) = (&mut self.known, self.network.states()) else { return Ok(None) };
-        known.values(states, (self.features, &self.seeds), coalitions).map(Some)
+        let (Some(known), Some(states)) = (&mut self.known, self.network.states()) else { return Ok(false) };
+        let mut sink = Finite::new(sink);
+        known.values(states, (self.features, &self.seeds), coalitions, &mut sink)?;
+        sink.finish().map(|()| true)
     }
 
     /// Gives back what the network holds of known coalitions.
@@ -209,7 +211,7 @@ impl<S: Scalar> Players<'_, S> {
         }
     }
 
-    fn by_full_passes(&mut self, example: usize, coalitions: &[&Coalition]) -> Result<Vec<f64>> {
+    fn by_full_passes(&mut self, example: usize, coalitions: &[&Coalition], sink: Sink<'_>) -> Result<()> {
         let (inputs, features, baseline) = (self.inputs, self.features, self.baseline);
         let mut fill = |row: usize, i: usize, into: &mut [S]| {
             // The baseline first, then the features that are there.
@@ -222,7 +224,7 @@ impl<S: Scalar> Players<'_, S> {
                 }
             }
         };
-        scores(self.network, &self.seeds, example, coalitions.len(), &mut fill)
+        scores(self.network, (&self.seeds, example), coalitions.len(), &mut fill, sink)
     }
 
     fn blend(
@@ -230,7 +232,8 @@ impl<S: Scalar> Players<'_, S> {
         example: usize,
         rows: usize,
         presence: &dyn Fn(usize, usize) -> f64,
-    ) -> Result<Vec<f64>> {
+        sink: Sink<'_>,
+    ) -> Result<()> {
         let (inputs, features, baseline) = (self.inputs, self.features, self.baseline);
         let mut fill = |row: usize, i: usize, into: &mut [S]| {
             baseline.fill(i, example, into);
@@ -240,7 +243,7 @@ impl<S: Scalar> Players<'_, S> {
                 *v = S::from_f64(share * x.to_f64() + (1.0 - share) * v.to_f64());
             }
         };
-        scores(self.network, &self.seeds, example, rows, &mut fill)
+        scores(self.network, (&self.seeds, example), rows, &mut fill, sink)
     }
 
     /// Sums over the entries of each feature of an example: `of(input value, baseline value)`. Entries without a feature,
@@ -264,16 +267,5 @@ impl<S: Scalar> Players<'_, S> {
 impl<S: Scalar> Drop for Players<'_, S> {
     fn drop(&mut self) {
         self.leave();
-    }
-}
-
-/// Refuses values that no score can be made of.
-pub(crate) fn finite(values: &[f64]) -> Result<()> {
-    match values.iter().find(|v| !v.is_finite()) {
-        None => Ok(()),
-        Some(v) => Err(Error::invalid(format!(
-            "the explained value became {v} when parts of the input were taken away; choose a fill that the network \
-             can take"
-        ))),
     }
 }

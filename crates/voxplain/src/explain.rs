@@ -6,7 +6,7 @@ use crate::device::{Device, Machine};
 use crate::estimation::Estimation;
 use crate::manifest;
 use crate::prediction::Prediction;
-use crate::request::{Context, Request, Tensors};
+use crate::request::{Context, Request, Supervoxels, Tensors};
 use crate::rules;
 use crate::windows::Windows;
 use serde_json::{Map, Value};
@@ -56,6 +56,7 @@ pub struct Explainer<'m> {
     pub(crate) machine: Machine,
     pub(crate) prediction: OnceCell<Prediction>,
     merged: OnceCell<Graph>,
+    supervoxels: Supervoxels,
 }
 
 /// The result of one request.
@@ -85,7 +86,8 @@ pub struct Cost {
     pub flops: u64,
     /// Bytes above the weights for one example at a time.
     pub bytes: usize,
-    /// Seconds, from the measured speed of one gradient of this network on this machine.
+    /// Seconds, from the measured speed of one gradient of this network on this machine, and of a step of what the method
+    /// computes beside its passes. An upper bound for perturbation methods that recompute only what changes.
     pub seconds: f64,
 }
 
@@ -108,6 +110,7 @@ impl<'m> Explainer<'m> {
             machine: Machine::Cpu(Cpu::best()),
             prediction: OnceCell::new(),
             merged: OnceCell::new(),
+            supervoxels: Supervoxels::default(),
         }
     }
 
@@ -147,6 +150,7 @@ impl<'m> Explainer<'m> {
             cam_layer: self.model.card.cam_layer.as_deref(),
             network_inputs: &self.case.inputs,
             spacings: &self.spacings,
+            supervoxels: &self.supervoxels,
         }
     }
 
@@ -297,7 +301,9 @@ impl<'m> Explainer<'m> {
         let backward = if plan.reverses.is_empty() { 0 } else { plan.reverse_flops(0) };
         let forward = plan.forward_flops() / references(&plan);
         let flops = passes.0 * forward + passes.1 * backward;
-        let seconds = (flops as f64 / speed).min(allowed);
+        let beside = method.seconds_beside(&self.model.graph, &self.rows(&[0])?)?;
+        let beside = beside * self.case.windows.as_ref().map_or(1.0, |windows| windows.count() as f64);
+        let seconds = (flops as f64 / speed + beside).min(allowed);
         Ok(Cost { passes, flops, bytes: plan.arena_bytes, seconds })
     }
 

@@ -131,7 +131,7 @@ fn errors_are_honest() {
 fn permutation_averages_over_draws() {
     let graph = linear(&[1.0, 10.0], 0.0);
     let x = [tensor(&[3, 2], &[1.0, 0.0, 2.0, 5.0, 4.0, 9.0])];
-    let of = |donors| FeaturePermutation { features: Features::each(&graph), donors };
+    let of = |donors| FeaturePermutation { features: Features::each(&graph), donors, others: Vec::new() };
     let given = Donors::Given(vec![vec![1, 2, 0], vec![1, 0, 2], vec![2, 0, 1], vec![0, 2, 1]]);
     let result = run(&graph, &of(given), &x);
     // Example 0, feature 0: from 1 to 2 and to 4; feature 1: from 0 to 5 and to itself.
@@ -142,4 +142,20 @@ fn permutation_averages_over_draws() {
     let rows = &run.draws()["permutations"];
     let donors = (0..rows.rows()).map(|r| rows.row(r).iter().map(|v| *v as usize).collect()).collect();
     assert_eq!(bits(&with(&graph, &of(Donors::Given(donors)), &x, &mut Run::default())), bits(&seeded));
+}
+
+/// One patient gets the values of patients who are not explained; what was explained is as in a batch of all.
+#[test]
+fn one_patient_is_permuted_with_others() {
+    let graph = linear(&[1.0, 10.0], 0.0);
+    let donors = Donors::Given(vec![vec![1, 2, 0], vec![2, 1, 0]]);
+    let others = vec![tensor(&[2, 2], &[2.0, 5.0, 4.0, 9.0])];
+    let method = FeaturePermutation { features: Features::each(&graph), donors, others };
+    let x = [tensor(&[1, 2], &[1.0, 0.0])];
+    let result = run(&graph, &method, &x);
+    assert_eq!(scores(&result), [-1.0, -90.0]);
+    let wrong = FeaturePermutation { others: vec![tensor(&[1, 3], &[1.0, 2.0, 3.0])], ..method };
+    let mut engine = Engine::new(&graph, &Oracle, None);
+    let error = wrong.estimate(&mut engine, &x, &Target::Class(vec![0]), &mut Run::default()).unwrap_err();
+    assert!(error.message().contains("other patients"), "{error}");
 }

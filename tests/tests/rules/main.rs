@@ -2,6 +2,7 @@
 //! that the host computes.
 #![allow(clippy::unwrap_used)]
 
+mod counterexamples;
 mod host;
 mod laws;
 mod patterns;
@@ -18,7 +19,7 @@ use voxplain::attribution::rules::{
 use voxplain::attribution::{Attribution, Draws, Engine, Method, Rules, Target};
 use voxplain::autodiff::{Composite, Cotangent, Device, Matcher, Relevance, Rule};
 use voxplain::cpu::Cpu;
-use voxplain::graph::ops::{Binary, ConvAttributes, PoolAttributes};
+use voxplain::graph::ops::{Binary, ConvAttributes, Pointwise, PoolAttributes};
 use voxplain::graph::{Graph, GraphBuilder, Op, ValueId};
 use voxplain::tensor::{Scalar, Tensor};
 use voxplain_oracle::Oracle;

@@ -15,8 +15,7 @@ pub const PRESET: Preset = Preset {
         let mut lines = layers(v, hidden, hidden)?;
         lines.push(match v.bounds()? {
             Some([low, high]) => {
-                let bounds = [("low", low), ("high", high), stabilizer[0]];
-                Line::new(Matcher::FirstWeighted, "z_box", &bounds)
+                Line::new(Matcher::FirstWeighted, "z_box", &stabilizer).with("low", low).with("high", high)
             }
             None => Line::new(Matcher::FirstWeighted, "w_square", &stabilizer),
         });

@@ -15,7 +15,7 @@ mod values;
 
 pub use values::Values;
 
-use crate::rules::lrp::named;
+use crate::rules::lrp::{Number, named};
 use std::collections::BTreeMap;
 use std::fmt;
 use voxplain_autodiff::{Composite, Matcher, Relevance};
@@ -29,14 +29,22 @@ pub struct Line {
     /// The rule's name in [`crate::rules::lrp::RULES`].
     pub rule: String,
     /// Its parameters; those that are missing have their defaults.
-    pub parameters: BTreeMap<String, f64>,
+    pub parameters: BTreeMap<String, Number>,
 }
 
 impl Line {
     /// A line with parameters.
     pub fn new(on: Matcher, rule: &str, parameters: &[(&str, f64)]) -> Self {
-        let parameters = parameters.iter().map(|(key, value)| (String::from(*key), *value)).collect();
+        let parameters =
+            parameters.iter().map(|(key, value)| (String::from(*key), Number::One(*value))).collect();
         Self { on, rule: String::from(rule), parameters }
+    }
+
+    /// With one more parameter, which may have a number per channel.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: Number) -> Self {
+        self.parameters.insert(String::from(key), value);
+        self
     }
 }
 

@@ -1,18 +1,18 @@
 //! The values of a composite's parameters.
 
-use crate::rules::lrp::STABILIZER;
+use crate::rules::lrp::{Number, STABILIZER};
 use voxplain_tensor::{Error, Result};
 
 /// Where a composite looks up its parameters.
 pub struct Values<'a> {
-    lookup: &'a dyn Fn(&str) -> Result<Option<f64>>,
+    lookup: &'a dyn Fn(&str) -> Result<Option<Number>>,
     /// Whether stored normalisation passes relevance unchanged.
     pass_normalization: bool,
 }
 
 impl<'a> Values<'a> {
     /// Parameters from a function that knows them by name.
-    pub fn new(lookup: &'a dyn Fn(&str) -> Result<Option<f64>>, pass_normalization: bool) -> Self {
+    pub fn new(lookup: &'a dyn Fn(&str) -> Result<Option<Number>>, pass_normalization: bool) -> Self {
         Self { lookup, pass_normalization }
     }
 
@@ -21,7 +21,7 @@ impl<'a> Values<'a> {
     /// # Errors
     /// It is no number.
     pub fn number(&self, key: &str, default: f64) -> Result<f64> {
-        Ok((self.lookup)(key)?.unwrap_or(default))
+        Ok(self.optional(key)?.unwrap_or(default))
     }
 
     /// A parameter that may be missing.
@@ -29,15 +29,15 @@ impl<'a> Values<'a> {
     /// # Errors
     /// It is no number.
     pub fn optional(&self, key: &str) -> Result<Option<f64>> {
-        (self.lookup)(key)
+        (self.lookup)(key)?.map(|number| number.one(key)).transpose()
     }
 
-    /// The bounds of the inputs, `low` and `high`, if they are given.
+    /// The bounds of the inputs, `low` and `high`, if they are given: numbers, or one per channel.
     ///
     /// # Errors
     /// Only one of them is.
-    pub fn bounds(&self) -> Result<Option<[f64; 2]>> {
-        match (self.optional("low")?, self.optional("high")?) {
+    pub fn bounds(&self) -> Result<Option<[Number; 2]>> {
+        match ((self.lookup)("low")?, (self.lookup)("high")?) {
             (Some(low), Some(high)) => Ok(Some([low, high])),
             (None, None) => Ok(None),
             _ => Err(Error::invalid("low and high, the bounds of the inputs, must be given together")),

@@ -2,8 +2,9 @@
 
 use super::Method;
 use super::guided_ig::finish;
-use super::path::{BlurPath, Point, add_products, at_least_one, probe, rounded};
+use super::path::{BlurPath, Point, add_products, at_least_one, probe, rounded, seconds_of};
 use crate::{Attribution, Network, Target};
+use voxplain_graph::Graph;
 use voxplain_tensor::{Result, Scalar, Tensor};
 
 /// Blur Integrated Gradients (Xu, Venugopalan & Sundararajan, CVPR 2020, equation 4): the sum over the steps of a
@@ -20,6 +21,11 @@ impl<S: Scalar> Method<S> for BlurIg {
 
     fn passes(&self) -> (u64, u64) {
         (self.0.steps as u64 + 2, self.0.steps as u64)
+    }
+
+    fn seconds_beside(&self, graph: &Graph, inputs: &[Tensor<S>]) -> Result<f64> {
+        // The middle of a step is blurred too.
+        Ok(2.0 * seconds_of(&self.0, graph, inputs)?)
     }
 
     fn attribute(

@@ -1,8 +1,9 @@
 //! Guided Integrated Gradients.
 
-use super::path::{Ends, GuidedPath, Path, Point, add_products, at_least_one, probe, rounded};
+use super::path::{Ends, GuidedPath, Path, Point, add_products, at_least_one, probe, rounded, seconds_of};
 use super::{Method, input_maps};
 use crate::{Attribution, Network, Target};
+use voxplain_graph::Graph;
 use voxplain_tensor::{Result, Scalar, Tensor};
 
 /// Guided Integrated Gradients (Kapishnikov et al., CVPR 2021): the sum of `gradient * step` along a [`GuidedPath`].
@@ -17,6 +18,10 @@ impl<S: Scalar> Method<S> for GuidedIg {
 
     fn passes(&self) -> (u64, u64) {
         (self.0.steps as u64 + 1, self.0.steps as u64)
+    }
+
+    fn seconds_beside(&self, graph: &Graph, inputs: &[Tensor<S>]) -> Result<f64> {
+        seconds_of(&self.0, graph, inputs)
     }
 
     fn attribute(

@@ -1,10 +1,11 @@
 //! Integrated Directional Gradients.
 
 use super::guided_ig::finish;
-use super::path::{Ends, Path, Point, Probe, at_least_one, probe};
+use super::path::{Ends, Path, Point, Probe, at_least_one, probe, seconds_of};
 use super::{Method, example_mut};
 use crate::engine::example;
 use crate::{Attribution, Network, Target};
+use voxplain_graph::Graph;
 use voxplain_tensor::{Result, Scalar, Tensor};
 
 /// IDGI (Yang, Wang & Bilgic, "IDGI: a framework to eliminate explanation noise from integrated gradients", CVPR 2023,
@@ -23,6 +24,10 @@ impl<S: Scalar> Method<S> for Idgi {
 
     fn passes(&self) -> (u64, u64) {
         (self.path.steps() as u64 + 1, self.path.steps() as u64 + 1)
+    }
+
+    fn seconds_beside(&self, graph: &Graph, inputs: &[Tensor<S>]) -> Result<f64> {
+        seconds_of(&*self.path, graph, inputs)
     }
 
     fn attribute(

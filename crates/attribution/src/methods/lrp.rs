@@ -2,6 +2,7 @@
 
 use super::{Method, input_maps, signals};
 use crate::composites::{Line, Values, preset, table};
+use crate::rules::lrp::Number;
 use crate::{Attribution, Entry, Ledger, Network, PassSpec, Rules, Target};
 use voxplain_autodiff::{Cause, Relevance};
 use voxplain_graph::Graph;
@@ -40,8 +41,8 @@ impl Lrp {
         if let Some((key, _)) = parameters.iter().find(|(key, _)| !known(key)) {
             return Err(Error::invalid(format!("composite {name:?} has no parameter {key:?}")));
         }
-        let lookup =
-            |key: &str| Ok(parameters.iter().find(|(known, _)| *known == key).map(|(_, value)| *value));
+        let find = |key: &str| parameters.iter().find(|(known, _)| *known == key);
+        let lookup = |key: &str| Ok(find(key).map(|(_, value)| Number::One(*value)));
         let lines = (preset.lines)(&Values::new(&lookup, false))?;
         Ok(Self { name: preset.name, lines, start })
     }

@@ -51,6 +51,14 @@ pub trait Method<S: Scalar>: Send + Sync {
         self.passes()
     }
 
+    /// Seconds that the method computes beside its passes on these inputs, measured on one of its steps; 0 where passes are all.
+    ///
+    /// # Errors
+    /// The step does not fit the inputs.
+    fn seconds_beside(&self, _graph: &Graph, _inputs: &[Tensor<S>]) -> Result<f64> {
+        Ok(0.0)
+    }
+
     /// Explains `target` for every example of `inputs` (one tensor per graph input, examples in front).
     ///
     /// # Errors

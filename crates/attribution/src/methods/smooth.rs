@@ -3,6 +3,7 @@
 use super::Method;
 use crate::parts::in_parts;
 use crate::{Attribution, Draws, Grid, Map, Network, Target};
+use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// What is computed over the draws.
@@ -52,6 +53,10 @@ impl<S: Scalar> Method<S> for Smooth<S> {
     fn passes(&self) -> (u64, u64) {
         let (draws, (forward, backward)) = (self.draws.count() as u64, self.base.passes());
         (draws * forward + 1, draws * backward)
+    }
+
+    fn seconds_beside(&self, graph: &Graph, inputs: &[Tensor<S>]) -> Result<f64> {
+        Ok(self.draws.count() as f64 * self.base.seconds_beside(graph, inputs)?)
     }
 
     fn attribute(

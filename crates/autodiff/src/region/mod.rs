@@ -5,7 +5,8 @@
 //! boxes, rounded to where the device's sums are the same (`align`); rows whose boxes have the same sizes are of one
 //! [`Class`] and share a plan ([`Regions::plan`]), in which a node reads a part of the state with the row's own box over it
 //! ([`crate::Kernel::Window`]), zeros of paddings included, and is otherwise the node that it is, without padding.
-//! Where a box is all of a value, the node is computed as it stands, for all rows together.
+//! Where a box is all of a value, the node is computed as it stands, for all rows together. Where that is so for (almost) all
+//! classes, [`Regions::split`] lets rows of different classes share the rest of the network.
 //!
 //! Why the bits are the same: every entry of a result is computed from the same entries by the same kernel in the same order;
 //! a kernel's way of computing is decided by its channels and windows, never by its sizes or batch (`laws.rs` and
@@ -17,6 +18,7 @@ mod links;
 mod place;
 mod program;
 mod reach;
+mod tail;
 
 pub use place::{Class, Dirty, Places};
 
@@ -24,12 +26,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 use voxplain_graph::{Graph, Node, Origin, ValueId};
 
-/// A network as seen by passes over parts of it, up to one of its values.
+/// A network as seen by passes over parts of it, up to some of its values: one, or those at which it is split.
 #[derive(Clone, Debug)]
 pub struct Regions<'g> {
     graph: &'g Graph,
-    target: ValueId,
-    /// By node: whether the target depends on it.
+    targets: Vec<ValueId>,
+    /// By node: whether a target depends on it.
     used: Vec<bool>,
     /// By value: what boxes begin at multiples of along every axis.
     align: Vec<Vec<usize>>,
@@ -59,8 +61,9 @@ impl<'g> Regions<'g> {
             (0..node.inputs.len()).map(one).collect()
         };
         let links = graph.nodes().iter().map(operands).collect();
-        let mut regions = Self { graph, target, used, align, following, links, kept: Vec::new() };
-        regions.kept = regions.find_kept();
+        let mut regions =
+            Self { graph, targets: vec![target], used, align, following, links, kept: Vec::new() };
+        regions.kept = regions.find_kept(target);
         regions
     }
 
@@ -69,9 +72,9 @@ impl<'g> Regions<'g> {
         self.graph
     }
 
-    /// The value that passes end at.
-    pub fn target(&self) -> ValueId {
-        self.target
+    /// The values that passes end at.
+    pub fn targets(&self) -> &[ValueId] {
+        &self.targets
     }
 
     /// The values of the state that passes read, the inputs among them and the target first: what the plan of the full pass
@@ -81,7 +84,7 @@ impl<'g> Regions<'g> {
     }
 
     /// Values that a node reads parts of, unless its box simply follows from its operand's.
-    fn find_kept(&self) -> Vec<ValueId> {
+    fn find_kept(&self, target: ValueId) -> Vec<ValueId> {
         let mut wanted = vec![false; self.graph.values().len()];
         self.graph.inputs().iter().for_each(|v| wanted[v.index()] = true);
         for (i, node) in self.graph.nodes().iter().enumerate() {
@@ -89,11 +92,11 @@ impl<'g> Regions<'g> {
                 node.inputs.iter().for_each(|v| wanted[v.index()] = true);
             }
         }
-        wanted[self.target.index()] = false;
+        wanted[target.index()] = false;
         let varies = |v: &ValueId| wanted[v.index()] && self.graph.value(*v).varies;
         let all = self.graph.nodes().iter().map(|n| n.output);
         let behind = self.graph.inputs().iter().copied().chain(all).filter(varies);
-        core::iter::once(self.target).chain(behind).collect()
+        core::iter::once(target).chain(behind).collect()
     }
 
     fn kept_at(&self, value: ValueId) -> Option<usize> {

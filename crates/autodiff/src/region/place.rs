@@ -20,7 +20,8 @@ pub struct Class {
     pub(super) inputs: Vec<Option<Vec<usize>>>,
     /// By node, those that change.
     pub(super) nodes: Vec<Option<Part>>,
-    pub(super) output: Source,
+    /// By target.
+    pub(super) outputs: Vec<Source>,
 }
 
 /// The part of a node's result that is computed.
@@ -73,15 +74,20 @@ impl Class {
     pub fn input(&self, i: usize) -> Option<&[usize]> {
         self.inputs.get(i)?.as_deref()
     }
+
+    /// How many entries of the result of node `i` are computed.
+    pub(super) fn changed(&self, i: usize) -> f64 {
+        self.nodes[i].as_ref().map_or(0.0, |part| part.sizes.iter().map(|&n| n as f64).product())
+    }
 }
 
 impl Regions<'_> {
-    /// The class of a row and where its boxes lie; `None` if the change does not reach the target.
+    /// The class of a row and where its boxes lie; `None` if the change reaches no target.
     pub fn place(&self, dirty: &Dirty) -> Option<(Class, Places)> {
         let graph = self.graph;
         let mut placed: Vec<Option<Placed>> = vec![None; graph.values().len()];
         let mut class =
-            Class { inputs: Vec::new(), nodes: vec![None; graph.nodes().len()], output: Source::Direct };
+            Class { inputs: Vec::new(), nodes: vec![None; graph.nodes().len()], outputs: Vec::new() };
         let mut places = Places { cuts: Vec::new(), boxes: vec![None; self.kept.len()] };
         for (&value, ranges) in graph.inputs().iter().zip(dirty) {
             let range = |r: &core::ops::Range<usize>| (r.start as isize, r.end as isize);
@@ -103,8 +109,9 @@ impl Regions<'_> {
         for (at, value) in self.kept.iter().enumerate() {
             places.boxes[at] = placed[value.index()].as_ref().map(|p| starts(&p.part).collect());
         }
-        let target = placed[self.target.index()].take()?;
-        class.output = self.output(&target, &mut places);
+        let changed = |v: &ValueId| placed[v.index()].as_ref();
+        self.targets.iter().find_map(changed)?;
+        class.outputs = self.targets.iter().map(|v| self.output(*v, changed(v), &mut places)).collect();
         Some((class, places))
     }
 
@@ -170,12 +177,11 @@ impl Regions<'_> {
         if direct { Source::Direct } else { cut(&needs, below, places) }
     }
 
-    /// The target is given as a whole.
-    fn output(&self, target: &Placed, places: &mut Places) -> Source {
-        let shape = self.graph.shape(self.target);
-        let all: Vec<Range> = shape.iter().map(|&n| (0, n as isize)).collect();
-        let direct = target.part == all && !is_input(self.graph, self.target);
-        if direct { Source::Direct } else { cut(&all, Some(target), places) }
+    /// Targets are given as a whole.
+    fn output(&self, target: ValueId, changed: Option<&Placed>, places: &mut Places) -> Source {
+        let all: Vec<Range> = self.graph.shape(target).iter().map(|&n| (0, n as isize)).collect();
+        let direct = changed.is_some_and(|t| t.part == all) && !is_input(self.graph, target);
+        if direct { Source::Direct } else { cut(&all, changed, places) }
     }
 
     /// A resizing has the same taps in all rows of a class; those of a part, from where the operand's part begins.

@@ -32,14 +32,14 @@ struct Parts {
     of: Vec<Option<ValueId>>,
     /// By input of the parts' network: what is cut out for it, unless it is an input's changed part.
     cuts: Vec<Option<Cut>>,
-    /// What the target needs cut out at the end.
-    last: Option<Cut>,
+    /// By target: what it needs cut out at the end.
+    last: Vec<Option<Cut>>,
 }
 
 impl Regions<'_> {
     /// The plan that runs `rows` rows of a class over a session of `base`, the plan of a full pass of one example that captures
     /// [`Regions::kept`]. Its inputs are the changed parts, one for every input that changes, then a table of places
-    /// `[rows, 2 rank]` for every cut. It captures the whole target and, with `keep`, the box of every kept value that
+    /// `[rows, 2 rank]` for every cut. It captures the targets whole and, with `keep`, the box of every kept value that
     /// has one, in order.
     ///
     /// # Errors
@@ -72,11 +72,13 @@ impl Regions<'_> {
         for node in parts.graph.nodes() {
             run.node(&mut e, node)?;
         }
-        let target = match &parts.last {
-            Some(cut) => run.cut(&mut e, cut)?,
-            None => run.part(self.target)?,
-        };
-        let mut captures = vec![target];
+        let mut captures = Vec::with_capacity(self.targets.len());
+        for (&target, cut) in self.targets.iter().zip(&parts.last) {
+            captures.push(match cut {
+                Some(cut) => run.cut(&mut e, cut)?,
+                None => run.part(target)?,
+            });
+        }
         if keep {
             let kept = self.kept.iter().filter(|v| parts.of[v.index()].is_some());
             captures.extend(kept.map(|&v| run.part(v)).collect::<Result<Vec<_>>>()?);
@@ -136,14 +138,15 @@ impl Regions<'_> {
                 known.insert(node.output, made);
             }
         }
-        let last = match &class.output {
+        let last = self.targets.iter().zip(&class.outputs).map(|(&value, source)| match source {
             Source::Cut { sizes, patched } => {
-                Some(Cut { value: self.target, sizes: sizes.clone(), patched: *patched, fill: 0.0 })
+                Some(Cut { value, sizes: sizes.clone(), patched: *patched, fill: 0.0 })
             }
             _ => None,
-        };
-        let target = of[self.target.index()].ok_or_else(|| Error::internal("the target does not change"))?;
-        let graph = b.finish(&[target])?;
+        });
+        let last = last.collect();
+        let targets: Vec<ValueId> = self.targets.iter().filter_map(|v| known.get(v).copied()).collect();
+        let graph = b.finish(&targets)?;
         let mut changed: Vec<Option<ValueId>> = vec![None; of.len()];
         known.into_iter().for_each(|(whole, part)| changed[whole.index()] = Some(part));
         Ok(Parts { graph, of: changed, cuts, last })

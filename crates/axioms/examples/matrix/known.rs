@@ -40,31 +40,40 @@ const COLUMNS: [Axiom; 16] = [
 
 /// `=` bit for bit, `+` holds, `x` fails, `?` statistical or under a condition that drawn networks do not keep, `.` not
 /// applicable.
-const EXPECTED: [(&str, &str); 20] = [
+const EXPECTED: &[(&str, &str)] = &[
     ("gradient", "xxx=+++=x===xx.x"),
     ("input_x_gradient", "xxx=+++=xx===xx+"),
     ("smoothgrad", "xx?=+++=?===x+.x"),
     ("guided_backprop", "xxx=xxxxx===xx.x"),
     ("deconvolution", "xxx=xxxxx===xx.x"),
+    ("rect_grad", "xxx=xxxxx===xx.x"),
     ("integrated_gradients", "+x+=+++=x+===xx+"),
     ("gradient_shap", "?.?=++++?++++?x?"),
     ("deeplift", "+x+=xx+=x+===xx?"),
+    ("deeplift_reveal_cancel", "+x+=xx+=++===???"),
     ("gradcam", "xxxxxxxxx++=+x.x"),
     ("guided_gradcam", "xxx=xxxxx++=xx.x"),
     ("lrp_0", "xxx=+++=xx===xx+"),
     ("lrp_epsilon", "xxx=xxx=xxxx=?x+"),
     ("lrp_gamma", "xxx=xxx=xx===xx+"),
     ("lrp_zplus", "xxx=xxxxxx===xx+"),
+    ("excitation_backprop", "xxx=xxxxxx===xx+"),
     ("lrp_alpha2_beta1", "xxx=xxxxxx===xx+"),
+    ("lrp_w_square", "x++=xxx=x+=xx+.x"),
+    ("lrp_flat", "x++xx?+=++===+.x"),
+    ("pattern_attribution", "x?x?xxx+x++++x.x"),
     ("feature_ablation", "xx+=+++=++===++x"),
     ("occlusion", "xx+xx+++x+++++.x"),
     ("shapley_values", "+x+=+++=++===++x"),
     ("shapley_sampling", "+.+==+++?++++++x"),
+    ("owen", "+x+=+++=++===++x"),
+    ("feature_permutation", "xx?=++++?.+++?.x"),
     ("kernel_shap", "+.???+++?+++++?x"),
+    ("lime", "xx???+++?x++x?.x"),
 ];
 
 /// Reasons, by method and axiom.
-const REASONS: [(&str, Axiom, &str); 12] = [
+const REASONS: &[(&str, Axiom, &str)] = &[
     (
         "smoothgrad",
         Axiom::Continuity,
@@ -123,6 +132,78 @@ const REASONS: [(&str, Axiom, &str); 12] = [
         "shapley_sampling",
         Axiom::Null,
         "Each order adds `f + g - g`, which is rounded before the difference is taken.",
+    ),
+    (
+        "rect_grad",
+        Axiom::InputShift,
+        "The expectation is for the multiplier. The method's map is the multiplier times the input, as its paper has it.",
+    ),
+    (
+        "rect_grad",
+        Axiom::InputScale,
+        "The expectation is for the multiplier. The method's map is the multiplier times the input, as its paper has it.",
+    ),
+    (
+        "rect_grad",
+        Axiom::Proportionality,
+        "The expectation is for the multiplier. Times the input, what enters through its sum is shared in proportion.",
+    ),
+    (
+        "excitation_backprop",
+        Axiom::DemandMonotonicity,
+        "As z+: on the minimum everything goes to the first number on both sides of the kink.",
+    ),
+    (
+        "excitation_backprop",
+        Axiom::Proportionality,
+        "As z+: it holds for entries of one sign; negative contributions get nothing.",
+    ),
+    (
+        "lrp_w_square",
+        Axiom::Conservation,
+        "The expectation is for weights that are not all 0: a unit without weights has nobody to give its relevance to.",
+    ),
+    (
+        "lrp_w_square",
+        Axiom::Sensitivity,
+        "The expectation is for reference outputs of 0: the map shares out F(x), which is 0 here while F(r) is not.",
+    ),
+    (
+        "lrp_w_square",
+        Axiom::Continuity,
+        "The expectation is for weighted layers alone. The mean over space shares by value, and its sum crosses 0.",
+    ),
+    (
+        "lrp_flat",
+        Axiom::Sensitivity,
+        "The expectation is for reference outputs of 0: the map shares out F(x), which is 0 here while F(r) is not.",
+    ),
+    (
+        "lrp_flat",
+        Axiom::Linearity,
+        "The expectation is for fully connected networks, where the map is F(x) in equal parts. The mean over space shares by \
+         value, which is not linear in the network.",
+    ),
+    (
+        "lrp_flat",
+        Axiom::Continuity,
+        "The expectation is for weighted layers alone. The mean over space shares by value, and its sum crosses 0.",
+    ),
+    (
+        "pattern_attribution",
+        Axiom::Oddness,
+        "The signal starts with 1 (Kindermans et al., ICLR 2018), whatever the output is: the map does not turn with it.",
+    ),
+    (
+        "pattern_attribution",
+        Axiom::Homogeneity,
+        "The signal starts with 1 (Kindermans et al., ICLR 2018), whatever the output is: the map does not grow with it.",
+    ),
+    (
+        "pattern_attribution",
+        Axiom::InputShift,
+        "It holds without rectifiers. The estimator for units with one subtracts the product of the mean input over samples \
+         where the unit is positive and of its mean output over all samples, so a constant in the input does not drop out.",
     ),
 ];
 

@@ -3,6 +3,7 @@
 //! reason that the page can give.
 
 mod contrast;
+mod fills;
 mod known;
 mod page;
 
@@ -40,10 +41,11 @@ fn main() -> ExitCode {
             .for_each(|(e, v)| println!("{e}\n    {v}"));
         return ExitCode::SUCCESS;
     }
-    let examples = rows.iter().flat_map(|r| &r.cells).flat_map(|c| &c.broken);
+    let fills = fills::rows();
+    let examples = rows.iter().chain(&fills).flat_map(|r| &r.cells).flat_map(|c| &c.broken);
     let list: String = examples.map(|(example, _)| format!("{example}\n")).collect();
     let (differences, unexplained) = known::differences(&rows);
-    let text = page::page(&rows, &differences, &contrast::table());
+    let text = page::page(&rows, &differences, &[&fills::table(&fills), &contrast::table()]);
     let written = std::fs::write("docs/AXIOMS.md", text)
         .and_then(|()| std::fs::write("crates/axioms/tests/methods.counterexamples", list));
     if let Err(error) = written {

@@ -46,11 +46,19 @@ const NOTES: &str = "\
 * **input-scale** ✗ of methods that do not multiply by the input means that the map is per unit of the image: sums of
   |gradient| over modalities compare units, not modalities.
 * **missing-modality**: a channel that is as in the reference. Methods without a reference cannot know.
+* **sensitivity-n** is tried on networks without rectifiers, entry by entry and for every set of entries. On others no method
+  can keep it for all sets (Ancona et al., ICLR 2018, proposition 1).
+* **quotient**: whether the parts of a modality's entries add up to the modality's Shapley value, so that a map and a table of
+  modalities tell the same story. Maps that are complete but not made for it differ where modalities interact, such as
+  `relu(x1 + x2 + x3 - 2)` with two of three entries in one modality: Owen values are (1/4, 1/4, 1/2).
+* **mask-idempotence** says nothing about methods that ask for gradients. Fills that look at the image have a table of
+  their own below.
+* **feature_permutation** takes features from the reference, the second of two examples; a batch of one is refused.
 * **batches** is tried with two examples.
 ";
 
 /// The whole page.
-pub fn page(rows: &[Row], differences: &[Difference], contrast: &str) -> String {
+pub fn page(rows: &[Row], differences: &[Difference], [fills, contrast]: &[&str; 2]) -> String {
     let mut out = String::from(HEAD);
     out += "\n## The table\n\n";
     let names: Vec<&str> = Axiom::ALL.iter().map(|a| a.name()).collect();
@@ -67,7 +75,8 @@ pub fn page(rows: &[Row], differences: &[Difference], contrast: &str) -> String 
             d.method, d.axiom, d.expected, d.found, d.reason
         );
     }
-    out += &format!("\n## Class contrast\n\n{contrast}\n## Smallest counterexamples\n\n");
+    out +=
+        &format!("\n## Fills\n\n{fills}\n## Class contrast\n\n{contrast}\n## Smallest counterexamples\n\n");
     out += "A network is written `CHANNELSxWIDTH | steps | w weights | x input | r reference`; lists that end early go on \
             with 1, 1 and 0. The first layer, the mean over space and the last layer are always there \
             (`crates/axioms/src/program.rs`).\n";

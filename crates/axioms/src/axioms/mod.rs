@@ -14,14 +14,16 @@ mod implementation;
 mod input_scale;
 mod input_shift;
 mod linearity;
+mod mask_idempotence;
 mod missing_modality;
 mod neuron_scale;
 mod null;
 mod oddness;
 mod positivity;
 mod proportionality;
+mod quotient;
 mod sensitivity;
-mod single_effects;
+mod sensitivity_n;
 mod symmetry;
 mod targets;
 
@@ -70,8 +72,8 @@ pub enum Axiom {
     DemandMonotonicity,
     /// What enters only through its sum is shared in proportion.
     Proportionality,
-    /// On a linear network every entry has its own effect.
-    SingleEffects,
+    /// On a linear network any entries together have their own effect.
+    SensitivityN,
     /// A positive output has no negative parts.
     Positivity,
     /// An example's map does not depend on its batch.
@@ -80,6 +82,10 @@ pub enum Axiom {
     Targets,
     /// A modality that is as in the reference has no part.
     MissingModality,
+    /// The parts of a modality's entries add up to the modality's Shapley value.
+    Quotient,
+    /// Taking away what was taken away changes nothing.
+    MaskIdempotence,
 }
 
 /// Whether a verdict on one network settles something.
@@ -87,7 +93,7 @@ pub type Finding = Result<Option<Verdict>>;
 
 impl Axiom {
     /// All of them, in the order of tables.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Completeness,
         Self::Conservation,
         Self::Sensitivity,
@@ -106,11 +112,13 @@ impl Axiom {
         Self::Continuity,
         Self::DemandMonotonicity,
         Self::Proportionality,
-        Self::SingleEffects,
+        Self::SensitivityN,
         Self::Positivity,
         Self::Batches,
         Self::Targets,
         Self::MissingModality,
+        Self::Quotient,
+        Self::MaskIdempotence,
     ];
 
     /// The name in words, as tables and claims have it.
@@ -134,11 +142,13 @@ impl Axiom {
             Self::Continuity => "continuity",
             Self::DemandMonotonicity => "demand-monotonicity",
             Self::Proportionality => "proportionality",
-            Self::SingleEffects => "single-effects",
+            Self::SensitivityN => "sensitivity-n",
             Self::Positivity => "positivity",
             Self::Batches => "batches",
             Self::Targets => "targets",
             Self::MissingModality => "missing-modality",
+            Self::Quotient => "quotient",
+            Self::MaskIdempotence => "mask-idempotence",
         }
     }
 
@@ -162,6 +172,9 @@ impl Axiom {
             Self::Linearity => &["2f + 3g", "2f - 3g"],
             Self::Symmetry => &["symmetric implementation", "min(x1, x2)"],
             Self::Continuity | Self::DemandMonotonicity => &["drawn networks", "min(x1, x2)"],
+            Self::SensitivityN => sensitivity_n::VARIANTS,
+            Self::Quotient => quotient::VARIANTS,
+            Self::MaskIdempotence => mask_idempotence::VARIANTS,
             _ => &[""],
         }
     }
@@ -190,11 +203,13 @@ impl Axiom {
             Self::Continuity => continuity::check(bench, &program.problem()?, variant),
             Self::DemandMonotonicity => demand_monotonicity::check(bench, &program.problem()?, variant),
             Self::Proportionality => proportionality::check(bench, &program.problem()?),
-            Self::SingleEffects => single_effects::check(bench, &program.problem()?),
+            Self::SensitivityN => sensitivity_n::check(bench, &program.problem()?, variant),
             Self::Positivity => positivity::check(bench, &program.problem()?),
             Self::Batches => batches::check(bench, &program.problem()?),
             Self::Targets => targets::check(bench, &program.problem()?),
             Self::MissingModality => missing_modality::check(bench, &program.problem()?),
+            Self::Quotient => quotient::check(bench, &program.problem()?, variant),
+            Self::MaskIdempotence => mask_idempotence::check(bench, &program.problem()?, variant),
         }
     }
 }

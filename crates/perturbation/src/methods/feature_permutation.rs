@@ -26,12 +26,17 @@ pub enum Donors {
 /// Every feature scores the mean over draws of `F(x) - F(x with the feature of another example of the batch)` (Fisher, Rudin
 /// & Dominici, "All models are wrong, but many are useful", JMLR 20, 2019), with the standard error over the draws. A
 /// feature that spans several inputs comes from the same other example in all of them.
+///
+/// The batch is the examples that are explained and `others`, patients who only give: with them a single patient can be
+/// explained.
 #[derive(Clone, Debug, PartialEq)]
-pub struct FeaturePermutation {
+pub struct FeaturePermutation<S> {
     /// The features.
     pub features: Features,
     /// Who gives.
     pub donors: Donors,
+    /// Examples that are not explained, one tensor per input, or none.
+    pub others: Vec<Tensor<S>>,
 }
 
 /// A random permutation of `examples` that is not the identity, for (draw, feature).
@@ -50,7 +55,27 @@ fn permutation(seed: u64, draw: usize, feature: usize, examples: usize) -> Vec<u
     order
 }
 
-impl FeaturePermutation {
+impl<S: Scalar> FeaturePermutation<S> {
+    /// How many examples there are to give, the explained ones first.
+    fn batch(&self, inputs: &[Tensor<S>], examples: usize) -> Result<usize> {
+        if self.others.is_empty() {
+            return Ok(examples);
+        }
+        let one = |x: &Tensor<S>| x.data().len() / examples;
+        let fits = self.others.len() == inputs.len()
+            && self.others.iter().zip(inputs).all(|(o, x)| o.data().len() % one(x).max(1) == 0);
+        let count = |(o, x): (&Tensor<S>, &Tensor<S>)| o.data().len() / one(x).max(1);
+        let mut counts = self.others.iter().zip(inputs).map(count);
+        let first = counts.next().unwrap_or(0);
+        if fits && first > 0 && counts.all(|n| n == first) {
+            return Ok(examples + first);
+        }
+        Err(Error::invalid(
+            "the other patients of a feature permutation do not have the inputs' shapes; one tensor for each input, all of as \
+             many patients, expected",
+        ))
+    }
+
     fn draws(&self) -> usize {
         match &self.donors {
             Donors::Seeded { draws, .. } => *draws,
@@ -82,7 +107,7 @@ impl FeaturePermutation {
     }
 }
 
-impl<S: Scalar> Method<S> for FeaturePermutation {
+impl<S: Scalar> Method<S> for FeaturePermutation<S> {
     fn name(&self) -> &'static str {
         "feature_permutation"
     }
@@ -101,7 +126,7 @@ impl<S: Scalar> Method<S> for FeaturePermutation {
     }
 }
 
-impl<S: Scalar> Estimator<S> for FeaturePermutation {
+impl<S: Scalar> Estimator<S> for FeaturePermutation<S> {
     fn estimate(
         &self,
         network: &mut dyn Network<S>,
@@ -110,23 +135,34 @@ impl<S: Scalar> Estimator<S> for FeaturePermutation {
         run: &mut Run,
     ) -> Result<Attribution<S>> {
         let examples = network.examples(inputs)?;
-        if examples < 2 {
+        let batch = self.batch(inputs, examples)?;
+        if batch < 2 {
             return Err(Error::invalid(
                 "feature permutation takes values from other examples and there is only one; give a batch of several \
-                 patients",
+                 patients, or another patient with --reference",
             ));
         }
-        let (donors, count) = (self.donors(examples)?, self.features.count());
+        let (donors, count) = (self.donors(batch)?, self.features.count());
         run.keep("permutations", || {
             let data = donors.iter().flatten().map(|&d| d as f64).collect();
-            Tensor::new(&[donors.len(), examples], data)
+            Tensor::new(&[donors.len(), batch], data)
         })?;
         let other = |n: usize, c: Change, i: usize| {
-            example(&inputs[i], examples, donors[c.draw * count + c.feature][n])
+            let donor = donors[c.draw * count + c.feature][n];
+            match donor.checked_sub(examples) {
+                None => example(&inputs[i], examples, donor),
+                Some(other) => example(&self.others[i], batch - examples, other),
+            }
         };
         let mut changes = Changes::new((network, inputs), &self.features, target, &other, run)?;
         let (mut found, mut errors, mut wholes) = (Vec::new(), Vec::new(), Vec::new());
         let mut notes = Vec::new();
+        if batch > examples {
+            let others = batch - examples;
+            notes.push(format!(
+                "values come from a batch of {batch}: {examples} explained, {others} that only give"
+            ));
+        }
         for n in 0..changes.examples() {
             let whole = changes.whole(n)?;
             let (moments, draws) = drawn(&mut changes, n, whole, donors.len() / count)?;

@@ -31,28 +31,37 @@ pub use xrai::Xrai;
 
 pub(crate) use shapley_values::all as every_coalition;
 
-use crate::game::finite;
+use crate::run::{Finite, Sink};
+use std::ops::ControlFlow;
 use voxplain_attribution::{Fill, Network, PassSpec, Seeds};
 use voxplain_tensor::{Result, Scalar, Tensor};
 
-/// The explained value of `rows` inputs of example `n` that `fill(row, input, into)` writes.
+/// The explained values of `rows` inputs of example `n` that `fill(row, input, into)` writes, until `sink` breaks off.
 pub(crate) fn scores<S: Scalar>(
     network: &mut dyn Network<S>,
-    seeds: &Seeds<S>,
-    n: usize,
+    (seeds, n): (&Seeds<S>, usize),
     rows: usize,
     fill: &mut dyn FnMut(usize, usize, &mut [S]),
-) -> Result<Vec<f64>> {
+    sink: Sink<'_>,
+) -> Result<()> {
     let spec = PassSpec { table: None, from: seeds.from, wanted: Vec::new(), captures: vec![seeds.from] };
-    let mut values = Vec::with_capacity(rows);
-    let mut write = |row: usize, what: Fill, into: &mut [S]| {
-        if let Fill::Input(i) = what {
-            fill(row, i, into);
+    let batch = network.rows_at_once(&spec, rows)?.max(1);
+    let mut sink = Finite::new(sink);
+    for start in (0..rows).step_by(batch) {
+        let mut write = |row: usize, what: Fill, into: &mut [S]| {
+            if let Fill::Input(i) = what {
+                fill(start + row, i, into);
+            }
+        };
+        let mut flow = ControlFlow::Continue(());
+        network.run(&spec, batch.min(rows - start), &mut write, &mut |row, r| {
+            flow = sink.take(start + row, seeds.value(n, r.captures[0]));
+        })?;
+        if flow.is_break() {
+            break;
         }
-    };
-    network.run(&spec, rows, &mut write, &mut |_, row| values.push(seeds.value(n, row.captures[0])))?;
-    finite(&values)?;
-    Ok(values)
+    }
+    sink.finish()
 }
 
 /// The values of example `n` of `examples`.

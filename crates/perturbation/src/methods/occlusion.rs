@@ -5,7 +5,7 @@ use super::{example, scattered};
 use crate::changes::{Part, Reference, Rows, copy_box, lines, overlay, whole};
 use crate::estimator::Estimator;
 use crate::paint::CONSTANT;
-use crate::run::{Key, Run};
+use crate::run::{Key, Run, Sink};
 use std::ops::Range;
 use voxplain_attribution::methods::Baseline;
 use voxplain_attribution::{Attribution, Grid, Map, Method, Network, Seeds, Target};
@@ -221,12 +221,15 @@ impl<S: Scalar> Estimator<S> for Occlusion<S> {
         )];
         let mut reference = Reference::default();
         for n in 0..covers.examples {
-            let mut score = |windows: Vec<Option<(usize, usize)>>| {
+            let mut score = |windows: Vec<Option<(usize, usize)>>, sink: Sink<'_>| {
                 let rows = Covered { covers: &covers, example: n, windows };
-                reference.values(network, (&covers.seeds, n), &rows)
+                reference.values(network, (&covers.seeds, n), &rows, sink)
             };
-            let whole = run.require(n, &[Key::from(WHOLE)], &mut |at| score(vec![None; at.len()]))?[0];
-            let known = run.fetch(n, &keys, &mut |at| score(at.iter().map(|&i| Some(order[i])).collect()))?;
+            let mut alone = |at: &[usize], sink: Sink<'_>| score(vec![None; at.len()], sink);
+            let whole = run.require(n, &[Key::from(WHOLE)], &mut alone)?[0];
+            let mut covered =
+                |at: &[usize], sink: Sink<'_>| score(at.iter().map(|&i| Some(order[i])).collect(), sink);
+            let known = run.fetch(n, &keys, &mut covered)?;
             if known.is_empty() {
                 return Err(run.too_small(n, 2));
             }

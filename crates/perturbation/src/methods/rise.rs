@@ -6,7 +6,7 @@ use crate::estimator::Estimator;
 use crate::features::Sharing;
 use crate::paint::CONSTANT;
 use crate::rise_masks::Masks;
-use crate::run::{Key, Run};
+use crate::run::{Key, Run, Sink};
 use voxplain_attribution::methods::Baseline;
 use voxplain_attribution::{Attribution, Grid, Map, Method, Network, Seeds, Target};
 use voxplain_graph::Graph;
@@ -62,8 +62,14 @@ struct Seen<'a, S: Scalar> {
 }
 
 impl<S: Scalar> Seen<'_, S> {
-    fn values(&self, network: &mut dyn Network<S>, n: usize, draws: &[Option<usize>]) -> Result<Vec<f64>> {
-        scores(network, &self.seeds, n, draws.len(), &mut |row, i, into| {
+    fn values(
+        &self,
+        network: &mut dyn Network<S>,
+        n: usize,
+        draws: &[Option<usize>],
+        sink: Sink<'_>,
+    ) -> Result<()> {
+        let mut fill = |row: usize, i: usize, into: &mut [S]| {
             let x = example(&self.inputs[i], self.examples, n);
             let Some(draw) = draws[row] else { return into.copy_from_slice(x) };
             self.baseline.fill(i, n, into);
@@ -72,7 +78,8 @@ impl<S: Scalar> Seen<'_, S> {
                     *v = S::from_f64(m * x.to_f64() + (1.0 - m) * v.to_f64());
                 }
             });
-        })
+        };
+        scores(network, (&self.seeds, n), draws.len(), &mut fill, sink)
     }
 }
 
@@ -146,9 +153,9 @@ impl<S: Scalar> Rise<S> {
         let sizes = run.sizes(64, keys.len());
         let mut best = None;
         for size in sizes {
-            let mut evaluate = |at: &[usize]| {
+            let mut evaluate = |at: &[usize], sink: Sink<'_>| {
                 let draws: Vec<Option<usize>> = at.iter().map(|&draw| Some(draw)).collect();
-                seen.values(network, n, &draws)
+                seen.values(network, n, &draws, sink)
             };
             let values = run.fetch(n, &keys[..size], &mut evaluate)?;
             if values.len() < 2 {
@@ -221,7 +228,8 @@ impl<S: Scalar> Estimator<S> for Rise<S> {
         let (mut data, mut errors) = (vec![Vec::new(); inputs.len()], vec![Vec::new(); inputs.len()]);
         let (mut wholes, mut notes) = (Vec::new(), Vec::new());
         for n in 0..examples {
-            let mut alone = |at: &[usize]| seen.values(network, n, &vec![None; at.len()]);
+            let mut alone =
+                |at: &[usize], sink: Sink<'_>| seen.values(network, n, &vec![None; at.len()], sink);
             wholes.push(run.require(n, &[Key::from(WHOLE)], &mut alone)?[0]);
             let (maps, values) = self.one(network, &seen, n, run)?;
             notes.push(note(n, &maps, &values));

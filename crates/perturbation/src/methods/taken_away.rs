@@ -4,7 +4,7 @@ use super::{example, scattered};
 use crate::changes::{Part, Reference, Rows, around, copy_box};
 use crate::features::Features;
 use crate::paint::{CONSTANT, is_constant, maps, scored};
-use crate::run::{Key, Run};
+use crate::run::{Key, Run, Sink};
 use std::ops::Range;
 use voxplain_attribution::{Attribution, Network, Seeds, Target};
 use voxplain_tensor::{Result, Scalar, Tensor};
@@ -57,11 +57,11 @@ impl<'n, 'o, S: Scalar> Changes<'n, 'o, S> {
     /// `F(x)` of an example.
     pub fn whole(&mut self, n: usize) -> Result<f64> {
         let Self { network, inputs, seeds, examples, run, other, reference, .. } = self;
-        let mut evaluate = |at: &[usize]| {
+        let mut evaluate = |at: &[usize], sink: Sink<'_>| {
             let changes = vec![None; at.len()];
             let rows =
                 Changed { inputs, examples: *examples, example: n, changes, entries: &[], other: *other };
-            reference.values(*network, (seeds, n), &rows)
+            reference.values(*network, (seeds, n), &rows, sink)
         };
         Ok(run.require(n, &[Key::from(WHOLE)], &mut evaluate)?[0])
     }
@@ -71,11 +71,11 @@ impl<'n, 'o, S: Scalar> Changes<'n, 'o, S> {
         let entries = self.features.entries(n);
         let keys: Vec<Key> = changes.iter().map(|c| Key::from([c.draw as u64, c.feature as u64])).collect();
         let Self { network, inputs, seeds, examples, run, other, reference, .. } = self;
-        let mut evaluate = |at: &[usize]| {
+        let mut evaluate = |at: &[usize], sink: Sink<'_>| {
             let changes = at.iter().map(|&i| Some(changes[i])).collect();
             let entries = &entries[..];
             let rows = Changed { inputs, examples: *examples, example: n, changes, entries, other: *other };
-            reference.values(*network, (seeds, n), &rows)
+            reference.values(*network, (seeds, n), &rows, sink)
         };
         run.fetch(n, &keys, &mut evaluate)
     }

@@ -126,6 +126,10 @@ impl<S: Scalar> Method<S> for Xrai<S> {
         self.bases.iter().map(|b| b.passes()).fold((0, 0), |sum, p| (sum.0 + p.0, sum.1 + p.1))
     }
 
+    fn seconds_beside(&self, graph: &Graph, inputs: &[Tensor<S>]) -> Result<f64> {
+        self.bases.iter().map(|base| base.seconds_beside(graph, inputs)).sum()
+    }
+
     fn attribute(
         &self,
         network: &mut dyn Network<S>,

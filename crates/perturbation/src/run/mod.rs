@@ -1,22 +1,32 @@
 //! One estimation as it goes: how far its budget reaches, what it knows already, and when it is saved.
 
 mod budget;
+mod finite;
 mod ledger;
 
 pub use budget::{Budget, Precision};
 pub use ledger::Ledger;
 
+pub(crate) use finite::{Finite, finite};
 pub(crate) use ledger::Key;
 
 use crate::moments::growing;
 use std::collections::{BTreeMap, HashSet};
+use std::ops::ControlFlow;
 use std::time::Instant;
 use voxplain_tensor::{Error, Result, Tensor};
 
 /// Saves a ledger; see [`Run::saved_by`].
 type Save = Box<dyn FnMut(&Ledger) -> Result<()>>;
 
-/// Seconds between two saves, and of what is evaluated in between.
+/// Takes the value of one of the inputs to evaluate, by its position among them; `Break` asks to end.
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(usize, f64) -> ControlFlow<()>;
+
+/// Evaluates the inputs of these keys, by their positions, in any order and in batches of its own making: it is asked for as
+/// many at once as may be wanted, and stopped between batches.
+pub(crate) type Evaluate<'a> = &'a mut dyn FnMut(&[usize], Sink<'_>) -> Result<()>;
+
+/// Seconds between two saves.
 const PACE: f64 = 2.0;
 /// Inputs that are evaluated before their cost is known.
 const FIRST: usize = 16;
@@ -167,13 +177,15 @@ impl Run {
         self.budget.seconds.map_or(f64::INFINITY, |all| all * share - self.seconds())
     }
 
-    /// How many inputs to evaluate before looking at the clock again.
+    /// How many inputs to evaluate together. Those of one call share batches, so it is all of them unless time is bounded. Then it
+    /// is what half of the time should do: inputs are evaluated in an order of the network's own, and of those that are cut
+    /// off by the clock only what lies in front of the first gap counts.
     fn chunk(&self, example: usize) -> usize {
-        if self.save.is_none() && self.budget.seconds.is_none() {
+        if self.budget.seconds.is_none() {
             return usize::MAX;
         }
-        let seconds = PACE.min(self.left(example) / 4.0);
-        self.each.map_or(FIRST, |each| (seconds / each.max(1e-9)) as usize).clamp(1, 1 << 16)
+        let half = self.left(example) / 2.0;
+        self.each.map_or(FIRST, |each| (half / each.max(1e-9)) as usize).clamp(1, 1 << 16)
     }
 
     /// How many of the keys, from the first, the number of evaluations allows.
@@ -195,12 +207,7 @@ impl Run {
 
     /// The values of `keys`, as many from the first as the budget allows; fewer than all mean that it has ended.
     /// `evaluate` is given the positions of the keys whose values are not known.
-    pub(crate) fn fetch(
-        &mut self,
-        example: usize,
-        keys: &[Key],
-        evaluate: &mut dyn FnMut(&[usize]) -> Result<Vec<f64>>,
-    ) -> Result<Vec<f64>> {
+    pub(crate) fn fetch(&mut self, example: usize, keys: &[Key], evaluate: Evaluate<'_>) -> Result<Vec<f64>> {
         let allowed = &keys[..self.allowed(example, keys)];
         self.evaluate(example, allowed, false, evaluate)?;
         let values: Vec<f64> = allowed.iter().map_while(|key| self.ledger.spend(example, key)).collect();
@@ -213,7 +220,7 @@ impl Run {
         &mut self,
         example: usize,
         keys: &[Key],
-        evaluate: &mut dyn FnMut(&[usize]) -> Result<Vec<f64>>,
+        evaluate: Evaluate<'_>,
     ) -> Result<Vec<f64>> {
         if self.allowed(example, keys) < keys.len() {
             return Err(self.too_small(example, keys.len() as u64));
@@ -241,7 +248,7 @@ impl Run {
         example: usize,
         keys: &[Key],
         whatever: bool,
-        evaluate: &mut dyn FnMut(&[usize]) -> Result<Vec<f64>>,
+        evaluate: Evaluate<'_>,
     ) -> Result<()> {
         let mut seen = HashSet::new();
         let unknown = |at: &usize| self.ledger.get(example, &keys[*at]).is_none() && seen.insert(&keys[*at]);
@@ -249,15 +256,33 @@ impl Run {
         let mut rest = &missing[..];
         while !rest.is_empty() && (whatever || self.left(example) > 0.0) {
             let (part, later) = rest.split_at(self.chunk(example).min(rest.len()));
-            let start = Instant::now();
-            let values = evaluate(part)?;
-            self.each = Some(start.elapsed().as_secs_f64() / part.len() as f64);
-            part.iter().zip(values).for_each(|(&at, v)| self.ledger.insert(example, keys[at].clone(), v));
+            self.evaluate_part((example, whatever), keys, part, evaluate)?;
             rest = later;
-            if self.saved.elapsed().as_secs_f64() > PACE.max(20.0 * self.saving) {
-                self.save()?;
-            }
         }
+        Ok(())
+    }
+
+    /// Evaluates the keys at these positions, or those of them that time allows, and saves them now and then.
+    fn evaluate_part(
+        &mut self,
+        (example, whatever): (usize, bool),
+        keys: &[Key],
+        part: &[usize],
+        evaluate: Evaluate<'_>,
+    ) -> Result<()> {
+        let (start, mut done, mut saved) = (Instant::now(), 0usize, Ok(()));
+        let mut sink = |row: usize, value: f64| {
+            self.ledger.insert(example, keys[part[row]].clone(), value);
+            done += 1;
+            if saved.is_ok() && self.saved.elapsed().as_secs_f64() > PACE.max(20.0 * self.saving) {
+                saved = self.save();
+            }
+            let over = !whatever && self.left(example) <= 0.0;
+            if over || saved.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        evaluate(part, &mut sink)?;
+        saved?;
+        self.each = Some(start.elapsed().as_secs_f64() / done.max(1) as f64);
         Ok(())
     }
 }

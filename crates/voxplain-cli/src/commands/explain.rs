@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 use voxplain::attribution::{Entry, Ledger};
 use voxplain::imaging::read_nifti;
 use voxplain::models::read_tensors;
-use voxplain::request::{self, Context, Request, Tensors};
-use voxplain::{Case, Device, Error, Explainer, Format, Model, Result, Together, reference_tensors, sha256};
+use voxplain::request::{self, Context, Request, Supervoxels, Tensors};
+use voxplain::{
+    Case, Device, Error, Explainer, Format, Model, Result, Tensor, Together, reference_tensors, sha256,
+};
 
 /// Explains an output of MODEL on a CASE: a folder searched by the model card's modality names, or name=FILE per
 /// modality (.nii, .nii.gz, #N for volume N of a 4D file) or input (.npy, .png, .safetensors#KEY).
@@ -106,6 +108,7 @@ impl Explain {
                 cam_layer: None,
                 network_inputs: &[],
                 spacings: &[],
+                supervoxels: &Supervoxels::default(),
             };
             let case = Case::from_arrays(context.stored_inputs().map_err(|e| e.within(tensors.display()))?);
             let explainer = Explainer::new(&model, &case).with_settings(settings)?.with_tensors(
@@ -122,8 +125,27 @@ impl Explain {
         let (tensors, hash) = self.named_tensors(&model)?;
         let explainer =
             Explainer::new(&model, &case).with_settings(settings)?.with_tensors(tensors, hash, false);
-        let requests = self.short_form(&model)?;
+        let mut requests = self.short_form(&model)?;
+        if self.method.as_deref() == Some("study") {
+            self.say_about_permutation(&model, &case, &mut requests);
+        }
         self.all(&model, &case, explainer, &requests)
+    }
+
+    /// The study permutes features among patients: one alone has nobody to get values from.
+    fn say_about_permutation(&self, model: &Model, case: &Case, requests: &mut Vec<Request>) {
+        let rows = |(x, &v): (&Tensor<f32>, &_)| x.data().len() / model.graph.shape(v).elements().max(1);
+        let patients = case.inputs.iter().zip(model.graph.inputs()).map(rows).max().unwrap_or(1);
+        let what = match (patients, self.reference.is_empty()) {
+            (1, true) => {
+                requests.retain(|r| r.method != "feature_permutation");
+                "feature_permutation is left out: it takes values from other patients and there is only one; name another \
+                 with --reference"
+            }
+            (_, false) => "feature_permutation: features get the values of the patient of --reference",
+            _ => return,
+        };
+        if self.json { eprintln!("voxplain: {what}") } else { say(what) }
     }
 
     /// The requests that --method, --target, --set, --budget and --save-draws mean.

@@ -8,7 +8,7 @@ use crate::Outcome;
 use clap::Args;
 use serde_json::{Value, json};
 use voxplain::request::Request;
-use voxplain::verify::{Checked, Property, Status};
+use voxplain::verify::{Checked, HEADER, Property, Status};
 use voxplain::{Case, Error, ErrorKind, Explainer, Result};
 
 /// Checks on MODEL and a CASE what methods promise, and measures what they do not: a table, or JSON for machines. Exit code 4
@@ -72,6 +72,7 @@ impl Verify {
         for request in self.requests()? {
             let found = explainer.verify(&request, &only, &also)?;
             if !self.json {
+                say(if all.is_empty() { HEADER } else { "" });
                 found.iter().for_each(|checked| say(&checked.to_string()));
             }
             all.extend(found);
@@ -98,8 +99,44 @@ impl Verify {
                               "measured": count(Status::Measured), "checks": checks});
             say(&line.to_string());
         } else {
+            legend(all).iter().for_each(|line| say(line));
             say(&format!("{kept} promised properties kept, {broken} broken, on {}", explainer.device_name()));
         }
         Ok(if broken > 0 { Outcome::Failed(ErrorKind::Violation) } else { Outcome::Done })
     }
+}
+
+/// How to read what was measured: a line for each property that has numbers of its own.
+fn legend(all: &[Checked]) -> Vec<&'static str> {
+    let measured = |property| all.iter().any(|c| c.property == property && c.status == Status::Measured);
+    let lines = [
+        (
+            Property::Completeness,
+            "completeness, measured: this method does not promise that its map sums to F(x) - F(0)",
+        ),
+        (
+            Property::Translation,
+            "translation: borders and padding move nothing; small where the network looks away from them",
+        ),
+        (
+            Property::Randomisation,
+            "randomisation: near 1, the map does not depend on those weights (SSIM is also high where most of a map is empty); \
+             --json has every stage of both cascades",
+        ),
+        (
+            Property::Stability,
+            "stability: 0.1, noise of 2 % of the image's deviation moves the map by a tenth of its norm",
+        ),
+        (
+            Property::ClassContrast,
+            "class-contrast: near 1, the map does not say why this class and not that one",
+        ),
+    ];
+    let mut shown: Vec<&str> =
+        lines.into_iter().filter(|(p, _)| measured(*p)).map(|(_, line)| line).collect();
+    if !shown.is_empty() {
+        shown.insert(0, "");
+    }
+    shown.push("");
+    shown
 }

@@ -10,8 +10,14 @@
 //! on = "kind Conv"
 //! rule = "generalized_gamma"
 //! gamma = 0.25
+//! [[rule]]
+//! on = "input flair"
+//! rule = "z_box"
+//! low = [-2, 0]             # numbers, or one per channel
+//! high = [6, 1]
 //! ```
 
+use super::parameters::number_of;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use voxplain_attribution::composites::{Line, table};
@@ -56,8 +62,7 @@ fn line(value: &Value) -> Result<Line> {
     let mut parameters = BTreeMap::new();
     let others = value.as_object().into_iter().flatten().filter(|(k, _)| *k != "on" && *k != "rule");
     for (key, value) in others {
-        let number = value.as_f64().ok_or_else(|| Error::invalid(format!("{key} must be a number")))?;
-        parameters.insert(key.clone(), number);
+        parameters.insert(key.clone(), number_of(key, value)?);
     }
     Ok(Line { on, rule, parameters })
 }

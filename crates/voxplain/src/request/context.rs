@@ -1,5 +1,6 @@
 //! Where a request's words are looked up: tensors by key, inputs by name, methods by theirs.
 
+use super::features::Supervoxels;
 use super::parameters::Parameters;
 use super::{METHODS, Request, Tensors};
 use serde_json::{Map, Value};
@@ -24,6 +25,8 @@ pub struct Context<'a> {
     pub network_inputs: &'a [Tensor<f32>],
     /// Distance of neighbours along the network's spatial axes, per input; 1 where it is not known.
     pub spacings: &'a [[f64; 3]],
+    /// Regions that were made before, of the same inputs.
+    pub supervoxels: &'a Supervoxels,
 }
 
 impl Context<'_> {

@@ -4,9 +4,16 @@ use super::Request;
 use super::context::Context;
 use super::parameters::Parameters;
 use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use voxplain_imaging::{SlicImage, SlicOptions, slic};
 use voxplain_perturbation::{Features, Sharing, Spread};
 use voxplain_tensor::{Error, Result, Tensor};
+
+/// Supervoxels that requests have asked for, by their words: making them takes seconds, and several methods of one run share
+/// them.
+#[derive(Debug, Default)]
+pub struct Supervoxels(RefCell<BTreeMap<String, Features>>);
 
 /// What `slic` words may set, as `slic joint segments=30 compactness=0.2 sigma=1`.
 fn slic_words(words: &str) -> Result<(Sharing, SlicOptions)> {
@@ -64,7 +71,14 @@ impl Context<'_> {
             ("grid", side) if side.parse::<usize>().is_ok_and(|s| s > 0) => {
                 Ok(Features::grid(self.graph, side.parse().unwrap_or(1)))
             }
-            ("slic", rest) => self.supervoxels(rest),
+            ("slic", rest) => {
+                if let Some(known) = self.supervoxels.0.borrow().get(rest) {
+                    return Ok(known.clone());
+                }
+                let made = self.made_supervoxels(rest)?;
+                self.supervoxels.0.borrow_mut().insert(String::from(rest), made.clone());
+                Ok(made)
+            }
             _ => Err(Error::invalid(format!(
                 "no mask {words:?}; a tensor per input, each, modality, input, grid SIDE or slic expected"
             ))),
@@ -72,7 +86,7 @@ impl Context<'_> {
     }
 
     /// Supervoxels of every modality by itself, or of all channels of an input at once, where values are not 0.
-    fn supervoxels(&self, words: &str) -> Result<Features> {
+    fn made_supervoxels(&self, words: &str) -> Result<Features> {
         let (sharing, options) = slic_words(words)?;
         let maps = self.network_inputs.iter().enumerate();
         let maps: Vec<Tensor<f64>> =

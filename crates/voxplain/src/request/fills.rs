@@ -19,9 +19,7 @@ impl Context<'_> {
             None | Some(Value::Null) => Fill::Constant(0.0),
             Some(Value::Number(n)) => Fill::Constant(n.as_f64().unwrap_or(0.0)),
             Some(Value::String(words)) if words == "reference" => {
-                let one = |name: &String| self.tensor(&format!("reference/{name}"));
-                let tensors = self.inputs.iter().map(one).collect::<Result<_>>();
-                return self.kept_inside(tensors.map_err(|_| no_reference())?, inside);
+                return self.kept_inside(self.reference().ok_or_else(no_reference)?, inside);
             }
             Some(Value::String(words)) => fill(words, self.seed)?,
             Some(map) => return self.kept_inside(self.per_input(map, "baseline")?, inside),
@@ -42,6 +40,11 @@ impl Context<'_> {
             _ => None,
         };
         Ok(Baseline::Given(fill.make_inside(&inputs, &inside, features.as_ref())?))
+    }
+
+    /// Another patient's inputs, if they were given.
+    pub(super) fn reference<S: Scalar>(&self) -> Option<Vec<Tensor<S>>> {
+        self.inputs.iter().map(|name| self.tensor(&format!("reference/{name}")).ok()).collect()
     }
 
     fn images<S: Scalar>(&self) -> Vec<Tensor<S>> {

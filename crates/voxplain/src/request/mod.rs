@@ -18,6 +18,7 @@ mod study;
 
 pub use composite::parse_composite;
 pub use context::Context;
+pub use features::Supervoxels;
 pub use study::study;
 
 use parameters::Parameters;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 use voxplain_attribution::Method;
+use voxplain_attribution::rules::lrp::Number;
 use voxplain_tensor::{Error, Result};
 
 /// The parameters of one method.
@@ -42,6 +43,14 @@ impl Parameters<'_> {
         }
     }
 
+    /// A number, or a list of one per channel.
+    pub(super) fn numbers(&self, key: &str) -> Result<Option<Number>> {
+        match self.map.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(v) => number_of(key, v).map(Some),
+        }
+    }
+
     pub(super) fn count(&self, key: &str) -> Result<Option<usize>> {
         match self.map.get(key) {
             None | Some(Value::Null) => Ok(None),
@@ -69,5 +78,17 @@ impl Parameters<'_> {
             .iter()
             .position(|k| *k == text)
             .ok_or_else(|| Error::invalid(format!("{key} {text:?}; {} expected", known.join(" or "))))
+    }
+}
+
+/// A JSON value that is a number or a list of them.
+pub(super) fn number_of(key: &str, value: &Value) -> Result<Number> {
+    let bad = || Error::invalid(format!("{key} must be a number, or a list of one number per channel"));
+    match value {
+        Value::Array(list) if !list.is_empty() => {
+            let all = list.iter().map(|v| v.as_f64().ok_or_else(bad)).collect::<Result<Vec<f64>>>()?;
+            Ok(Number::PerChannel(all))
+        }
+        other => other.as_f64().map(Number::One).ok_or_else(bad),
     }
 }

@@ -164,13 +164,15 @@ impl Context<'_> {
         }
     }
 
-    fn feature_permutation(&self, p: &Parameters<'_>) -> Result<FeaturePermutation> {
+    /// Another patient, named by `--reference` or as the tensors `reference/<input>`, joins the batch.
+    fn feature_permutation<S: Scalar>(&self, p: &Parameters<'_>) -> Result<FeaturePermutation<S>> {
         p.only_with(&["mask", "spread", "seed", "draws", "permutations"])?;
         let donors = match p.text("permutations")? {
             Some(key) => Donors::Given(self.whole(&key)?),
             None => Donors::Seeded { seed: self.seed_of(p)?, draws: p.draws(5, most::ORDERS)? },
         };
-        Ok(FeaturePermutation { features: self.features(p, "modality")?, donors })
+        let others = self.reference().unwrap_or_default();
+        Ok(FeaturePermutation { features: self.features(p, "modality")?, donors, others })
     }
 
     fn permutations(&self, p: &Parameters<'_>) -> Result<Permutations> {

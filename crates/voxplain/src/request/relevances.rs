@@ -43,5 +43,5 @@ pub(super) fn relevance(method: &str, p: &Parameters<'_>) -> Result<Option<Lrp>>
 
 fn of_preset(preset: &voxplain_attribution::composites::Preset, p: &Parameters<'_>) -> Result<Vec<Line>> {
     let pass_normalization = p.choice("batchnorm", &["merged", "pass", "keep"])? == 1;
-    (preset.lines)(&Values::new(&|key| p.number(key), pass_normalization))
+    (preset.lines)(&Values::new(&|key| p.numbers(key), pass_normalization))
 }

@@ -41,7 +41,8 @@ fn windows(graph: &Graph, size: usize) -> Value {
 /// Corrected against their program: SmoothGrad averages signed gradients; supervoxels of different modalities or inputs never
 /// share a number, and those of all modalities together (Kernel SHAP, feature permutation) are made from all of them instead of
 /// one; occlusion's noise has the statistics of the foreground and stays in it; Kernel SHAP adds up exactly; orders come in
-/// reversed pairs; DeepLift is complete at every layer. Feature permutation needs a batch of several patients.
+/// reversed pairs; DeepLift is complete at every layer. Feature permutation takes
+/// values from the other patients of the batch and from the one of `--reference`; one patient alone cannot have it.
 pub fn study(graph: &Graph, cams: bool) -> Vec<Request> {
     let several = graph.inputs().len() > 1;
     // 50 supervoxels of the brain, 30 of each plane of a knee.

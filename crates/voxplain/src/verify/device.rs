@@ -15,7 +15,9 @@ pub fn devices(trial: &Trial<'_>) -> Result<Measured> {
         names.push(machine.bits().to_owned());
     }
     let own = trial.explainer.device_isa();
-    Ok(Measured::Deviation(worst, trial.control()?, format!("{own} against {}", names.join(", "))))
+    let detail =
+        format!("of the sum, by {own} and by {} (exact: tap by tap, without Winograd)", names.join(", "));
+    Ok(Measured::Deviation(worst, trial.control()?, detail))
 }
 
 fn others(own: &Settings) -> Result<Vec<Machine>> {

@@ -187,15 +187,18 @@ impl Checked {
     }
 }
 
-/// One line of the table.
+/// What the columns of a [`Checked`] line are, for the top of a table.
+pub const HEADER: &str = "method                 property           status             off by  allowed  what";
+
+/// One line of the table under [`HEADER`].
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:22} {:18} {:15}", self.method, self.property.name(), self.status.name())?;
         match &self.measured {
             Measured::Deviation(residual, limit, detail) => {
-                write!(f, "{residual:9.2e} of {limit:7.1e}  {detail}")
+                write!(f, "{residual:10.2e} {limit:8.1e}  {detail}")
             }
-            Measured::Numbers(detail, _) | Measured::Nothing(detail) => f.write_str(detail),
+            Measured::Numbers(detail, _) | Measured::Nothing(detail) => write!(f, "{:21}{detail}", ""),
         }
     }
 }

@@ -18,7 +18,11 @@ pub fn dummy(trial: &Trial<'_>) -> Result<Measured> {
     };
     let map = trial.maps(&without, &trial.inputs)?;
     let left = map[at.0][entries(graph, at)].iter().map(|v| v.abs()).fold(0.0, f64::max);
-    Ok(Measured::Deviation(left, 0.0, format!("largest entry on {}, unseen", name(trial, at))))
+    Ok(Measured::Deviation(
+        left,
+        0.0,
+        format!("the largest entry left on {} when its weights are 0", name(trial, at)),
+    ))
 }
 
 /// The first two channels of an input get one image and one set of first weights: their maps must be equal.
@@ -39,7 +43,8 @@ pub fn symmetry(trial: &Trial<'_>) -> Result<Measured> {
     let map = trial.maps(&tied, &inputs)?;
     let row = |range: core::ops::Range<usize>| vec![map[input][range].to_vec()];
     let gap = super::trial::distance(&row(b), &row(a));
-    let detail = format!("{} as {}", name(trial, (input, 1)), name(trial, (input, 0)));
+    let names = [1, 0].map(|channel| name(trial, (input, channel)));
+    let detail = format!("of the sum, where {} has the image and the weights of {}", names[0], names[1]);
     Ok(Measured::Deviation(gap, trial.control()?, detail))
 }
 

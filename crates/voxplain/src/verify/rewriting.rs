@@ -21,7 +21,7 @@ pub fn implementation(trial: &Trial<'_>) -> Result<Measured> {
         // The layer of a class activation map may be one that is folded away.
         Err(error) => return Ok(Measured::Nothing(format!("{what}: {error}"))),
     };
-    Ok(Measured::Deviation(distance(&map, &trial.base), trial.control()?, String::from(what)))
+    Ok(Measured::Deviation(distance(&map, &trial.base), trial.control()?, format!("of the sum, {what}")))
 }
 
 fn other(graph: &Graph) -> Result<Option<(Graph, &'static str)>> {

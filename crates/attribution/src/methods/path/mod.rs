@@ -10,7 +10,9 @@ pub use guided::GuidedPath;
 pub use straight::StraightPath;
 
 use super::signals;
+use crate::inputs::check_inputs;
 use crate::{Network, PassSpec, Rules, Seeds};
+use std::time::Instant;
 use voxplain_autodiff::{Composite, Gradient};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
@@ -53,6 +55,20 @@ pub struct Ends<'a> {
 /// Refuses a path without steps, on which no gradient would be looked at.
 pub(super) fn at_least_one(steps: usize) -> Result<()> {
     if steps > 0 { Ok(()) } else { Err(Error::invalid("a path needs at least one step")) }
+}
+
+/// Seconds of all steps of a path on these inputs without the passes, from one in the middle.
+pub(super) fn seconds_of<S: Scalar>(path: &dyn Path, graph: &Graph, inputs: &[Tensor<S>]) -> Result<f64> {
+    let examples = check_inputs(graph, inputs)?;
+    let inputs: Point = inputs.iter().map(Tensor::convert).collect();
+    let start = path.start(graph, &inputs, examples)?;
+    let begun = Instant::now();
+    // Any gradient will do; the image's own values are as varied as one.
+    let ends = Ends { start: &start, inputs: &inputs, examples };
+    let next = path.next(path.steps() / 2, ends, &start, &inputs)?;
+    let mut maps: Point = inputs.iter().map(|x| Tensor::zeros(x.shape())).collect();
+    add_products(&mut maps, &inputs, &start, &next);
+    Ok(begun.elapsed().as_secs_f64() * path.steps() as f64)
 }
 
 /// The explained value and its gradient at a point, for every example.

@@ -1,6 +1,6 @@
 //! LRP-alpha-beta.
 
-use super::named::{Entry, STABILIZER, not_negative};
+use super::named::{Entry, STABILIZER};
 use super::weighted::{Parts, Weighted, quotient};
 use voxplain_autodiff::{Relevance, Rule, Site};
 use voxplain_tensor::{Error, Result};
@@ -8,7 +8,7 @@ use voxplain_tensor::{Error, Result};
 pub(super) const ENTRY: Entry = Entry {
     name: "alpha_beta",
     parameters: &[("alpha", Some(2.0)), ("beta", Some(1.0)), ("stabilizer", Some(STABILIZER))],
-    make: |p| Ok(Box::new(AlphaBeta::new(p[0], p[1], not_negative("stabilizer", p[2])?)?)),
+    make: |p| Ok(Box::new(AlphaBeta::new(p.one(0)?, p.one(1)?, p.not_negative(2)?)?)),
 };
 
 /// `R_i = sum_j alpha p_ij R_j / st(sum_i p_ij + c_j+) - beta n_ij R_j / st(sum_i n_ij + c_j-)` (Bach et al., PLoS ONE 10,

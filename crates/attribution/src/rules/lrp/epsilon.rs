@@ -1,6 +1,6 @@
 //! LRP-epsilon.
 
-use super::named::{Entry, STABILIZER, not_negative};
+use super::named::{Entry, STABILIZER};
 use super::weighted::{Weighted, quotient};
 use voxplain_autodiff::{Relevance, Rule, Site};
 use voxplain_tensor::Result;
@@ -8,7 +8,7 @@ use voxplain_tensor::Result;
 pub(super) const ENTRY: Entry = Entry {
     name: "epsilon",
     parameters: &[("epsilon", Some(STABILIZER))],
-    make: |p| Ok(Box::new(Epsilon(not_negative("epsilon", p[0])?))),
+    make: |p| Ok(Box::new(Epsilon(p.not_negative(0)?))),
 };
 
 /// `R_i = x_i sum_j w_ij R_j / st(z_j)` with the stabiliser `epsilon` (Bach et al., "On pixel-wise explanations for

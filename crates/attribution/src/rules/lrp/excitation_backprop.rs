@@ -1,14 +1,14 @@
 //! Excitation backpropagation.
 
 use super::ZPlus;
-use super::named::{Entry, STABILIZER, not_negative};
+use super::named::{Entry, STABILIZER};
 use voxplain_autodiff::{Relevance, Rule, Site};
 use voxplain_tensor::Result;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "excitation_backprop",
     parameters: &[("stabilizer", Some(STABILIZER))],
-    make: |p| Ok(Box::new(ExcitationBackProp { stabilizer: not_negative("stabilizer", p[0])? })),
+    make: |p| Ok(Box::new(ExcitationBackProp { stabilizer: p.not_negative(0)? })),
 };
 
 /// A winner is drawn at random from the top down: input i of output j wins with the probability

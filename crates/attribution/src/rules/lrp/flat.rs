@@ -1,6 +1,6 @@
 //! The flat rule.
 
-use super::named::{Entry, STABILIZER, not_negative};
+use super::named::{Entry, STABILIZER};
 use super::weighted::{Weighted, quotient};
 use voxplain_autodiff::{Relevance, Rule, Site};
 use voxplain_tensor::Result;
@@ -8,7 +8,7 @@ use voxplain_tensor::Result;
 pub(super) const ENTRY: Entry = Entry {
     name: "flat",
     parameters: &[("stabilizer", Some(STABILIZER))],
-    make: |p| Ok(Box::new(Flat { stabilizer: not_negative("stabilizer", p[0])? })),
+    make: |p| Ok(Box::new(Flat { stabilizer: p.not_negative(0)? })),
 };
 
 /// `R_i = sum_j R_j / st(k_j)` over the outputs that i reaches, `k_j` being the number of inputs (padding excluded) that

@@ -1,6 +1,7 @@
 //! LRP-gamma as it was first written, for layers whose inputs are not negative.
 
-use super::named::{Entry, STABILIZER, not_negative};
+use super::named::{Entry, STABILIZER};
+use super::number::Given;
 use super::weighted::{Weighted, parts, quotient};
 use voxplain_autodiff::{Relevance, Rule, Site, Slot};
 use voxplain_tensor::Result;
@@ -17,8 +18,8 @@ pub(super) const PLAIN_BIAS: Entry = Entry {
     make: |p| make(p, false),
 };
 
-fn make(p: &[f64], favour_bias: bool) -> Result<super::AnyRule> {
-    let (gamma, stabilizer) = (not_negative("gamma", p[0])?, not_negative("stabilizer", p[1])?);
+fn make(p: &Given, favour_bias: bool) -> Result<super::AnyRule> {
+    let (gamma, stabilizer) = (p.not_negative(0)?, p.not_negative(1)?);
     Ok(Box::new(Gamma { gamma, favour_bias, stabilizer }))
 }
 

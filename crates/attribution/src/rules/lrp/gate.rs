@@ -1,6 +1,6 @@
 //! Gates as constants.
 
-use super::named::{Entry, STABILIZER, not_negative};
+use super::named::{Entry, STABILIZER};
 use super::weighted::quotient;
 use voxplain_autodiff::{Relevance, Rule, Site};
 use voxplain_graph::Op;
@@ -10,7 +10,7 @@ use voxplain_tensor::{Error, Result};
 pub(super) const ENTRY: Entry = Entry {
     name: "gate_constant",
     parameters: &[("epsilon", Some(STABILIZER))],
-    make: |p| Ok(Box::new(GateConstant { epsilon: not_negative("epsilon", p[0])? })),
+    make: |p| Ok(Box::new(GateConstant { epsilon: p.not_negative(0)? })),
 };
 
 /// Of a product of a signal and a gate the signal gets everything (Arras et al., "Explaining and interpreting LSTMs",

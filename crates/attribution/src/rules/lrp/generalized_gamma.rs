@@ -1,6 +1,6 @@
 //! LRP-gamma, generalised to inputs and outputs of both signs.
 
-use super::named::{Entry, STABILIZER, not_negative};
+use super::named::{Entry, STABILIZER};
 use super::weighted::{Parts, Weighted, book_lost, divide};
 use voxplain_autodiff::{BinaryFn, Relevance, Rule, Site, Slot};
 use voxplain_tensor::Result;
@@ -9,7 +9,7 @@ pub(super) const ENTRY: Entry = Entry {
     name: "generalized_gamma",
     parameters: &[("gamma", Some(0.25)), ("stabilizer", Some(STABILIZER))],
     make: |p| {
-        let (gamma, stabilizer) = (not_negative("gamma", p[0])?, not_negative("stabilizer", p[1])?);
+        let (gamma, stabilizer) = (p.not_negative(0)?, p.not_negative(1)?);
         Ok(Box::new(GeneralizedGamma { gamma, stabilizer }))
     },
 };

@@ -15,8 +15,10 @@ mod flat;
 mod gamma;
 mod gate;
 mod generalized_gamma;
+mod identity;
 mod named;
 mod normalise;
+mod number;
 mod pass;
 mod product;
 mod sum;
@@ -33,8 +35,10 @@ pub use flat::Flat;
 pub use gamma::Gamma;
 pub use gate::GateConstant;
 pub use generalized_gamma::GeneralizedGamma;
+pub use identity::Identity;
 pub use named::{AnyRule, Entry, STABILIZER, named};
 pub use normalise::Normalise;
+pub use number::{Given, Number};
 pub use pass::Unweighted;
 pub use product::ProductHalves;
 pub use sum::SumByMagnitude;
@@ -59,6 +63,7 @@ pub const RULES: &[Entry] = &[
     w_square::ENTRY,
     w_square::WITH_BIAS,
     boxed::ENTRY,
+    identity::ENTRY,
     product::ENTRY,
     gate::ENTRY,
     normalise::ENTRY,

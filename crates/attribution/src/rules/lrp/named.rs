@@ -1,6 +1,7 @@
 //! Rules by name, so that a composite can be written down: one [`Entry`] per rule, beside the rule itself.
 
 use super::RULES;
+use super::number::{Given, Number};
 use std::collections::BTreeMap;
 use voxplain_autodiff::{Relevance, Rule};
 use voxplain_tensor::{Error, Result};
@@ -18,14 +19,14 @@ pub struct Entry {
     /// Its parameters and their defaults; those without one must be given.
     pub parameters: &'static [(&'static str, Option<f64>)],
     /// The rule for values of the parameters, in their order.
-    pub make: fn(&[f64]) -> Result<AnyRule>,
+    pub make: fn(&Given) -> Result<AnyRule>,
 }
 
 /// The rule of that name.
 ///
 /// # Errors
 /// There is no such rule or parameter, one is missing, or a value is out of range; the message says what there is.
-pub fn named(name: &str, values: &BTreeMap<String, f64>) -> Result<AnyRule> {
+pub fn named(name: &str, values: &BTreeMap<String, Number>) -> Result<AnyRule> {
     let entry = RULES.iter().find(|e| e.name == name).ok_or_else(|| {
         let names: Vec<&str> = RULES.iter().map(|e| e.name).collect();
         Error::invalid(format!("no rule {name:?}; there are {}", names.join(", ")))
@@ -36,17 +37,9 @@ pub fn named(name: &str, values: &BTreeMap<String, f64>) -> Result<AnyRule> {
         return Err(Error::invalid(format!("rule {name:?} has no parameter {key:?}; it has {known}")));
     }
     let value = |(key, default): &(&str, Option<f64>)| {
-        let value = values.get(*key).copied().or(*default);
+        let value = values.get(*key).cloned().or(default.map(Number::One));
         value.ok_or_else(|| Error::invalid(format!("rule {name:?} needs the parameter {key}")))
     };
-    let values = entry.parameters.iter().map(value).collect::<Result<Vec<f64>>>()?;
-    (entry.make)(&values).map_err(|e| e.within(format!("rule {name:?}")))
-}
-
-/// A value that has to be 0 or more.
-pub(super) fn not_negative(key: &str, value: f64) -> Result<f64> {
-    if value.is_finite() && value >= 0.0 {
-        return Ok(value);
-    }
-    Err(Error::invalid(format!("{key} {value}; a number from 0 expected")))
+    let values = entry.parameters.iter().map(value).collect::<Result<Vec<Number>>>()?;
+    (entry.make)(&Given { keys: known, values }).map_err(|e| e.within(format!("rule {name:?}")))
 }

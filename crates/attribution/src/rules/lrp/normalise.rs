@@ -1,6 +1,6 @@
 //! Normalisation with statistics of the data, softmax and quotients.
 
-use super::named::{Entry, STABILIZER, not_negative};
+use super::named::{Entry, STABILIZER};
 use super::weighted::{divide, quotient};
 use voxplain_autodiff::{Cause, Relevance, Rule, Site};
 use voxplain_graph::Op;
@@ -9,7 +9,7 @@ use voxplain_tensor::{Error, Result};
 pub(super) const ENTRY: Entry = Entry {
     name: "normalise",
     parameters: &[("epsilon", Some(STABILIZER))],
-    make: |p| Ok(Box::new(Normalise { epsilon: not_negative("epsilon", p[0])? })),
+    make: |p| Ok(Box::new(Normalise { epsilon: p.not_negative(0)? })),
 };
 
 /// What scales by a number that depends on the data (Achtibat et al., ICML 2024, sections 3.3.2 and 3.3.3):

@@ -1,6 +1,7 @@
 //! What layers without weights do with relevance.
 
-use super::named::{Entry, STABILIZER, not_negative};
+use super::named::{Entry, STABILIZER};
+use super::number::Given;
 use super::weighted::quotient;
 use voxplain_autodiff::{Cause, Relevance, Rule, Site};
 use voxplain_graph::Op;
@@ -15,8 +16,8 @@ pub(super) const PASS_NORMALIZATION: Entry = Entry {
     make: |p| make(p, true),
 };
 
-fn make(p: &[f64], pass_normalization: bool) -> Result<super::AnyRule> {
-    Ok(Box::new(Unweighted { stabilizer: not_negative("stabilizer", p[0])?, pass_normalization }))
+fn make(p: &Given, pass_normalization: bool) -> Result<super::AnyRule> {
+    Ok(Box::new(Unweighted { stabilizer: p.not_negative(0)?, pass_normalization }))
 }
 
 /// Sums and averages share relevance by value: operand i of `y = sum u_i x_i` gets `u_i x_i R / st(y)`; so does a stored

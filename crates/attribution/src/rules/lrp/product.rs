@@ -1,6 +1,6 @@
 //! Products of two values that both vary: gates and attention.
 
-use super::named::{Entry, STABILIZER, not_negative};
+use super::named::{Entry, STABILIZER};
 use super::weighted::quotient;
 use voxplain_autodiff::{Relevance, Rule, Site};
 use voxplain_tensor::Result;
@@ -8,7 +8,7 @@ use voxplain_tensor::Result;
 pub(super) const ENTRY: Entry = Entry {
     name: "product_halves",
     parameters: &[("epsilon", Some(STABILIZER))],
-    make: |p| Ok(Box::new(ProductHalves { epsilon: not_negative("epsilon", p[0])? })),
+    make: |p| Ok(Box::new(ProductHalves { epsilon: p.not_negative(0)? })),
 };
 
 /// Each factor of a product gets half by value, `R_i = x_i sum_j dy_j/dx_i R_j / st(2 y_j)` (Achtibat et al., "AttnLRP:

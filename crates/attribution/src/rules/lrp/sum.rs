@@ -1,6 +1,6 @@
 //! Sums of two branches by magnitude.
 
-use super::named::{Entry, STABILIZER, not_negative};
+use super::named::{Entry, STABILIZER};
 use super::weighted::quotient;
 use voxplain_autodiff::{Relevance, Rule, Site};
 use voxplain_graph::Op;
@@ -10,7 +10,7 @@ use voxplain_tensor::{Error, Result};
 pub(super) const ENTRY: Entry = Entry {
     name: "sum_by_magnitude",
     parameters: &[("stabilizer", Some(STABILIZER))],
-    make: |p| Ok(Box::new(SumByMagnitude { stabilizer: not_negative("stabilizer", p[0])? })),
+    make: |p| Ok(Box::new(SumByMagnitude { stabilizer: p.not_negative(0)? })),
 };
 
 /// A branch of a residual sum gets its part of the magnitudes, `R_a = |a| R / st(|a| + |b|)`: bounded, and kept, where the

@@ -1,6 +1,6 @@
 //! The w^2 rule.
 
-use super::named::{Entry, STABILIZER, not_negative};
+use super::named::{Entry, STABILIZER};
 use super::weighted::{Weighted, quotient};
 use voxplain_autodiff::{Relevance, Rule, Site};
 use voxplain_tensor::Result;
@@ -8,13 +8,13 @@ use voxplain_tensor::Result;
 pub(super) const ENTRY: Entry = Entry {
     name: "w_square",
     parameters: &[("stabilizer", Some(STABILIZER))],
-    make: |p| Ok(Box::new(WSquare { bias: false, stabilizer: not_negative("stabilizer", p[0])? })),
+    make: |p| Ok(Box::new(WSquare { bias: false, stabilizer: p.not_negative(0)? })),
 };
 
 pub(super) const WITH_BIAS: Entry = Entry {
     name: "w_square_with_bias",
     parameters: &[("stabilizer", Some(STABILIZER))],
-    make: |p| Ok(Box::new(WSquare { bias: true, stabilizer: not_negative("stabilizer", p[0])? })),
+    make: |p| Ok(Box::new(WSquare { bias: true, stabilizer: p.not_negative(0)? })),
 };
 
 /// `R_i = sum_j w_ij^2 R_j / st(sum_i w_ij^2)` over the inputs that reach output j, padding excluded (Montavon et al.,

@@ -1,6 +1,6 @@
 //! LRP-z+, with and without the bias.
 
-use super::named::{Entry, STABILIZER, not_negative};
+use super::named::{Entry, STABILIZER};
 use super::weighted::{Parts, Weighted, quotient};
 use voxplain_autodiff::{Relevance, Rule, Site};
 use voxplain_tensor::Result;
@@ -8,13 +8,13 @@ use voxplain_tensor::Result;
 pub(super) const ENTRY: Entry = Entry {
     name: "z_plus",
     parameters: &[("stabilizer", Some(STABILIZER))],
-    make: |p| Ok(Box::new(ZPlus { bias: true, stabilizer: not_negative("stabilizer", p[0])? })),
+    make: |p| Ok(Box::new(ZPlus { bias: true, stabilizer: p.not_negative(0)? })),
 };
 
 pub(super) const WITHOUT_BIAS: Entry = Entry {
     name: "z_plus_without_bias",
     parameters: &[("stabilizer", Some(STABILIZER))],
-    make: |p| Ok(Box::new(ZPlus { bias: false, stabilizer: not_negative("stabilizer", p[0])? })),
+    make: |p| Ok(Box::new(ZPlus { bias: false, stabilizer: p.not_negative(0)? })),
 };
 
 /// `R_i = sum_j p_ij R_j / st(sum_i p_ij + c_j+)` with `p = x+ w+ + x- w-`, for inputs of both signs (Montavon et al.,

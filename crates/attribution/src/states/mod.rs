@@ -1,13 +1,19 @@
 //! Inputs that differ from a known one in a part: perturbation methods ask for thousands of them, and what the part cannot
 //! reach need not be computed again ([`voxplain_autodiff::Regions`]). The values are those of full passes, bit for bit.
 
-use crate::engine::{Engine, Fill, Network, PassSpec};
+mod classes;
+mod program;
+mod tail;
+
+use crate::engine::Engine;
+use classes::Errand;
+use program::Program;
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use voxplain_autodiff::{Class, Device, Dirty, Places, Plan, Planner, Regions, Session};
+use voxplain_autodiff::{Class, Device, Dirty, Plan, Planner, Regions, Session};
 use voxplain_graph::ValueId;
-use voxplain_tensor::{Error, ErrorKind, Result, Scalar, Tensor};
+use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// What a row may differ in: for every input and each axis of one example the entries from the first to the last that may
 /// differ; `None` for inputs that are those of the state.
@@ -16,8 +22,9 @@ pub type Change = Dirty;
 /// Writes what the input of a row has in a box: `(row, input, box, values)`.
 pub type FillPart<'a, S> = &'a mut dyn FnMut(usize, usize, &[Range<usize>], &mut [S]);
 
-/// Receives the explained value of a row; rows come in any order.
-pub type TakeValue<'a, S> = &'a mut dyn FnMut(usize, &[S]);
+/// Receives the explained value of a row; rows come in any order. `Break` ends the evaluation after the rows that ran together
+/// with this one, which still come.
+pub type TakeValue<'a, S> = &'a mut dyn FnMut(usize, &[S]) -> ControlFlow<()>;
 
 /// Known states of a network, and inputs that differ from them in parts. One value of the graph at a time.
 pub trait States<S: Scalar> {
@@ -28,8 +35,8 @@ pub trait States<S: Scalar> {
     /// The state does not fit the memory limit, or the device failed.
     fn enter(&mut self, state: usize, from: ValueId, fill: FillPart<'_, S>) -> Result<Vec<S>>;
 
-    /// Evaluates one row for each of `changes`, each as a change of state `state`. What `fill` writes must be what the state
-    /// has outside of the row's change.
+    /// Evaluates one row for each of `changes`, each as a change of state `state`, until `take` breaks off. What `fill` writes
+    /// must be what the state has outside of the row's change. Rows of one call share batches, so few large calls are faster.
     ///
     /// # Errors
     /// There is no such state, the memory limit leaves no room, or the device failed.
@@ -56,20 +63,12 @@ pub trait States<S: Scalar> {
 
 /// Parts of inputs grow to multiples of this where a state moves, so that regions of similar sizes share a plan.
 const GRAIN: usize = 4;
-/// The share of a full pass's operations from which a part is not worth the copies.
-const WORTHWHILE: f64 = 0.95;
 /// Bytes of plans that are kept for states that move.
 const PROGRAMS: usize = 256 << 20;
 
-/// A plan over a state with the tensors that go in.
-struct Program<'a, D: Device> {
-    session: Session<'a, D>,
-    inputs: Vec<Tensor<D::Scalar>>,
-}
-
 /// The states of an engine.
 pub(crate) struct Overlay<'a, D: Device> {
-    regions: Regions<'a>,
+    regions: Arc<Regions<'a>>,
     plan: Arc<Plan>,
     states: BTreeMap<usize, (Session<'a, D>, Vec<D::Scalar>)>,
     /// Programs that move a state, and when each ran last.
@@ -77,12 +76,22 @@ pub(crate) struct Overlay<'a, D: Device> {
     clock: u64,
 }
 
-impl<D: Device> Overlay<'_, D> {
+impl<'a, D: Device> Overlay<'a, D> {
+    /// The value that is explained.
+    fn target(&self) -> ValueId {
+        self.regions.targets()[0]
+    }
+
     /// Bytes of all states and programs.
     pub fn bytes(&self) -> usize {
         let programs: usize = self.programs.values().map(|(p, _)| p.session.plan().arena_bytes).sum();
         self.states.len() * self.plan.arena_bytes + programs
     }
+}
+
+/// `Break` if either is.
+fn joined(a: ControlFlow<()>, b: ControlFlow<()>) -> ControlFlow<()> {
+    if a.is_break() { a } else { b }
 }
 
 /// The box of everything.
@@ -103,43 +112,6 @@ fn grown(change: &Change, shapes: &[Vec<usize>], grain: usize) -> Change {
     change.iter().zip(shapes).map(one).collect()
 }
 
-impl<'a, D: Device> Program<'a, D> {
-    fn new(device: &'a D, plan: Plan) -> Result<Self> {
-        let inputs = plan.inputs.iter().map(|&s| Tensor::zeros(plan.slot(s).shape)).collect();
-        Ok(Self { session: Session::new(device, Arc::new(plan))?, inputs })
-    }
-
-    /// Runs rows `rows` (numbers for `fill`) over a state; a plan of more rows repeats the last.
-    fn run(
-        &mut self,
-        base: &Session<'a, D>,
-        rows: &[(usize, &Change, Places)],
-        fill: FillPart<'_, D::Scalar>,
-    ) -> Result<()> {
-        let batch = self.session.plan().batch;
-        let Some(last) = rows.last() else { return Ok(()) };
-        let parts = last.1.iter().flatten().count();
-        let changed = last.1.iter().enumerate().filter(|(_, part)| part.is_some()).map(|(i, _)| i);
-        for (tensor, input) in self.inputs.iter_mut().zip(changed) {
-            let length = tensor.data().len() / batch;
-            for (at, into) in tensor.data_mut().chunks_exact_mut(length.max(1)).enumerate() {
-                let (row, change, _) = rows.get(at).unwrap_or(last);
-                if let Some(part) = &change[input] {
-                    fill(*row, input, part, into);
-                }
-            }
-        }
-        for (cut, tensor) in self.inputs[parts..].iter_mut().enumerate() {
-            let width = tensor.data().len() / batch;
-            for (at, into) in tensor.data_mut().chunks_exact_mut(width.max(1)).enumerate() {
-                let place = &rows.get(at).unwrap_or(last).2.cuts[cut];
-                into.iter_mut().zip(place).for_each(|(v, &p)| *v = D::Scalar::from_f64(p as f64));
-            }
-        }
-        self.session.forward_over(base, &self.inputs.iter().collect::<Vec<_>>())
-    }
-}
-
 impl<'a, D: Device> Engine<'a, D> {
     fn overlay(&mut self) -> Result<&mut Overlay<'a, D>> {
         self.overlay.as_mut().ok_or_else(|| Error::internal("no state was entered"))
@@ -147,11 +119,11 @@ impl<'a, D: Device> Engine<'a, D> {
 
     /// The overlay for `from`; what others hold is given back first.
     fn prepare_overlay(&mut self, from: ValueId) -> Result<()> {
-        if self.overlay.as_ref().is_some_and(|o| o.regions.target() == from) {
+        if self.overlay.as_ref().is_some_and(|o| o.target() == from) {
             return Ok(());
         }
         self.overlay = None;
-        let regions = Regions::new(self.graph, from);
+        let regions = Arc::new(Regions::new(self.graph, from));
         let mut planner = Planner::new(self.graph, 1)?.fused(self.device.joining());
         regions.kept().iter().for_each(|&v| {
             planner.capture(v);
@@ -182,89 +154,6 @@ impl<'a, D: Device> Engine<'a, D> {
         self.graph.inputs().iter().map(|&v| self.graph.shape(v).to_vec()).collect()
     }
 
-    /// Runs rows by full passes.
-    fn run_whole(
-        &mut self,
-        rows: &[usize],
-        fill: FillPart<'_, D::Scalar>,
-        take: TakeValue<'_, D::Scalar>,
-    ) -> Result<()> {
-        let (from, shapes) = (self.overlay()?.regions.target(), self.input_shapes());
-        let spec = PassSpec { table: None, from, wanted: Vec::new(), captures: vec![from] };
-        let mut write = |row: usize, what: Fill, into: &mut [D::Scalar]| {
-            if let Fill::Input(i) = what {
-                fill(rows[row], i, &all(&shapes[i]), into);
-            }
-        };
-        self.run(&spec, rows.len(), &mut write, &mut |row, r| take(rows[row], r.captures[0]))
-    }
-
-    /// The plan of `rows` rows of a class, if a part is worth it and fits.
-    fn region_plan(&mut self, class: &Class, rows: usize, keep: bool) -> Result<Option<Plan>> {
-        let fused = self.device.joining();
-        let overlay = self.overlay()?;
-        let plan = overlay.regions.plan::<D::Scalar>(class, rows, &overlay.plan, (fused, keep, None))?;
-        let share = plan.forward_flops() as f64 / rows as f64;
-        let whole = overlay.plan.forward_flops() as f64;
-        if whole > 0.0 && share > WORTHWHILE * whole {
-            return Ok(None);
-        }
-        match self.make_room(plan.arena_bytes) {
-            Ok(()) => Ok(Some(plan)),
-            Err(error) if error.kind() == ErrorKind::Limit => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The plan of as many rows of a class at once as the device likes and the memory limit leaves room for; `single` is that
-    /// of one row.
-    fn widest_plan(&mut self, class: &Class, rows: usize, single: Plan) -> Result<Plan> {
-        let room = self.device.batching().parts;
-        let mut fitting = (room / single.arena_bytes.max(1)).clamp(1, self.most_rows.min(rows));
-        while fitting > 1 {
-            // Equal batches, so that the last one repeats few rows.
-            let batch = rows.div_ceil(rows.div_ceil(fitting));
-            if let Some(plan) = self.region_plan(class, batch, false)? {
-                return Ok(plan);
-            }
-            fitting = batch / 2;
-        }
-        Ok(single)
-    }
-
-    /// Runs the rows of one class.
-    fn run_class(
-        &mut self,
-        (state, class): (usize, &Class),
-        rows: Vec<(usize, &Change, Places)>,
-        fill: FillPart<'_, D::Scalar>,
-        take: TakeValue<'_, D::Scalar>,
-    ) -> Result<()> {
-        let Some(single) = self.region_plan(class, 1, false)? else {
-            let rows: Vec<usize> = rows.iter().map(|row| row.0).collect();
-            return self.run_whole(&rows, fill, take);
-        };
-        let plan = self.widest_plan(class, rows.len(), single)?;
-        let batch = plan.batch;
-        let mut program = Program::new(self.device, plan)?;
-        let overlay = self.overlay.as_ref().ok_or_else(|| Error::internal("no state was entered"))?;
-        let (base, _) =
-            overlay.states.get(&state).ok_or_else(|| Error::internal("there is no such state"))?;
-        let length = self.graph.shape(overlay.regions.target()).elements();
-        let mut values = vec![D::Scalar::ZERO; length * batch];
-        for rows in rows.chunks(batch) {
-            program.run(base, rows, fill)?;
-            program.session.capture_into(0, &mut values)?;
-            for (row, value) in rows.iter().zip(values.chunks_exact(length)) {
-                take(row.0, value);
-            }
-            if let Some(observer) = &mut self.observer {
-                observer(rows.len());
-            }
-        }
-        Ok(())
-    }
-
     /// Moves a state by a program; `None` where a full pass is as good.
     fn move_state(
         &mut self,
@@ -276,7 +165,9 @@ impl<'a, D: Device> Engine<'a, D> {
             return Ok(self.overlay()?.states.get(&state).map(|s| s.1.clone()));
         };
         if !self.overlay()?.programs.contains_key(&class) {
-            let Some(plan) = self.region_plan(&class, 1, true)? else { return Ok(None) };
+            let regions = self.overlay()?.regions.clone();
+            let plan = self.region_plan(&Errand::whole(state, regions), &class, 1, true)?;
+            let Some(plan) = plan else { return Ok(None) };
             let program = Program::new(self.device, plan)?;
             self.overlay()?.keep(class.clone(), program);
         }
@@ -343,25 +234,7 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
         fill: FillPart<'_, D::Scalar>,
         take: TakeValue<'_, D::Scalar>,
     ) -> Result<()> {
-        let overlay = self.overlay()?;
-        let (_, value) =
-            overlay.states.get(&state).ok_or_else(|| Error::internal("there is no such state"))?;
-        let mut classes: BTreeMap<Class, Vec<(usize, &Change, Places)>> = BTreeMap::new();
-        let mut same = 0;
-        for (row, change) in changes.iter().enumerate() {
-            match overlay.regions.place(change) {
-                Some((class, places)) => classes.entry(class).or_default().push((row, change, places)),
-                None => {
-                    take(row, value);
-                    same += 1;
-                }
-            }
-        }
-        self.observer.iter_mut().for_each(|observer| observer(same));
-        for (class, rows) in classes {
-            self.run_class((state, &class), rows, fill, take)?;
-        }
-        Ok(())
+        self.evaluate_rows(state, changes, fill, take)
     }
 
     fn advance(
@@ -378,7 +251,7 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
                 Ok(value)
             }
             Ok(None) => {
-                let from = self.overlay()?.regions.target();
+                let from = self.overlay()?.target();
                 let value = self.enter(state, from, fill)?;
                 self.observer.iter_mut().for_each(|observer| observer(1));
                 Ok(value)

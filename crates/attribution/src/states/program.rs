@@ -1,0 +1,52 @@
+//! Plans over a state with the tensors that go in.
+
+use super::{Change, FillPart};
+use std::sync::Arc;
+use voxplain_autodiff::{Device, Places, Plan, Session};
+use voxplain_tensor::{Result, Scalar, Tensor};
+
+/// A row: its number for those who fill it in, what changes, and where its boxes lie.
+pub(super) type Row<'c> = (usize, &'c Change, Places);
+
+/// A plan over a state with the tensors that go in.
+pub(super) struct Program<'a, D: Device> {
+    pub session: Session<'a, D>,
+    inputs: Vec<Tensor<D::Scalar>>,
+}
+
+impl<'a, D: Device> Program<'a, D> {
+    pub fn new(device: &'a D, plan: Plan) -> Result<Self> {
+        let inputs = plan.inputs.iter().map(|&s| Tensor::zeros(plan.slot(s).shape)).collect();
+        Ok(Self { session: Session::new(device, Arc::new(plan))?, inputs })
+    }
+
+    /// Runs rows `rows` (numbers for `fill`) over a state; a plan of more rows repeats the last.
+    pub fn run(
+        &mut self,
+        base: &Session<'a, D>,
+        rows: &[Row<'_>],
+        fill: FillPart<'_, D::Scalar>,
+    ) -> Result<()> {
+        let batch = self.session.plan().batch;
+        let Some(last) = rows.last() else { return Ok(()) };
+        let parts = last.1.iter().flatten().count();
+        let changed = last.1.iter().enumerate().filter(|(_, part)| part.is_some()).map(|(i, _)| i);
+        for (tensor, input) in self.inputs.iter_mut().zip(changed) {
+            let length = tensor.data().len() / batch;
+            for (at, into) in tensor.data_mut().chunks_exact_mut(length.max(1)).enumerate() {
+                let (row, change, _) = rows.get(at).unwrap_or(last);
+                if let Some(part) = &change[input] {
+                    fill(*row, input, part, into);
+                }
+            }
+        }
+        for (cut, tensor) in self.inputs[parts..].iter_mut().enumerate() {
+            let width = tensor.data().len() / batch;
+            for (at, into) in tensor.data_mut().chunks_exact_mut(width.max(1)).enumerate() {
+                let place = &rows.get(at).unwrap_or(last).2.cuts[cut];
+                into.iter_mut().zip(place).for_each(|(v, &p)| *v = D::Scalar::from_f64(p as f64));
+            }
+        }
+        self.session.forward_over(base, &self.inputs.iter().collect::<Vec<_>>())
+    }
+}
