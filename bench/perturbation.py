@@ -9,7 +9,7 @@ Captum takes hours for what is measured here. It is called as a user calls it on
 what an evaluation costs and what a call costs beside (Captum's Shapley sampling goes through every voxel in Python for every
 order); the evaluations are counted in the network. Both are scaled by the exact numbers that the whole takes. Ours runs to
 its end. On an idle machine, after `cargo build --release -p voxplain-bench`, in a Python with torch, torchvision, captum,
-monai, scikit-learn and numpy (`bench/speed.py --environment DIR` makes most of it), the rows and the minutes to expect on 2
+monai, scikit-learn and numpy (`bench/speed.py --environment DIR` makes it), the rows and the minutes to expect on 2
 cores, peers included:
 
   python bench/perturbation.py --networks genenet --methods Occlusion                  9

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ["torch", "torchvision", "captum", "monai", "numpy", "safetensors"]
+PACKAGES = ["torch", "torchvision", "captum", "monai", "numpy", "safetensors", "scikit-learn"]
 
 
 def in_environment(folder):

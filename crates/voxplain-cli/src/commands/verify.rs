@@ -116,7 +116,7 @@ fn legend(all: &[Checked]) -> Vec<&'static str> {
         ),
         (
             Property::Translation,
-            "translation: borders and padding move nothing; small where the network looks away from them",
+            "translation: a network that sees its borders and padding sees a moved image differently; no fault of the method",
         ),
         (
             Property::Randomisation,
