@@ -6,6 +6,10 @@ set -euo pipefail
 cd "$(dirname "$0")"
 export VOXPLAIN_SHARED=$PWD/shared
 
+if ! nvidia-smi -L > /dev/null 2>&1; then
+    printf 'skipped: no GPU (nvidia-smi finds none), nothing was tested or measured\n' >&2
+    exit 1
+fi
 printf '== the GPU\n'
 nvidia-smi --query-gpu=name,driver_version,memory.total,compute_cap --format=csv
 

@@ -2,17 +2,11 @@
 // result, columns its places, and the inner index runs over (channel, tap) of the source. A block makes ROWS x COLUMNS
 // entries; while it multiplies one slice of the inner index, the next is being copied into shared memory.
 //
-// Two kinds of products: in single precision, and on tensor cores with factors rounded to 10 bits (tf32) and sums in
-// single precision. In both, an entry's terms are added in an order that depends on nothing but the geometry.
+// Products are in single precision, or on tensor cores with factors rounded to 10 bits (tf32, f16) or 7 bits (bf16) behind
+// the point and sums in single precision. In all, an entry's terms are added in an order that depends on nothing but
+// channels and taps.
 #include "conv.cuh"
-#include "tensor_core.cuh"
-
-#define ROWS 64
-#define COLUMNS 128
-#define DEPTH 16
-// Paddings of 8 let the lanes of a warp read 32 different banks.
-#define LEFT (ROWS + 8)
-#define RIGHT (COLUMNS + 8)
+#include "tiles.cuh"
 
 // What the blocks of one launch share.
 template <bool ADJOINT>
@@ -106,120 +100,43 @@ __device__ inline void load(const Product<ADJOINT>& p, Cursor& c, int inner, flo
     copies_commit();
 }
 
+// Copies the slices of a block in order.
+template <bool ADJOINT>
+struct Loader {
+    const Product<ADJOINT>& p;
+    Cursor& c;
+
+    __device__ void operator()(i64 slice, float* left, float* right) { load(p, c, (int)slice * DEPTH, left, right); }
+};
+
 // Finishes an entry of the result and writes it.
 template <bool ADJOINT>
-__device__ inline void store(const Product<ADJOINT>& p, int row, int column, const Finish& f, float* y, float sum) {
-    if (row >= p.rows || column >= p.columns) return;
-    int channel = p.group * p.rows + row, example = column / p.places;
-    i64 at = ((i64)example * p.g.groups * p.rows + channel) * p.places + column % p.places;
-    y[at] = finished(f, p.g, channel, at, sum);
-}
+struct Writer {
+    const Product<ADJOINT>& p;
+    const Cursor& c;
+    const Finish& f;
+    float* y;
 
-// Products in single precision: a thread makes 4 x 8 entries, 16 columns apart.
-struct Single {
-    float sum[4][8];
-
-    __device__ void clear() {
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-#pragma unroll
-            for (int j = 0; j < 8; j++) sum[i][j] = 0;
-    }
-
-    __device__ void multiply(const float* left, const float* right) {
-        int row = threadIdx.x / 16 * 4, column = threadIdx.x % 16;
-#pragma unroll
-        for (int k = 0; k < DEPTH; k++)
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-#pragma unroll
-                for (int j = 0; j < 8; j++)
-                    sum[i][j] += left[k * LEFT + row + i] * right[k * RIGHT + column + 16 * j];
-    }
-
-    template <bool ADJOINT>
-    __device__ void finish(const Product<ADJOINT>& p, const Cursor& c, const Finish& f, float* y) {
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-#pragma unroll
-            for (int j = 0; j < 8; j++)
-                store(p, c.first_row + threadIdx.x / 16 * 4 + i, c.first_column + threadIdx.x % 16 + 16 * j, f, y,
-                      sum[i][j]);
+    __device__ void operator()(int row, int column, float sum) const {
+        row += c.first_row;
+        column += c.first_column;
+        if (row >= p.rows || column >= p.columns) return;
+        int channel = p.group * p.rows + row, example = column / p.places;
+        i64 at = ((i64)example * p.g.groups * p.rows + channel) * p.places + column % p.places;
+        y[at] = finished(f, p.g, channel, at, sum);
     }
 };
 
-// Products on tensor cores: a warp makes 32 x 32 entries in tiles of 16 x 8.
-struct TensorFloat {
-    float sum[2][4][4];
-
-    __device__ void clear() {
-#pragma unroll
-        for (int i = 0; i < 2; i++)
-#pragma unroll
-            for (int j = 0; j < 4; j++)
-#pragma unroll
-                for (int e = 0; e < 4; e++) sum[i][j][e] = 0;
-    }
-
-    __device__ void multiply(const float* left, const float* right) {
-        int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
-        const float* rows = left + warp / 4 * 32 + g;
-        const float* columns = right + warp % 4 * 32 + g;
-#pragma unroll
-        for (int k = 0; k < DEPTH; k += 8) {
-            unsigned a[2][4], b[4][2];
-#pragma unroll
-            for (int i = 0; i < 2; i++)
-#pragma unroll
-                for (int e = 0; e < 4; e++) a[i][e] = to_tf32(rows[(k + t + e / 2 * 4) * LEFT + i * 16 + e % 2 * 8]);
-#pragma unroll
-            for (int j = 0; j < 4; j++)
-#pragma unroll
-                for (int e = 0; e < 2; e++) b[j][e] = to_tf32(columns[(k + t + e * 4) * RIGHT + j * 8]);
-#pragma unroll
-            for (int i = 0; i < 2; i++)
-#pragma unroll
-                for (int j = 0; j < 4; j++) product_tf32(sum[i][j], a[i], b[j]);
-        }
-    }
-
-    template <bool ADJOINT>
-    __device__ void finish(const Product<ADJOINT>& p, const Cursor& c, const Finish& f, float* y) {
-        int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-        int row = c.first_row + warp / 4 * 32 + lane / 4, column = c.first_column + warp % 4 * 32 + lane % 4 * 2;
-#pragma unroll
-        for (int i = 0; i < 2; i++)
-#pragma unroll
-            for (int j = 0; j < 4; j++)
-#pragma unroll
-                for (int e = 0; e < 4; e++)
-                    store(p, row + i * 16 + e / 2 * 8, column + j * 8 + e % 2, f, y, sum[i][j][e]);
-    }
-};
-
-// `left` and `right` hold two slices each.
 template <bool ADJOINT, class Products>
 __device__ inline void multiply(const float* source, const float* weights, const Finish& f, float* y, const Conv& g,
                                 float* left, float* right) {
     Product<ADJOINT> p(source, weights, g);
     Cursor c = begin(p);
     Products products;
-    products.clear();
-    int slices = (p.channels * p.taps + DEPTH - 1) / DEPTH;
-    load(p, c, 0, left, right);
-    for (int s = 0; s < slices; s++) {
-        int now = s % 2, next = 1 - now;
-        if (s + 1 < slices) {
-            load(p, c, (s + 1) * DEPTH, left + next * DEPTH * LEFT, right + next * DEPTH * RIGHT);
-            copies_wait<1>();
-        } else {
-            copies_wait<0>();
-        }
-        __syncthreads();
-        products.multiply(left + now * DEPTH * LEFT, right + now * DEPTH * RIGHT);
-        __syncthreads();
-    }
-    products.finish(p, c, f, y);
+    Loader<ADJOINT> loader = {p, c};
+    sum_slices(products, loader, (p.channels * p.taps + DEPTH - 1) / DEPTH, left, right);
+    Writer<ADJOINT> writer = {p, c, f, y};
+    products.finish(writer);
 }
 
 KERNEL conv_gemm(const float* __restrict__ source, const float* __restrict__ w, const float* __restrict__ factor,
@@ -252,4 +169,36 @@ KERNEL conv_gemm_adjoint_tf32(const float* __restrict__ source, const float* __r
     __shared__ float left[2 * DEPTH * LEFT], right[2 * DEPTH * RIGHT];
     Finish finish = {factor, shift, added, bits};
     multiply<true, TensorFloat>(source, w, finish, y, g, left, right);
+}
+
+KERNEL conv_gemm_f16(const float* __restrict__ source, const float* __restrict__ w, const float* __restrict__ factor,
+                     const float* __restrict__ shift, const float* __restrict__ added,
+                     const unsigned char* __restrict__ bits, float* __restrict__ y, Conv g) {
+    __shared__ float left[2 * DEPTH * LEFT], right[2 * DEPTH * RIGHT];
+    Finish finish = {factor, shift, added, bits};
+    multiply<false, Halves<Half>>(source, w, finish, y, g, left, right);
+}
+
+KERNEL conv_gemm_adjoint_f16(const float* __restrict__ source, const float* __restrict__ w, const float* __restrict__ factor,
+                             const float* __restrict__ shift, const float* __restrict__ added,
+                             const unsigned char* __restrict__ bits, float* __restrict__ y, Conv g) {
+    __shared__ float left[2 * DEPTH * LEFT], right[2 * DEPTH * RIGHT];
+    Finish finish = {factor, shift, added, bits};
+    multiply<true, Halves<Half>>(source, w, finish, y, g, left, right);
+}
+
+KERNEL conv_gemm_bf16(const float* __restrict__ source, const float* __restrict__ w, const float* __restrict__ factor,
+                      const float* __restrict__ shift, const float* __restrict__ added,
+                      const unsigned char* __restrict__ bits, float* __restrict__ y, Conv g) {
+    __shared__ float left[2 * DEPTH * LEFT], right[2 * DEPTH * RIGHT];
+    Finish finish = {factor, shift, added, bits};
+    multiply<false, Halves<Brain>>(source, w, finish, y, g, left, right);
+}
+
+KERNEL conv_gemm_adjoint_bf16(const float* __restrict__ source, const float* __restrict__ w, const float* __restrict__ factor,
+                              const float* __restrict__ shift, const float* __restrict__ added,
+                              const unsigned char* __restrict__ bits, float* __restrict__ y, Conv g) {
+    __shared__ float left[2 * DEPTH * LEFT], right[2 * DEPTH * RIGHT];
+    Finish finish = {factor, shift, added, bits};
+    multiply<true, Halves<Brain>>(source, w, finish, y, g, left, right);
 }

@@ -33,6 +33,13 @@ struct Window {
     i64 whole[AXES], part[AXES], patch[AXES];
 };
 
+// A box and the place in an array where it begins.
+struct Paste {
+    i64 n;
+    i64 rank;
+    i64 part[AXES], whole[AXES], place[AXES];
+};
+
 struct Rows {
     i64 outer, size, total, offset;
 };
@@ -128,6 +135,21 @@ KERNEL window(const float* __restrict__ x, const float* __restrict__ patches, co
     }
     if (!inside) y[i] = (float)g.fill;
     else y[i] = covered ? patches[over] : x[from];
+}
+
+// Writes a box into an array; what lies outside of it is left out. A thread owns one element of the box.
+KERNEL paste(const float* __restrict__ part, float* __restrict__ whole, Paste g) {
+    i64 i = thread_number();
+    if (i >= g.n) return;
+    i64 rest = i, to = 0, stride = 1;
+    for (int axis = (int)g.rank - 1; axis >= 0; axis--) {
+        i64 at = g.place[axis] + rest % g.part[axis];
+        if (at < 0 || at >= g.whole[axis]) return;
+        to += at * stride;
+        rest /= g.part[axis];
+        stride *= g.whole[axis];
+    }
+    whole[to] = part[i];
 }
 
 // The places along one axis that show an entry: a run, and for mirrors up to two places beside it.

@@ -36,4 +36,37 @@ __device__ inline void product_tf32(float (&c)[4], const unsigned (&a)[4], const
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+// Factors of 16 bits, two in a word, the first in its lower half: rounding to nearest, and c += a b for a 16 x 16 and a
+// 16 x 8 matrix, shared out over a warp as PTX says for mma.m16n8k16 (row, col). `Half` has 10 bits behind the point and the
+// range of f16, beyond which a factor is infinite; `Brain` has 7 bits and the range of single precision (bf16).
+struct Half {
+    static __device__ unsigned pair(float first, float second) {
+        unsigned bits;
+        asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(second), "f"(first));
+        return bits;
+    }
+
+    static __device__ void product(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+        asm volatile(
+            "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+            : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+    }
+};
+
+struct Brain {
+    static __device__ unsigned pair(float first, float second) {
+        unsigned bits;
+        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(second), "f"(first));
+        return bits;
+    }
+
+    static __device__ void product(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+        asm volatile(
+            "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+            : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+    }
+};
+
 #endif

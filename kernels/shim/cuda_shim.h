@@ -228,21 +228,94 @@ inline unsigned to_tf32(float x) {
     return (bits + 0x1000u) & ~0x1fffu;
 }
 
-// The lanes show their parts to the warp, and each computes its four numbers.
-inline void product_tf32(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-    unsigned me = shim::current, lane = me % 32, warp = me - lane;
-    uint32_t* shown = shim::fibers[me].shown;
+namespace shim {
+
+// The lanes show their parts to the warp, and each computes its four numbers from 8 or 16 terms; left(lane, row / 8, k)
+// and right(lane, k) read a factor of what lane number `lane` of the warp shows.
+template <int TERMS, int PER_LANE, class Left, class Right>
+void product(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2], Left left, Right right) {
+    unsigned me = current, lane = me % 32, warp = me - lane;
+    uint32_t* shown = fibers[me].shown;
     for (int i = 0; i < 4; i++) shown[i] = a[i];
     for (int i = 0; i < 2; i++) shown[4 + i] = b[i];
     __syncwarp();
-    // The hardware reads the upper 19 bits of a number.
-    auto part = [&](unsigned other, int i) { return shim_number(shim::fibers[warp + other].shown[i] & ~0x1fffu); };
     for (int i = 0; i < 4; i++) {
         int row = lane / 4 + 8 * (i / 2), column = 2 * (lane % 4) + i % 2;
         float sum = c[i];
-        for (int k = 0; k < 8; k++)
-            sum += part(row % 8 * 4 + k % 4, row / 8 + 2 * (k / 4)) * part(column * 4 + k % 4, 4 + k / 4);
+        for (int k = 0; k < TERMS; k++) {
+            int holder = k / PER_LANE % 4;
+            sum += left(fibers[warp + row % 8 * 4 + holder].shown, row / 8, k) *
+                   right(fibers[warp + column * 4 + holder].shown, k);
+        }
         c[i] = sum;
     }
     __syncwarp();
 }
+
+// The two numbers of a word of 16 bits each, the first in its lower half.
+template <class Factor>
+void halves(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+    auto half = [](uint32_t word, int k) { return Factor::number((uint16_t)(k % 2 ? word >> 16 : word)); };
+    product<16, 2>(
+        c, a, b, [&](const uint32_t* shown, int low, int k) { return half(shown[low + 2 * (k / 8)], k); },
+        [&](const uint32_t* shown, int k) { return half(shown[4 + k / 8], k); });
+}
+
+inline uint32_t bits_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+}  // namespace shim
+
+inline void product_tf32(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+    // The hardware reads the upper 19 bits of a number.
+    auto part = [](uint32_t bits) { return shim_number(bits & ~0x1fffu); };
+    shim::product<8, 1>(
+        c, a, b, [&](const uint32_t* shown, int low, int k) { return part(shown[low + 2 * (k / 4)]); },
+        [&](const uint32_t* shown, int k) { return part(shown[4 + k / 4]); });
+}
+
+struct Half {
+    // Rounded to nearest, ties to even: the distance of neighbouring numbers is 2^-10 of the power of two below, and
+    // 2^-24 at least.
+    static uint16_t rounded(float x) {
+        uint16_t sign = shim::bits_of(x) >> 31 << 15;
+        if (x != x) return sign | 0x7fff;
+        double size = std::fabs((double)x);
+        int exponent = size > 0 ? std::max(std::ilogb(size), -14) : -14;
+        // Counted in such distances; the default mode of the machine rounds to nearest, ties to even.
+        double steps = std::nearbyint(std::ldexp(size, 10 - exponent));
+        double value = std::ldexp(steps, exponent - 10);
+        if (value >= 65520.0 || std::isinf(size)) return sign | 0x7c00;
+        if (steps >= 2048) steps /= 2, exponent++;
+        return steps < 1024 ? sign | (uint16_t)steps : sign | (uint16_t)((exponent + 15) << 10 | ((int)steps - 1024));
+    }
+
+    static float number(uint16_t bits) {
+        int exponent = bits >> 10 & 31, fraction = bits & 1023;
+        float size = exponent == 31 ? (fraction ? NAN : INFINITY)
+                     : exponent     ? std::ldexp((float)(1024 + fraction), exponent - 25)
+                                    : std::ldexp((float)fraction, -24);
+        return bits >> 15 ? -size : size;
+    }
+
+    static unsigned pair(float first, float second) { return rounded(first) | (unsigned)rounded(second) << 16; }
+
+    static void product(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) { shim::halves<Half>(c, a, b); }
+};
+
+struct Brain {
+    // The upper half of the number after rounding to nearest, ties to even.
+    static uint16_t rounded(float x) {
+        uint32_t bits = shim::bits_of(x);
+        return x != x ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    }
+
+    static float number(uint16_t bits) { return shim_number((uint32_t)bits << 16); }
+
+    static unsigned pair(float first, float second) { return rounded(first) | (unsigned)rounded(second) << 16; }
+
+    static void product(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) { shim::halves<Brain>(c, a, b); }
+};

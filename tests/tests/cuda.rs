@@ -4,13 +4,18 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use voxplain::attribution::methods::Backward;
-use voxplain::attribution::{Engine, Method, Target};
-use voxplain::autodiff::Device;
+use voxplain::attribution::{Change, Engine, Method, Network, Target};
+use voxplain::autodiff::{Device, Planner, Session};
 use voxplain::cpu::Cpu;
+use voxplain::graph::ops::{ConvAttributes, PoolAttributes, Reduction};
+use voxplain::graph::{Graph, GraphBuilder, Op};
 use voxplain::tensor::Tensor;
 use voxplain_oracle::suite::{PAIRS, adjoint_defect, adjoint_pair, case as kernel_case, disagreement, kinds};
 use voxplain_tests::cuda::{gpu, shim};
+use voxplain_tests::layers::numbers;
 use voxplain_tests::networks::{Case, case};
 use voxplain_tests::{golden_cases, run_case};
 
@@ -64,6 +69,73 @@ fn kernels_on_a_gpu_agree_with_the_oracle() {
     }
 }
 
+/// Two convolutions with a pooling between them.
+fn small() -> Graph {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 1, 64, 64]).unwrap();
+    let conv = ConvAttributes { pads_begin: vec![1; 2], pads_end: vec![1; 2], ..ConvAttributes::plain(2) };
+    let w = b.parameter("w", &[4, 1, 3, 3], numbers(1, 36)).unwrap();
+    let y = b.node("first", Op::Conv(conv.clone()), &[x, w]).unwrap();
+    let y = b.relu("relu", y).unwrap();
+    let y = b.node("pool", Op::MaxPool(PoolAttributes::tiles(&[2, 2])), &[y]).unwrap();
+    let v = b.parameter("v", &[2, 4, 3, 3], numbers(2, 72)).unwrap();
+    let y = b.node("second", Op::Conv(conv), &[y, v]).unwrap();
+    let y = b
+        .node("sum", Op::Reduce { reduction: Reduction::Sum, axes: vec![2, 3], keep_axes: false }, &[y])
+        .unwrap();
+    b.finish(&[y]).unwrap()
+}
+
+/// Windows away from the border are of one class, and all of them are as many launches as one of them.
+#[test]
+fn thousands_of_windows_are_one_launch_for_each_step() {
+    let graph = small();
+    let launches = |windows: usize| -> Option<usize> {
+        let device = shim(0)?;
+        let mut engine = Engine::new(&graph, &device, None);
+        let states = engine.states()?;
+        states.enter(0, graph.outputs()[0], &mut |_, _, _, into| into.fill(1.0)).unwrap();
+        let before = device.backend().launches();
+        let at = |i: usize| 8 + i * 4..12 + i * 4;
+        let change = |k: usize| vec![Some(vec![0..1, 0..1, at(k / 10), at(k % 10)])];
+        let changes: Vec<Change> = (0..windows).map(change).collect();
+        let mut seen = 0;
+        let mut take = |_: usize, _: &[f32]| {
+            seen += 1;
+            ControlFlow::Continue(())
+        };
+        states.evaluate(0, &changes, &mut |_, _, _, into| into.fill(0.5), &mut take).unwrap();
+        assert_eq!(seen, windows);
+        Some(device.backend().launches() - before)
+    };
+    let (Some(two), Some(many)) = (launches(2), launches(100)) else { return };
+    assert_eq!(two, many);
+    assert!(two < 16, "{two} launches");
+}
+
+/// The second run of a plan is recorded; it and later ones launch what the first launched, and give the same bits. New
+/// weights end a recording.
+#[test]
+fn later_runs_are_recordings_of_the_first() {
+    let (graph, Some(device)) = (small(), shim(0)) else { return };
+    let mut planner = Planner::new(&graph, 1).unwrap().fused(device.joining());
+    planner.capture(graph.outputs()[0]);
+    let mut session = Session::new(&device, Arc::new(planner.finish::<f32>(None).unwrap())).unwrap();
+    let x = Tensor::new(&[1, 1, 64, 64], numbers(3, 64 * 64)).unwrap();
+    let run = |session: &mut Session<_>| {
+        let before = (device.backend().launches(), device.backend().replays());
+        session.forward(&[&x]).unwrap();
+        let after = (device.backend().launches(), device.backend().replays());
+        (after.0 - before.0, after.1 - before.1, bits(&session.capture(0).unwrap()))
+    };
+    let runs: Vec<_> = (0..4).map(|_| run(&mut session)).collect();
+    assert_eq!(runs.iter().map(|r| r.1).collect::<Vec<_>>(), [0, 1, 1, 1]);
+    assert!(runs.iter().all(|r| r.0 == runs[0].0 && r.2 == runs[0].2));
+    session.set_parameter(0, &numbers(4, 36)).unwrap();
+    let (_, replays, other) = run(&mut session);
+    assert!(replays == 0 && other != runs[0].2);
+}
+
 /// Saliency of a random network.
 fn saliency<D: Device<Scalar = f32>>(device: &D, case: &Case, x: &Tensor<f32>, rows: usize) -> Tensor<f32> {
     let graph = case.graph().unwrap();
@@ -83,7 +155,6 @@ fn bits(tensor: &Tensor<f32>) -> Vec<u32> {
 
 /// The values of the network's outputs.
 fn outputs<D: Device<Scalar = f32>>(device: &D, case: &Case, x: &Tensor<f32>) -> Vec<f64> {
-    use voxplain::attribution::Network;
     let graph = case.graph().unwrap();
     let values =
         Engine::new(&graph, device, None).values(std::slice::from_ref(x), graph.outputs()[0]).unwrap();

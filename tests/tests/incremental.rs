@@ -5,8 +5,10 @@ use proptest::prelude::*;
 use std::ops::{ControlFlow, Range};
 use voxplain::attribution::methods::Baseline;
 use voxplain::attribution::{Change, Engine, Method, Network, PassSpec, Target};
-use voxplain::autodiff::{Device, Planner, Regions};
+use voxplain::autodiff::{Device, Joining, Planner, Regions};
 use voxplain::cpu::Cpu;
+use voxplain::cuda::shim::Shim;
+use voxplain::cuda::{Factors, Gpu, Products};
 use voxplain::graph::ops::{Binary, ConvAttributes, PoolAttributes, Reduction};
 use voxplain::graph::{Graph, GraphBuilder, Op};
 use voxplain::perturbation::Features;
@@ -15,6 +17,7 @@ use voxplain::perturbation::methods::{
 };
 use voxplain::tensor::{Scalar, Tensor};
 use voxplain_oracle::Oracle;
+use voxplain_tests::cuda::shim;
 use voxplain_tests::layers::{layers, numbers};
 use voxplain_tests::networks::case;
 
@@ -198,7 +201,7 @@ fn branches_and_slices_without_a_change_cost_nothing() {
         planner.capture(v);
     });
     let base = planner.finish::<f32>(None).unwrap();
-    let plan = regions.plan::<f32>(&class, 1, &base, (true, false, None)).unwrap();
+    let plan = regions.plan::<f32>(&class, 1, &base, (Joining::Everything, false, None)).unwrap();
     // One of the six slices, and the last layer.
     let last = 2 * 16 * 2;
     assert_eq!(6 * (plan.forward_flops() - last), base.forward_flops() - last);
@@ -296,7 +299,11 @@ fn methods(graph: &Graph) -> Vec<Box<dyn Method<f32>>> {
 }
 
 /// The maps and values of a method by an engine.
-fn result(engine: &mut Engine<'_, Cpu>, method: &dyn Method<f32>, inputs: &[Tensor<f32>]) -> Vec<Vec<u64>> {
+fn result<D: Device<Scalar = f32>>(
+    engine: &mut Engine<'_, D>,
+    method: &dyn Method<f32>,
+    inputs: &[Tensor<f32>],
+) -> Vec<Vec<u64>> {
     let target = Target::Class(vec![0]);
     let found = method.attribute(engine, inputs, &target).unwrap();
     assert_eq!(engine.states().map_or(0, |s| s.bytes()), 0, "what was kept is given back");
@@ -313,24 +320,26 @@ fn image(sizes: &[usize], seed: u64) -> Tensor<f32> {
     Tensor::new(sizes, data).unwrap()
 }
 
+fn same_maps<D: Device<Scalar = f32>>(device: &D, graph: &Graph, tight: bool) {
+    let inputs: Vec<Tensor<f32>> = graph.inputs().iter().map(|&v| image(&graph.shape(v), 5)).collect();
+    let output = graph.outputs()[0];
+    let mut whole = Engine::new(graph, device, None).with_full_passes();
+    let spec = PassSpec { table: None, from: output, wanted: vec![], captures: vec![output] };
+    // Room for one example, and for no state beside it.
+    let limit = tight.then(|| whole.plan(&spec, 1).unwrap().arena_bytes);
+    for method in methods(graph) {
+        let full = result(&mut whole, &*method, &inputs);
+        let part = result(&mut Engine::new(graph, device, limit), &*method, &inputs);
+        assert!(full == part, "{}", method.name());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn maps_are_the_same_however_inputs_are_evaluated(net in layers(), tight in any::<bool>()) {
-        let graph = net.graph().unwrap();
-        let cpu = Cpu::best().with_threads(2).unwrap();
-        let inputs: Vec<Tensor<f32>> = graph.inputs().iter().map(|&v| image(&graph.shape(v), 5)).collect();
-        let output = graph.outputs()[0];
-        let mut whole = Engine::new(&graph, &cpu, None).with_full_passes();
-        let spec = PassSpec { table: None, from: output, wanted: vec![], captures: vec![output] };
-        // Room for one example, and for no state beside it.
-        let limit = tight.then(|| whole.plan(&spec, 1).unwrap().arena_bytes);
-        for method in methods(&graph) {
-            let full = result(&mut whole, &*method, &inputs);
-            let part = result(&mut Engine::new(&graph, &cpu, limit), &*method, &inputs);
-            prop_assert!(full == part, "{}", method.name());
-        }
+        same_maps(&Cpu::best().with_threads(2).unwrap(), &net.graph().unwrap(), tight);
     }
 }
 
@@ -351,5 +360,42 @@ proptest! {
     #[test]
     fn so_it_has_in_networks_of_every_operator(case in case(), boxes in boxes()) {
         check(&Cpu::best().with_threads(2).unwrap(), &case.graph().unwrap(), &boxes, 3);
+    }
+}
+
+/// The kernels of the GPU on the CPU, with tiles for products of every size, or with factors of 16 bits.
+fn shimmed(order: u32, (tiled, half): (bool, bool)) -> Option<Gpu<Shim>> {
+    let least = if tiled { 1 } else { Products::default().least };
+    let factors = if half { Factors::Half } else { Factors::Single };
+    Some(shim(order)?.with_products(Products { factors, least }))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn so_it_has_on_cuda(
+        net in layers(), boxes in boxes(), batch in 1usize..5, order in 0u32..2, products in any::<(bool, bool)>()
+    ) {
+        let Some(device) = shimmed(order, products) else { return Ok(()) };
+        check(&device, &net.graph().unwrap(), &boxes, batch);
+    }
+
+    #[test]
+    fn so_it_has_on_cuda_in_networks_of_every_operator(
+        case in case(), boxes in boxes(), products in any::<(bool, bool)>()
+    ) {
+        let Some(device) = shimmed(0, products) else { return Ok(()) };
+        check(&device, &case.graph().unwrap(), &boxes, 3);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+
+    #[test]
+    fn maps_are_the_same_on_cuda(net in layers(), tight in any::<bool>()) {
+        let Some(device) = shimmed(1, (true, false)) else { return Ok(()) };
+        same_maps(&device, &net.graph().unwrap(), tight);
     }
 }

@@ -5,12 +5,13 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use voxplain::attribution::methods::{Backward, Baseline, Cam, DeepLift};
 use voxplain::attribution::{Engine, Method, Target};
-use voxplain::autodiff::{Composite, Gradient, Planner, Session};
+use voxplain::autodiff::{Composite, Device, Gradient, Joining, Plan, Planner, Session};
 use voxplain::cpu::Cpu;
 use voxplain::graph::ops::{Binary, ConvAttributes, PoolAttributes};
 use voxplain::graph::{Graph, GraphBuilder, Op};
 use voxplain::tensor::Tensor;
 use voxplain_oracle::Oracle;
+use voxplain_tests::cuda::shim;
 use voxplain_tests::networks::{Case, case};
 
 /// A network of everything that a convolution can be joined with.
@@ -111,21 +112,22 @@ fn blocks() -> impl Strategy<Value = Blocks> {
     })
 }
 
+/// The plan of the output and its gradient for two examples.
+fn planned<S>(graph: &Graph, joining: Joining) -> Plan {
+    let (x, y) = (graph.inputs()[0], graph.outputs()[0]);
+    let mut planner = Planner::new(graph, 2).unwrap().fused(joining);
+    planner.capture(y);
+    planner.reverse(&Composite::everywhere(Gradient), y, &[x]).unwrap();
+    planner.finish::<S>(None).unwrap()
+}
+
 /// The output and the gradient of the output, weighed by `seed`, on a device.
-fn gradient<D: voxplain::autodiff::Device>(
-    device: &D,
-    graph: &Graph,
-    fused: bool,
-) -> (Vec<Vec<f64>>, Vec<&'static str>)
+fn gradient<D: Device>(device: &D, graph: &Graph, joining: Joining) -> (Vec<Vec<f64>>, Vec<&'static str>)
 where
     D::Scalar: voxplain::tensor::Scalar,
 {
     use voxplain::tensor::Scalar as _;
-    let (x, y) = (graph.inputs()[0], graph.outputs()[0]);
-    let mut planner = Planner::new(graph, 2).unwrap().fused(fused);
-    planner.capture(y);
-    planner.reverse(&Composite::everywhere(Gradient), y, &[x]).unwrap();
-    let plan = Arc::new(planner.finish::<D::Scalar>(None).unwrap());
+    let plan = Arc::new(planned::<D::Scalar>(graph, joining));
     let steps = plan.steps.iter().map(|s| s.kernel.name()).collect();
     let shape = plan.slot(plan.inputs[0]).shape;
     let of = |v: Vec<f32>| v.into_iter().map(|v| D::Scalar::from_f64(f64::from(v))).collect::<Vec<_>>();
@@ -153,10 +155,10 @@ proptest! {
     fn joined_steps_say_what_single_steps_say(blocks in blocks()) {
         let graph = blocks.graph();
         let cpu = Cpu::best();
-        let (single, many) = gradient(&cpu, &graph, false);
-        let (joined, few) = gradient(&cpu, &graph, true);
-        let (oracle, _) = gradient(&Oracle, &graph, false);
-        let (oracle_joined, _) = gradient(&Oracle, &graph, true);
+        let (single, many) = gradient(&cpu, &graph, Joining::Nothing);
+        let (joined, few) = gradient(&cpu, &graph, Joining::Everything);
+        let (oracle, _) = gradient(&Oracle, &graph, Joining::Nothing);
+        let (oracle_joined, _) = gradient(&Oracle, &graph, Joining::Everything);
         // Whatever can be joined is: what is left forward are convolutions, and gradients of the sum's two operands.
         let left = |name: &str| few.iter().filter(|&&n| n == name).count();
         prop_assert!(few.len() < many.len());
@@ -204,32 +206,66 @@ proptest! {
     /// Methods asked together and one by one.
     #[test]
     fn methods_together_say_what_they_say_alone(case in case()) {
-        let graph = case.graph().unwrap();
-        let x = [Tensor::new(&Case::tensor(&case.x).unwrap().shape(), case_data(&case)).unwrap()];
-        let cpu = Cpu::best();
-        let target = Target::Class(vec![0]);
-        let layer = graph.nodes().last().map(|n| n.name.clone()).unwrap_or_default();
-        let methods: Vec<Box<dyn Method<f32>>> = vec![
-            Box::new(Backward::saliency(false)),
-            Box::new(Backward::input_x_gradient()),
-            Box::new(Backward::guided_backprop()),
-            Box::new(Backward::deconvolution()),
-            Box::new(Cam::grad_cam(layer)),
-            Box::new(DeepLift { baseline: Baseline::Constant(0.0), multiply_by_inputs: true }),
-        ];
-        let mut together = Engine::new(&graph, &cpu, None);
-        let wishes: Vec<(&dyn Method<f32>, &Target)> = methods.iter().map(|m| (&**m, &target)).collect();
-        together.share(&wishes, &x);
-        for method in methods.iter().chain(&methods) {
-            let alone = method.attribute(&mut Engine::new(&graph, &cpu, None), &x, &target);
-            let shared = method.attribute(&mut together, &x, &target);
-            match (alone, shared) {
-                (Ok(alone), Ok(shared)) => prop_assert_eq!(alone, shared),
-                (Err(alone), Err(shared)) => prop_assert_eq!(alone.to_string(), shared.to_string()),
-                (alone, shared) => prop_assert!(false, "{:?} {:?}", alone.is_ok(), shared.is_ok()),
-            }
+        together_and_alone(&Cpu::best(), &case)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    /// On a GPU joined steps have the bits of single ones, and a session takes what its plan says and the weights: there is
+    /// room for nothing else but a line for each channel.
+    #[test]
+    fn on_cuda_joined_steps_say_the_same_in_the_memory_of_the_plan(blocks in blocks(), order in 0u32..2) {
+        let (graph, Some(device)) = (blocks.graph(), shim(order)) else { return Ok(()) };
+        let (single, many) = gradient(&device, &graph, Joining::Nothing);
+        let Some(device) = shim(order) else { return Ok(()) };
+        let (joined, few) = gradient(&device, &graph, device.joining());
+        prop_assert!(few.len() < many.len());
+        if !blocks.norm {
+            prop_assert_eq!(&single, &joined);
+        }
+        let (oracle, _) = gradient(&Oracle, &graph, Joining::Nothing);
+        prop_assert!(relative(&joined[0], &oracle[0]) < 1e-5, "{}", relative(&joined[0], &oracle[0]));
+        let plan = planned::<f32>(&graph, device.joining());
+        let weights: usize = plan.parameters.iter().map(|p| size_of_val(&p.data[..])).sum();
+        let (most, said) = (device.backend().most_bytes(), plan.arena_bytes + weights);
+        prop_assert!((said..=said + 256).contains(&most), "{most} bytes were taken, {said} said");
+    }
+
+    #[test]
+    fn on_cuda_methods_together_say_what_they_say_alone(case in case()) {
+        let Some(device) = shim(1) else { return Ok(()) };
+        together_and_alone(&device, &case)?;
+    }
+}
+
+fn together_and_alone<D: Device<Scalar = f32>>(device: &D, case: &Case) -> Result<(), TestCaseError> {
+    let graph = case.graph().unwrap();
+    let x = [Tensor::new(&Case::tensor(&case.x).unwrap().shape(), case_data(case)).unwrap()];
+    let target = Target::Class(vec![0]);
+    let layer = graph.nodes().last().map(|n| n.name.clone()).unwrap_or_default();
+    let methods: Vec<Box<dyn Method<f32>>> = vec![
+        Box::new(Backward::saliency(false)),
+        Box::new(Backward::input_x_gradient()),
+        Box::new(Backward::guided_backprop()),
+        Box::new(Backward::deconvolution()),
+        Box::new(Cam::grad_cam(layer)),
+        Box::new(DeepLift { baseline: Baseline::Constant(0.0), multiply_by_inputs: true }),
+    ];
+    let mut together = Engine::new(&graph, device, None);
+    let wishes: Vec<(&dyn Method<f32>, &Target)> = methods.iter().map(|m| (&**m, &target)).collect();
+    together.share(&wishes, &x);
+    for method in methods.iter().chain(&methods) {
+        let alone = method.attribute(&mut Engine::new(&graph, device, None), &x, &target);
+        let shared = method.attribute(&mut together, &x, &target);
+        match (alone, shared) {
+            (Ok(alone), Ok(shared)) => prop_assert_eq!(alone, shared),
+            (Err(alone), Err(shared)) => prop_assert_eq!(alone.to_string(), shared.to_string()),
+            (alone, shared) => prop_assert!(false, "{:?} {:?}", alone.is_ok(), shared.is_ok()),
         }
     }
+    Ok(())
 }
 
 fn case_data(case: &Case) -> Vec<f32> {

@@ -40,7 +40,8 @@ fn folder() -> Result<PathBuf, String> {
     for (from, to) in FILES {
         copy(&shell::root().join(from), &folder.join(to))?;
     }
-    let golden = shell::root().join("../shared/golden");
+    let shared = std::env::var_os("VOXPLAIN_SHARED");
+    let golden = shared.map_or_else(|| shell::root().join("../shared"), PathBuf::from).join("golden");
     if golden.is_dir() {
         let (from, to) = (golden.display().to_string(), folder.join("shared/golden").display().to_string());
         std::fs::create_dir_all(folder.join("shared")).map_err(|e| format!("{}: {e}", folder.display()))?;

@@ -195,7 +195,7 @@ impl<'a, D: Device> Engine<'a, D> {
             graph,
             device,
             limit,
-            most_rows: 32,
+            most_rows: device.batching().rows,
             sessions,
             single,
             observer,
@@ -243,7 +243,7 @@ impl<'a, D: Device> Engine<'a, D> {
     pub fn share(&mut self, methods: &[(&dyn Method<D::Scalar>, &Target)], inputs: &[Tensor<D::Scalar>]) {
         self.shared = None;
         let Ok(examples) = check_inputs(self.graph, inputs) else { return };
-        let Ok(mut survey) = Survey::new(self.graph, examples, self.device.fuses()) else { return };
+        let Ok(mut survey) = Survey::new(self.graph, examples, self.device.joining()) else { return };
         let single = |method: &dyn Method<D::Scalar>| matches!(method.passes(), (1..=2, 1..=2));
         for (method, target) in methods.iter().filter(|(method, _)| single(*method)) {
             survey.ask(*method, inputs, target);
@@ -259,7 +259,7 @@ impl<'a, D: Device> Engine<'a, D> {
     /// # Errors
     /// As [`Network::run`].
     pub fn plan(&self, spec: &PassSpec<'_>, rows: usize) -> Result<Plan> {
-        let mut planner = Planner::new(self.graph, rows)?.fused(self.device.fuses());
+        let mut planner = Planner::new(self.graph, rows)?.fused(self.device.joining());
         for &value in &spec.captures {
             planner.capture(value);
         }
@@ -284,7 +284,8 @@ impl<'a, D: Device> Engine<'a, D> {
     /// How many rows to run at once: as many as stay small, at least one.
     fn chunk(&mut self, spec: &PassSpec<'_>, rows: usize) -> Result<usize> {
         let single = self.bytes_of_one(spec)?;
-        let budget = self.limit.unwrap_or(COMFORTABLE / 4).min(COMFORTABLE / 4);
+        let comfortable = self.device.batching().whole;
+        let budget = self.limit.unwrap_or(comfortable).min(comfortable);
         let fitting = (budget / single.max(1)).clamp(1, self.most_rows.min(rows.max(1)));
         match self.prepared(spec, fitting) {
             Ok(_) => Ok(fitting),
@@ -328,7 +329,7 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
     }
 
     fn states(&mut self) -> Option<&mut dyn States<D::Scalar>> {
-        if self.partial && self.device.overlays() { Some(self) } else { None }
+        if self.partial { Some(self) } else { None }
     }
 
     fn rows_at_once(&mut self, spec: &PassSpec<'_>, rows: usize) -> Result<usize> {

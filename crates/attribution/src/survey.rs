@@ -4,7 +4,7 @@
 use crate::engine::{FillRow, Network, PassSpec, Row, TakeRow};
 use crate::prepared::{Prepared, Segment, segment};
 use crate::{Method, Target};
-use voxplain_autodiff::{Device, Planner};
+use voxplain_autodiff::{Device, Joining, Planner};
 use voxplain_graph::{Graph, Node, Op, ValueId};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
@@ -22,7 +22,7 @@ impl<'g> Survey<'g> {
     ///
     /// # Errors
     /// The graph cannot be planned for that many.
-    pub fn new(graph: &'g Graph, batch: usize, fused: bool) -> Result<Self> {
+    pub fn new(graph: &'g Graph, batch: usize, fused: Joining) -> Result<Self> {
         let planner = Planner::new(graph, batch)?.fused(fused);
         Ok(Self { graph, planner, batch, segments: Vec::new(), captures: Vec::new() })
     }

@@ -1,10 +1,27 @@
 //! The border to the devices: prepare a plan, move values in and out, run one step.
 
+use crate::fuse::Joining;
 use crate::plan::{Plan, Slot};
 use alloc::format;
 use alloc::sync::Arc;
 use core::ops::Range;
-use voxplain_tensor::{Error, Result, Scalar};
+use voxplain_tensor::{Result, Scalar};
+
+/// How much a device likes to run at once; never visible in results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// The most rows of a plan.
+    pub rows: usize,
+    /// Bytes of the arena of a plan over a state ([`crate::Regions`]), for all of its rows.
+    pub parts: usize,
+    /// Bytes of the arena of a full pass, for all of its rows.
+    pub whole: usize,
+}
+
+impl Batching {
+    /// For devices whose caches hold some megabytes: few enough rows to stay there, enough to read large weights once for.
+    pub const CACHED: Self = Self { rows: 32, parts: 16 << 20, whole: 256 << 20 };
+}
 
 /// Something that runs plans. It knows the kernels and nothing of graphs, rules or methods.
 pub trait Device {
@@ -46,31 +63,18 @@ pub trait Device {
     fn set_parameter(&self, memory: &mut Self::Memory, parameter: usize, data: &[Self::Scalar])
     -> Result<()>;
 
-    /// Runs step number `step` of the plan that `memory` was prepared for.
+    /// Runs step number `step` of the plan that `memory` was prepared for. `base` holds the values that the plan has as
+    /// [`crate::Storage::Base`], where there are any.
     ///
     /// # Errors
     /// The device failed; a verified plan has no other reason to.
-    fn run(&self, memory: &mut Self::Memory, step: usize) -> Result<()>;
-
-    /// Whether this device runs plans over the values of other sessions ([`Device::run_over`], [`Device::paste`]).
-    fn overlays(&self) -> bool {
-        false
-    }
-
-    /// As [`Device::run`], where `base` holds the values that the plan has as [`crate::Storage::Base`].
-    ///
-    /// # Errors
-    /// The device failed, or it does not overlay.
-    fn run_over(&self, memory: &mut Self::Memory, base: &Self::Memory, step: usize) -> Result<()> {
-        let _ = (memory, base, step);
-        Err(Error::unsupported(format!("{} does not run plans over other sessions", self.name())))
-    }
+    fn run(&self, memory: &mut Self::Memory, base: Option<&Self::Memory>, step: usize) -> Result<()>;
 
     /// Writes a box of reals, a value of `memory` of the shape `part` after leading axes of size 1, into a value of `base`
     /// from position `place` on; what lies outside of that value is left out.
     ///
     /// # Errors
-    /// The device failed, or it does not overlay.
+    /// The device failed.
     fn paste(
         &self,
         base: &mut Self::Memory,
@@ -78,25 +82,31 @@ pub trait Device {
         memory: &Self::Memory,
         part: Slot,
         place: &[isize],
-    ) -> Result<()> {
-        let _ = (base, into, memory, part, place);
-        Err(Error::unsupported(format!("{} does not run plans over other sessions", self.name())))
+    ) -> Result<()>;
+
+    /// How much this device likes to run at once.
+    fn batching(&self) -> Batching;
+
+    /// Which steps this device gains from when they are joined ([`crate::Kernel::ConvBlock`] and its like); every device
+    /// runs them all.
+    fn joining(&self) -> Joining {
+        Joining::Nothing
     }
 
-    /// Whether this device gains from joined steps ([`crate::Kernel::ConvBlock`] and its like), which planners make only for
-    /// devices that say so.
-    fn fuses(&self) -> bool {
-        false
-    }
-
-    /// Runs a range of the steps of `plan`, which `memory` was prepared for. A device may record the range and do it at
-    /// once the next time.
+    /// Runs a range of the steps of `plan`, which `memory` was prepared for, over `base` as [`Device::run`]. A device may
+    /// record the range and do it at once the next time.
     ///
     /// # Errors
     /// As [`Device::run`], with the step's label in front.
-    fn run_steps(&self, memory: &mut Self::Memory, plan: &Plan, steps: Range<usize>) -> Result<()> {
+    fn run_steps(
+        &self,
+        memory: &mut Self::Memory,
+        base: Option<&Self::Memory>,
+        plan: &Plan,
+        steps: Range<usize>,
+    ) -> Result<()> {
         for step in steps {
-            self.run(memory, step).map_err(|e| e.within(format!("step {}", plan.steps[step].label)))?;
+            self.run(memory, base, step).map_err(|e| e.within(format!("step {}", plan.steps[step].label)))?;
         }
         Ok(())
     }

@@ -15,9 +15,25 @@ use alloc::vec::Vec;
 use voxplain_graph::ops::Pointwise;
 use voxplain_tensor::MAX_RANK;
 
+/// What a device wants joined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Joining {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Steps after which a device stores a value that the rest of the step is computed from: every such value has a place in
+    /// the arena, so that the memory of a plan is all that it needs.
+    Stored,
+    /// Everything, with no place for what lies between.
+    Everything,
+}
+
 /// Joins what can be joined in every segment of `plan`, which has not been placed in memory yet.
-pub(crate) fn fuse(plan: &mut Plan) {
-    let mut fuser = Fuser::new(plan);
+pub(crate) fn fuse(plan: &mut Plan, joining: Joining) {
+    if joining == Joining::Nothing {
+        return;
+    }
+    let mut fuser = Fuser::new(plan, joining == Joining::Stored);
     for i in 0..plan.steps.len() {
         fuser.join(i);
     }
@@ -49,6 +65,8 @@ struct Fuser<'p> {
     maker: Vec<Option<usize>>,
     /// By step: whether it is part of a joined step.
     taken: Vec<bool>,
+    /// Whether what lies between the parts of a step needs a place.
+    stored: bool,
 }
 
 /// The end of a chain of steps that is being joined.
@@ -60,7 +78,7 @@ struct Chain {
 }
 
 impl<'p> Fuser<'p> {
-    fn new(plan: &'p Plan) -> Self {
+    fn new(plan: &'p Plan, stored: bool) -> Self {
         let n = plan.slots.len();
         let (mut readers, mut wanted, mut maker) = (vec![Vec::new(); n], vec![false; n], vec![None; n]);
         let root = |slot: Slot| plan.slots[slot.index()].root.index();
@@ -74,7 +92,7 @@ impl<'p> Fuser<'p> {
         let outside = plan.captures.iter().chain(&plan.reference_captures).chain(results);
         outside.for_each(|&s| wanted[root(s)] = true);
         let steps = plan.steps.iter().cloned().map(Some).collect();
-        Self { plan, steps, readers, wanted, maker, taken: vec![false; plan.steps.len()] }
+        Self { plan, steps, readers, wanted, maker, taken: vec![false; plan.steps.len()], stored }
     }
 
     fn root(&self, slot: Slot) -> usize {
@@ -136,7 +154,11 @@ impl<'p> Fuser<'p> {
         let before = chain.value;
         self.take_pool(&g, &mut chain, &mut finish, &mut writes);
         let pooled = finish.pool.is_some();
-        if !pooled || self.wanted[self.root(before)] || self.readers[self.root(before)].len() > 1 {
+        if !pooled
+            || self.stored
+            || self.wanted[self.root(before)]
+            || self.readers[self.root(before)].len() > 1
+        {
             writes[0] = Some(before);
         }
         if chain.parts.len() == 1 {
@@ -233,7 +255,8 @@ impl<'p> Fuser<'p> {
         let (mut finish, mut reads, mut parts) = (AdjointFinish::default(), step.reads.clone(), vec![i]);
         let before = self.maker[self.root(reads[0])].filter(|&at| {
             let from = &self.plan.steps[at];
-            matches!(from.kernel, Kernel::BatchNormAdjoint(_))
+            !self.stored
+                && matches!(from.kernel, Kernel::BatchNormAdjoint(_))
                 && !self.taken[at]
                 && self.only_reader(reads[0]).is_some()
                 && self.same_shape(from.reads[0], reads[0])
@@ -269,7 +292,7 @@ impl<'p> Fuser<'p> {
         reads: &mut Vec<Slot>,
         parts: &mut Vec<usize>,
     ) -> Option<PooledStart> {
-        let at = self.maker[self.root(reads[0])]?;
+        let at = self.maker[self.root(reads[0])].filter(|_| !self.stored)?;
         let step = self.steps[at].as_ref()?;
         let (pool, rectified) = match step.kernel {
             Kernel::MaxScatter(pool) => (pool, false),

@@ -28,8 +28,9 @@ mod signal;
 mod site;
 
 pub use composite::{Composite, Matcher, Resolved};
-pub use device::Device;
+pub use device::{Batching, Device};
 pub use emitter::Emitter;
+pub use fuse::Joining;
 pub use host::{HostCall, HostFunction};
 pub use kernel::{
     AdjointFinish, BinaryFn, BroadcastGeometry, ChannelGeometry, ConvFinish, ConvGeometry, DType, Kernel,

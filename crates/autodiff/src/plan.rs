@@ -28,7 +28,7 @@ pub enum Storage {
     Arena(usize),
     /// It is the parameter with this position.
     Parameter(usize),
-    /// It is a value of the session that this one runs over ([`crate::Device::run_over`]): this slot of that one's plan.
+    /// It is a value of the session that this one runs over ([`crate::Session::forward_over`]): this slot of that one's plan.
     Base(Slot),
     /// Nowhere: nothing reads it.
     Dead,

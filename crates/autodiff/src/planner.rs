@@ -3,7 +3,7 @@
 
 use crate::composite::{Composite, Resolved};
 use crate::emitter::Emitter;
-use crate::fuse;
+use crate::fuse::{self, Joining};
 use crate::ledger::{self, Books, Cause, NodeBooks};
 use crate::memory;
 use crate::operators::{self, Context, Run};
@@ -71,7 +71,7 @@ pub struct Planner<'g> {
     reference: Option<Pass>,
     captures: Vec<ValueId>,
     segments: Vec<Segment>,
-    fused: bool,
+    fused: Joining,
 }
 
 impl<'g> Planner<'g> {
@@ -100,13 +100,13 @@ impl<'g> Planner<'g> {
             reference: None,
             captures: Vec::new(),
             segments: Vec::new(),
-            fused: false,
+            fused: Joining::Nothing,
         })
     }
 
-    /// Whether steps are joined where only the next step reads a result ([`crate::Device::fuses`]); off by default.
+    /// Which steps are joined where only the next step reads a result ([`crate::Device::joining`]); none by default.
     #[must_use]
-    pub fn fused(mut self, fused: bool) -> Self {
+    pub fn fused(mut self, fused: Joining) -> Self {
         self.fused = fused;
         self
     }
@@ -293,10 +293,8 @@ fn own_sections(graph: &Graph) -> core::ops::Range<usize> {
 }
 
 /// Joins the steps of a plan where that is wanted, and gives every value its place.
-pub(crate) fn settle(plan: &mut Plan, fused: bool, limit: Option<usize>) -> Result<()> {
-    if fused {
-        fuse::fuse(plan);
-    }
+pub(crate) fn settle(plan: &mut Plan, joining: Joining, limit: Option<usize>) -> Result<()> {
+    fuse::fuse(plan, joining);
     memory::place(plan);
     if let Some((a, b)) = memory::collision(plan) {
         return Err(Error::internal(format!("values {a:?} and {b:?} of the plan overlap")));

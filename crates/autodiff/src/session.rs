@@ -88,19 +88,17 @@ impl<'d, D: Device> Session<'d, D> {
     /// As [`Session::forward`] over the values of `base`, which is a session of the plan that this one's was made for.
     ///
     /// # Errors
-    /// A tensor has another shape than the plan's input, or the device does not overlay.
+    /// A tensor has another shape than the plan's input.
     pub fn forward_over(&mut self, base: &Self, inputs: &[&Tensor<D::Scalar>]) -> Result<()> {
         self.write_inputs(inputs, false)?;
         let plan = self.plan.clone();
-        let label = |step: usize| format!("step {}", plan.steps[step].label);
-        let mut run = |step| self.device.run_over(&mut self.memory, &base.memory, step);
-        plan.forward.clone().try_for_each(|step| run(step).map_err(|e| e.within(label(step))))
+        self.device.run_steps(&mut self.memory, Some(&base.memory), &plan, plan.forward.clone())
     }
 
     /// Writes captured value `from` of `part`, a box, into captured value `index` of this session, from `place` on.
     ///
     /// # Errors
-    /// There is no such value, or the device does not overlay.
+    /// There is no such value or the device failed.
     pub fn paste(&mut self, index: usize, part: &Self, from: usize, place: &[isize]) -> Result<()> {
         let missing = || Error::internal("no such captured value");
         let into = *self.plan.captures.get(index).ok_or_else(missing)?;
@@ -254,14 +252,14 @@ impl<'d, D: Device> Session<'d, D> {
         for at in steps.clone() {
             if let Kernel::Host(call) = &plan.steps[at].kernel {
                 if start < at {
-                    self.device.run_steps(&mut self.memory, &plan, start..at)?;
+                    self.device.run_steps(&mut self.memory, None, &plan, start..at)?;
                 }
                 self.run_here(call, &plan.steps[at]).map_err(|e| e.within(format!("step {}", call.name)))?;
                 start = at + 1;
             }
         }
         if start < steps.end || steps.is_empty() {
-            return self.device.run_steps(&mut self.memory, &plan, start..steps.end);
+            return self.device.run_steps(&mut self.memory, None, &plan, start..steps.end);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::operands::{Operands, convolve};
 use crate::parallel::Pool;
 use crate::prepared::{Packs, Prepared};
 use std::sync::Arc;
-use voxplain_autodiff::{DType, Device, Kernel, Plan, Slot, Storage};
+use voxplain_autodiff::{Batching, DType, Device, Joining, Kernel, Plan, Slot, Storage};
 use voxplain_tensor::{Error, Result};
 
 /// The CPU with an instruction set and a number of threads.
@@ -172,16 +172,12 @@ impl Device for Cpu {
         Ok(())
     }
 
-    fn run(&self, memory: &mut CpuMemory, step: usize) -> Result<()> {
-        self.run_step(memory, None, step)
+    fn run(&self, memory: &mut CpuMemory, base: Option<&CpuMemory>, step: usize) -> Result<()> {
+        self.run_step(memory, base, step)
     }
 
-    fn overlays(&self) -> bool {
-        true
-    }
-
-    fn run_over(&self, memory: &mut CpuMemory, base: &CpuMemory, step: usize) -> Result<()> {
-        self.run_step(memory, Some(base), step)
+    fn batching(&self) -> Batching {
+        Batching::CACHED
     }
 
     fn paste(
@@ -200,8 +196,8 @@ impl Device for Cpu {
         k::window::paste(memory.arena.reals(offset, count), shape, into, whole, at)
     }
 
-    fn fuses(&self) -> bool {
-        true
+    fn joining(&self) -> Joining {
+        Joining::Everything
     }
 
     fn threads(&self) -> usize {

@@ -7,7 +7,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use voxplain_autodiff::{Composite, Gradient, Planner, Session};
+use voxplain_autodiff::{Composite, Gradient, Joining, Planner, Session};
 use voxplain_cpu::Cpu;
 use voxplain_graph::ops::{ConvAttributes, PoolAttributes, Reduction};
 use voxplain_graph::{Graph, GraphBuilder, Op, ValueId};
@@ -72,7 +72,7 @@ fn network(side: usize) -> Graph {
 /// work before makes its panel when it first does, which depends on the load of the machine.
 fn later_run(side: usize) -> usize {
     let graph = network(side);
-    let mut planner = Planner::new(&graph, 1).unwrap().fused(true);
+    let mut planner = Planner::new(&graph, 1).unwrap().fused(Joining::Everything);
     planner.capture(graph.outputs()[0]);
     planner.reverse(&Composite::everywhere(Gradient), graph.outputs()[0], graph.inputs()).unwrap();
     let cpu = Cpu::best();

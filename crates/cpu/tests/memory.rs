@@ -2,7 +2,7 @@
 //! convolutional network on 4 x 128^3 voxels, in which all large values lie.
 #![allow(clippy::unwrap_used)]
 
-use voxplain_autodiff::{Composite, Gradient, Plan, Planner};
+use voxplain_autodiff::{Composite, Gradient, Joining, Plan, Planner};
 use voxplain_graph::ops::{ConvAttributes, PoolAttributes};
 use voxplain_graph::{Graph, GraphBuilder, Op, ValueId};
 
@@ -31,7 +31,7 @@ fn network() -> Graph {
     b.finish(&[x]).unwrap()
 }
 
-fn gradient(fused: bool) -> Plan {
+fn gradient(fused: Joining) -> Plan {
     let graph = network();
     let mut planner = Planner::new(&graph, 1).unwrap().fused(fused);
     planner.capture(graph.outputs()[0]);
@@ -41,7 +41,7 @@ fn gradient(fused: bool) -> Plan {
 
 #[test]
 fn a_gradient_stays_far_below_what_its_values_take() {
-    let plan = gradient(true);
+    let plan = gradient(Joining::Everything);
     assert!(plan.arena_bytes < 125_000_000, "{} bytes", plan.arena_bytes);
-    assert!(2 * plan.arena_bytes < gradient(false).arena_bytes, "joined steps keep whole images");
+    assert!(2 * plan.arena_bytes < gradient(Joining::Nothing).arena_bytes, "joined steps keep whole images");
 }

@@ -68,7 +68,7 @@ pub trait Backend {
     /// The device failed.
     fn begin_recording(&self) -> Result<bool>;
 
-    /// Ends a recording that was begun; none if nothing was launched.
+    /// Ends a recording that was begun; none if nothing was launched or it cannot be kept.
     ///
     /// # Errors
     /// The device failed.

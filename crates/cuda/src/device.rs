@@ -7,22 +7,51 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use voxplain_autodiff::{DType, Device, Kernel, Plan, Slot, Step, Storage};
+use voxplain_autodiff::{Batching, DType, Device, Joining, Kernel, Plan, Slot, Step, Storage};
 use voxplain_tensor::{Error, Result};
 
-/// How convolutions multiply.
+/// How the factors of products are rounded before they are multiplied; sums are in single precision. A product of `n` terms
+/// is off by at most `2 u + u^2` of the sum of its terms' absolute values, beside the roundings of the sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Factors {
+    /// Not at all.
+    #[default]
+    Single,
+    /// Convolutions on tensor cores with `u = 2^-11` (10 bits behind the point, the range of single precision). PyTorch's
+    /// default for convolutions on a GPU.
+    TensorFloat,
+    /// Convolutions and matrix products on tensor cores with `u = 2^-11`: IEEE's 16 bits. Factors below `2^-14` are off by
+    /// `2^-25` at most instead, and those from 65520 on are infinite.
+    Half,
+    /// The same with `u = 2^-8` and the range of single precision (bfloat16).
+    Brain,
+}
+
+impl Factors {
+    /// The name of the format, as options and manifests have it; none for single precision.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Single => None,
+            Self::TensorFloat => Some("tf32"),
+            Self::Half => Some("f16"),
+            Self::Brain => Some("bf16"),
+        }
+    }
+}
+
+/// How convolutions and matrix products multiply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Products {
-    /// Tensor cores: factors rounded to 10 bits behind the point (tf32), sums in single precision. PyTorch's default for
-    /// convolutions on a GPU; off by default here, because maps then agree with other devices to three digits only.
-    pub tensor_float: bool,
-    /// The fewest channels of a result, and the shortest inner sum, that are multiplied in tiles.
+    /// The rounding of factors. Off by default, because maps then agree with other devices to three digits or two only.
+    pub factors: Factors,
+    /// The fewest channels of a convolution's result, and the shortest inner sum, that are multiplied in tiles; others are
+    /// summed directly, in single precision.
     pub least: usize,
 }
 
 impl Default for Products {
     fn default() -> Self {
-        Self { tensor_float: false, least: 8 }
+        Self { factors: Factors::Single, least: 8 }
     }
 }
 
@@ -56,8 +85,16 @@ impl<B: Backend> Gpu<B> {
     }
 }
 
-/// By the first and the last step of a range: how often it ran, and its recording.
-type Recordings<R> = HashMap<(usize, usize), (usize, Option<R>)>;
+/// What was run: the first and the last step, and the addresses of the memory and the plan of the session run over.
+type Ran = (usize, usize, u64, usize);
+
+/// A range of steps that was run.
+struct Recorded<R> {
+    runs: usize,
+    recording: Option<R>,
+    /// Held so that its address names it.
+    _base: Option<Arc<Plan>>,
+}
 
 /// The memory of one session.
 pub struct GpuMemory<B: Backend> {
@@ -68,11 +105,13 @@ pub struct GpuMemory<B: Backend> {
     pub(crate) scratch: (B::Buffer, usize),
     /// The sparse matrices of the plan, by the address of the matrix that the plan keeps alive.
     pub(crate) tables: HashMap<usize, Table<B::Buffer>>,
-    recordings: Mutex<Recordings<B::Recording>>,
+    recordings: Mutex<HashMap<Ran, Recorded<B::Recording>>>,
 }
 
 /// After how many runs one by one a range of steps is recorded.
 const RUNS_BEFORE_RECORDING: usize = 1;
+/// The most recordings of a session: it may run over sessions that come and go.
+const RECORDINGS: usize = 64;
 
 impl<B: Backend> Gpu<B> {
     fn stored(&self, data: &[f32]) -> Result<Arc<B::Buffer>> {
@@ -107,19 +146,27 @@ impl<B: Backend> Gpu<B> {
         }
     }
 
-    fn one_by_one(&self, memory: &GpuMemory<B>, steps: &[Step]) -> Result<()> {
-        steps.iter().try_for_each(|step| {
-            let operands = Operands::new(&self.backend, self.products, memory, step)?;
-            kernels::run(&operands, &step.kernel).map_err(|e| e.within(format!("step {}", step.label)))
-        })
+    fn step(&self, memory: &GpuMemory<B>, base: Option<&GpuMemory<B>>, step: &Step) -> Result<()> {
+        let operands = Operands::new((&self.backend, self.products), memory, base, step)?;
+        kernels::run(&operands, &step.kernel)
+    }
+
+    fn one_by_one(&self, memory: &GpuMemory<B>, base: Option<&GpuMemory<B>>, steps: &[Step]) -> Result<()> {
+        let one = |step: &Step| self.step(memory, base, step);
+        steps.iter().try_for_each(|step| one(step).map_err(|e| e.within(format!("step {}", step.label))))
     }
 
     /// Records the steps; none where the backend cannot or nothing is launched.
-    fn record(&self, memory: &GpuMemory<B>, steps: &[Step]) -> Result<Option<B::Recording>> {
+    fn record(
+        &self,
+        memory: &GpuMemory<B>,
+        base: Option<&GpuMemory<B>>,
+        steps: &[Step],
+    ) -> Result<Option<B::Recording>> {
         if !self.backend.begin_recording()? {
             return Ok(None);
         }
-        let launched = self.one_by_one(memory, steps);
+        let launched = self.one_by_one(memory, base, steps);
         let recording = self.backend.end_recording();
         launched.and(recording)
     }
@@ -169,29 +216,57 @@ impl<B: Backend> Device for Gpu<B> {
         Ok(())
     }
 
-    fn run(&self, memory: &mut GpuMemory<B>, step: usize) -> Result<()> {
+    fn run(&self, memory: &mut GpuMemory<B>, base: Option<&GpuMemory<B>>, step: usize) -> Result<()> {
         let step = memory.plan.steps.get(step).ok_or_else(|| Error::internal("there is no such step"))?;
-        let operands = Operands::new(&self.backend, self.products, memory, step)?;
-        kernels::run(&operands, &step.kernel)
+        self.step(memory, base, step)
     }
 
-    fn fuses(&self) -> bool {
-        true
+    fn paste(
+        &self,
+        base: &mut GpuMemory<B>,
+        into: Slot,
+        memory: &GpuMemory<B>,
+        part: Slot,
+        place: &[isize],
+    ) -> Result<()> {
+        kernels::movement::paste(&self.backend, (base, into), (memory, part), place)
+    }
+
+    /// Thousands of rows keep all multiprocessors busy, and a launch costs the same for one row.
+    fn batching(&self) -> Batching {
+        Batching { rows: 4096, parts: 1 << 30, whole: 1 << 30 }
+    }
+
+    fn joining(&self) -> Joining {
+        Joining::Stored
     }
 
     /// Steps run one by one the first time, are recorded the second time where the backend can, and done at once from
     /// then on: a plan is run once for a single map, and thousands of times for a perturbation.
-    fn run_steps(&self, memory: &mut GpuMemory<B>, plan: &Plan, steps: Range<usize>) -> Result<()> {
+    fn run_steps(
+        &self,
+        memory: &mut GpuMemory<B>,
+        base: Option<&GpuMemory<B>>,
+        plan: &Plan,
+        steps: Range<usize>,
+    ) -> Result<()> {
+        let address = base.map_or(0, |base| self.backend.address(&base.arena));
+        let of = base.map(|base| base.plan.clone());
+        let ran = (steps.start, steps.end, address, of.as_ref().map_or(0, |plan| Arc::as_ptr(plan) as usize));
         let mut recordings = memory.recordings.lock().unwrap_or_else(PoisonError::into_inner);
-        let (runs, recording) = recordings.entry((steps.start, steps.end)).or_insert((0, None));
-        if *runs == RUNS_BEFORE_RECORDING {
-            *recording = self.record(memory, &plan.steps[steps.clone()])?;
+        if recordings.len() >= RECORDINGS && !recordings.contains_key(&ran) {
+            recordings.clear();
         }
-        *runs += 1;
-        match recording {
-            // SAFETY: the launches were checked when they were recorded, for the blocks of this memory, which lives.
+        let recorded = recordings.entry(ran).or_insert(Recorded { runs: 0, recording: None, _base: of });
+        if recorded.runs == RUNS_BEFORE_RECORDING {
+            recorded.recording = self.record(memory, base, &plan.steps[steps.clone()])?;
+        }
+        recorded.runs += 1;
+        match &recorded.recording {
+            // SAFETY: the launches were checked when they were recorded, for the blocks of this memory and for those at
+            // the address of `base`, a memory of the same plan; both live.
             Some(recording) => unsafe { self.backend.replay(recording) },
-            None => self.one_by_one(memory, &plan.steps[steps]),
+            None => self.one_by_one(memory, base, &plan.steps[steps]),
         }
     }
 

@@ -212,14 +212,16 @@ impl Backend for Driver {
         started.map_err(failed(launch.kernel))
     }
 
+    /// A driver that does not record launches them one by one.
     fn begin_recording(&self) -> Result<bool> {
+        self.bind()?;
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        self.stream.begin_capture(mode).map_err(failed("recording"))?;
-        Ok(true)
+        Ok(self.stream.begin_capture(mode).is_ok())
     }
 
+    /// Nothing has run yet, so what cannot be made a graph is launched one by one, which says what is wrong.
     fn end_recording(&self) -> Result<Option<CudaGraph>> {
-        self.stream.end_capture(sys::CUgraphInstantiate_flags(0)).map_err(failed("recording"))
+        Ok(self.stream.end_capture(sys::CUgraphInstantiate_flags(0)).unwrap_or_default())
     }
 
     unsafe fn replay(&self, recording: &CudaGraph) -> Result<()> {

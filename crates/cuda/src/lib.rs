@@ -18,5 +18,5 @@ mod operands;
 pub mod shim;
 
 pub use backend::{Backend, Launch};
-pub use device::{Gpu, GpuMemory, Products};
+pub use device::{Factors, Gpu, GpuMemory, Products};
 pub use driver::{Cuda, Driver};

@@ -17,6 +17,8 @@ pub(crate) struct Operands<'a, B: Backend> {
     backend: &'a B,
     products: Products,
     memory: &'a GpuMemory<B>,
+    /// Where the values lie that the plan has of another session.
+    base: Option<&'a GpuMemory<B>>,
     step: &'a Step,
     /// The results that were asked for.
     writes: RefCell<Vec<(u64, usize)>>,
@@ -34,9 +36,39 @@ fn overlap(plan: &Plan, a: Slot, b: Slot) -> bool {
     a.0.max(b.0) < a.1.min(b.1)
 }
 
+/// Refuses a value of another type or of fewer elements.
+fn check(plan: &Plan, slot: Slot, dtype: DType, elements: usize) -> Result<()> {
+    let info = plan.slot(slot);
+    if info.dtype == dtype && info.shape.elements() >= elements {
+        return Ok(());
+    }
+    let (label, shape) = (&info.label, info.shape);
+    Err(Error::internal(format!(
+        "value {label} of shape {shape} is too small or of another type for its kernel"
+    )))
+}
+
+/// The address of a value that lies in a session's arena.
+pub(crate) fn in_arena<B: Backend>(backend: &B, memory: &GpuMemory<B>, slot: Slot) -> Result<u64> {
+    let info = memory.plan.slot(slot);
+    let Storage::Arena(_) = info.storage else {
+        return Err(Error::internal(format!("value {} has no place", info.label)));
+    };
+    let (from, to) = range(&memory.plan, slot);
+    if to > memory.plan.arena_bytes || from % 4 != 0 {
+        return Err(Error::internal("a value lies outside the arena"));
+    }
+    Ok(backend.address(&memory.arena) + from as u64)
+}
+
 impl<'a, B: Backend> Operands<'a, B> {
     /// The operands of `step`, after checking that its results overlap neither its operands nor each other.
-    pub fn new(backend: &'a B, products: Products, memory: &'a GpuMemory<B>, step: &'a Step) -> Result<Self> {
+    pub fn new(
+        (backend, products): (&'a B, Products),
+        memory: &'a GpuMemory<B>,
+        base: Option<&'a GpuMemory<B>>,
+        step: &'a Step,
+    ) -> Result<Self> {
         let writes = || step.writes.iter().flatten();
         for (i, &write) in writes().enumerate() {
             let mut others = step.reads.iter().chain(writes().skip(i + 1));
@@ -44,7 +76,7 @@ impl<'a, B: Backend> Operands<'a, B> {
                 return Err(Error::internal("a result of a step overlaps another operand"));
             }
         }
-        Ok(Self { backend, products, memory, step, writes: RefCell::default() })
+        Ok(Self { backend, products, memory, base, step, writes: RefCell::default() })
     }
 
     /// How convolutions multiply.
@@ -73,28 +105,20 @@ impl<'a, B: Backend> Operands<'a, B> {
 
     /// The address of a value of `elements` elements at least.
     fn place(&self, slot: Slot, dtype: DType, elements: usize) -> Result<u64> {
-        let info = self.memory.plan.slot(slot);
-        if info.dtype != dtype || info.shape.elements() < elements {
-            let (label, shape) = (&info.label, info.shape);
-            let text =
-                format!("value {label} of shape {shape} is too small or of another type for its kernel");
-            return Err(Error::internal(text));
-        }
-        match info.storage {
+        check(&self.memory.plan, slot, dtype, elements)?;
+        match self.memory.plan.slot(slot).storage {
             Storage::Parameter(p) => {
                 let buffer =
                     self.memory.parameters.get(p).ok_or_else(|| Error::internal("no such parameter"))?;
                 Ok(self.backend.address(buffer))
             }
-            Storage::Arena(_) => {
-                let (from, to) = range(&self.memory.plan, slot);
-                if to > self.memory.plan.arena_bytes || from % 4 != 0 {
-                    return Err(Error::internal("a value lies outside the arena"));
-                }
-                Ok(self.backend.address(&self.memory.arena) + from as u64)
+            Storage::Base(kept) => {
+                let missing = || Error::internal("a plan without the session that it runs over");
+                let base = self.base.ok_or_else(missing)?;
+                check(&base.plan, kept, dtype, elements)?;
+                in_arena(self.backend, base, kept)
             }
-            Storage::Base(_) => Err(Error::unsupported("the GPU does not run plans over other sessions")),
-            Storage::Dead => Err(Error::internal(format!("value {} has no place", info.label))),
+            _ => in_arena(self.backend, self.memory, slot),
         }
     }
 
@@ -178,23 +202,35 @@ impl<'a, B: Backend> Operands<'a, B> {
         pointers: &[u64],
         geometry: &G,
     ) -> Result<()> {
-        if blocks == 0 {
-            return Ok(());
-        }
-        if blocks > MOST_BLOCKS {
-            let text =
-                format!("{kernel}: {blocks} blocks, a GPU starts {MOST_BLOCKS} at most; use a smaller batch");
-            return Err(Error::limit(text));
-        }
-        let geometry = bytes_of(geometry);
-        let threads = THREADS as u32;
-        let writes = self.writes.borrow();
-        let blocks = blocks as u32;
-        let launch = Launch { family, kernel, blocks, threads, pointers, geometry, writes: &writes };
         // SAFETY: the functions of `kernels` pass what their kernel declares, with addresses from this type, which
         // checked that each operand is as large as the geometry says; buffers live as long as the memory.
-        unsafe { self.backend.launch(&launch) }
+        unsafe { launch(self.backend, (family, kernel), blocks, pointers, geometry, &self.writes.borrow()) }
     }
+}
+
+/// Starts a kernel with so many blocks; none at all are fine.
+///
+/// # Safety
+/// As [`Backend::launch`].
+pub(crate) unsafe fn launch<B: Backend, G: Geometry>(
+    backend: &B,
+    (family, kernel): (&'static str, &'static str),
+    blocks: usize,
+    pointers: &[u64],
+    geometry: &G,
+    writes: &[(u64, usize)],
+) -> Result<()> {
+    if blocks == 0 {
+        return Ok(());
+    }
+    if blocks > MOST_BLOCKS {
+        let text =
+            format!("{kernel}: {blocks} blocks, a GPU starts {MOST_BLOCKS} at most; use a smaller batch");
+        return Err(Error::limit(text));
+    }
+    let (geometry, threads, blocks) = (bytes_of(geometry), THREADS as u32, blocks as u32);
+    // SAFETY: the caller's promise.
+    unsafe { backend.launch(&Launch { family, kernel, blocks, threads, pointers, geometry, writes }) }
 }
 
 /// A size as the kernels take it.

@@ -171,6 +171,31 @@ impl Kernels {
     }
 }
 
+/// A launch that is kept.
+pub struct Recorded {
+    family: &'static str,
+    kernel: &'static str,
+    blocks: u32,
+    threads: u32,
+    pointers: Vec<u64>,
+    geometry: Vec<u8>,
+    writes: Vec<(u64, usize)>,
+}
+
+impl Recorded {
+    fn new(launch: &Launch) -> Self {
+        let Launch { family, kernel, blocks, threads, .. } = *launch;
+        let (pointers, geometry) = (launch.pointers.to_vec(), launch.geometry.to_vec());
+        Self { family, kernel, blocks, threads, pointers, geometry, writes: launch.writes.to_vec() }
+    }
+
+    fn launch(&self) -> Launch<'_> {
+        let Self { family, kernel, blocks, threads, .. } = *self;
+        let (pointers, geometry, writes) = (&self.pointers, &self.geometry, &self.writes);
+        Launch { family, kernel, blocks, threads, pointers, geometry, writes }
+    }
+}
+
 /// The CPU in the place of a GPU.
 pub struct Shim {
     kernels: Arc<Kernels>,
@@ -179,6 +204,12 @@ pub struct Shim {
     name: String,
     /// Launches so far.
     launches: Cell<usize>,
+    /// Recordings done again so far.
+    replays: Cell<usize>,
+    /// The most bytes of all blocks at once.
+    most_bytes: Cell<usize>,
+    /// What is being recorded.
+    recording: RefCell<Option<Vec<Recorded>>>,
     /// All blocks, to see what a launch changes.
     blocks: RefCell<Vec<Weak<Memory>>>,
 }
@@ -188,12 +219,33 @@ impl Shim {
     /// copies happen as late as they may, in odd ones at once.
     pub fn device(kernels: Arc<Kernels>, order: u32) -> Gpu<Self> {
         let name = format!("cuda shim, order {order}");
-        Gpu::new(Self { kernels, order, name, launches: Cell::new(0), blocks: RefCell::default() })
+        let (launches, replays, most_bytes) = (Cell::default(), Cell::default(), Cell::default());
+        let recording = RefCell::default();
+        Gpu::new(Self {
+            kernels,
+            order,
+            name,
+            launches,
+            replays,
+            most_bytes,
+            recording,
+            blocks: RefCell::default(),
+        })
     }
 
-    /// The number of launches so far.
+    /// The number of launches so far, those of recordings included.
     pub fn launches(&self) -> usize {
         self.launches.get()
+    }
+
+    /// The number of recordings done again so far.
+    pub fn replays(&self) -> usize {
+        self.replays.get()
+    }
+
+    /// The most bytes that all blocks had at once, so far.
+    pub fn most_bytes(&self) -> usize {
+        self.most_bytes.get()
     }
 
     /// The blocks that are small enough to be compared, with what is in them.
@@ -260,7 +312,7 @@ impl Memory {
 
 impl Backend for Shim {
     type Buffer = Rc<Memory>;
-    type Recording = ();
+    type Recording = Vec<Recorded>;
 
     fn name(&self) -> &str {
         &self.name
@@ -270,6 +322,8 @@ impl Backend for Shim {
         let words = UnsafeCell::new(vec![UNWRITTEN; bytes.div_ceil(8) + 2 * STRIP]);
         let block = Rc::new(Memory { words, bytes });
         self.blocks.borrow_mut().push(Rc::downgrade(&block));
+        let held = self.blocks.borrow().iter().filter_map(Weak::upgrade).map(|block| block.bytes).sum();
+        self.most_bytes.set(self.most_bytes.get().max(held));
         Ok(block)
     }
 
@@ -295,6 +349,10 @@ impl Backend for Shim {
     }
 
     unsafe fn launch(&self, launch: &Launch) -> Result<()> {
+        if let Some(recording) = self.recording.borrow_mut().as_mut() {
+            recording.push(Recorded::new(launch));
+            return Ok(());
+        }
         let family = self.kernels.families.get(launch.family);
         let family =
             family.ok_or_else(|| Error::internal(format!("{}.cu was not compiled", launch.family)))?;
@@ -333,14 +391,17 @@ impl Backend for Shim {
     }
 
     fn begin_recording(&self) -> Result<bool> {
-        Ok(false)
+        *self.recording.borrow_mut() = Some(Vec::new());
+        Ok(true)
     }
 
-    fn end_recording(&self) -> Result<Option<()>> {
-        Ok(None)
+    fn end_recording(&self) -> Result<Option<Vec<Recorded>>> {
+        Ok(self.recording.take().filter(|launches| !launches.is_empty()))
     }
 
-    unsafe fn replay(&self, _: &()) -> Result<()> {
-        Ok(())
+    unsafe fn replay(&self, recording: &Vec<Recorded>) -> Result<()> {
+        self.replays.set(self.replays.get() + 1);
+        // SAFETY: the caller's promise for each of the launches.
+        recording.iter().try_for_each(|launch| unsafe { self.launch(&launch.launch()) })
     }
 }

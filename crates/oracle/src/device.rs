@@ -5,7 +5,7 @@ use crate::{
     softmax,
 };
 use std::sync::Arc;
-use voxplain_autodiff::{Device, Kernel, Plan, Slot, Step, Storage};
+use voxplain_autodiff::{Batching, Device, Kernel, Plan, Slot, Step, Storage};
 use voxplain_tensor::{Error, Result};
 
 /// The naive double-precision device.
@@ -97,16 +97,12 @@ impl Device for Oracle {
         Ok(())
     }
 
-    fn run(&self, memory: &mut OracleMemory, step: usize) -> Result<()> {
-        run_step(memory, None, step)
+    fn run(&self, memory: &mut OracleMemory, base: Option<&OracleMemory>, step: usize) -> Result<()> {
+        run_step(memory, base, step)
     }
 
-    fn overlays(&self) -> bool {
-        true
-    }
-
-    fn run_over(&self, memory: &mut OracleMemory, base: &OracleMemory, step: usize) -> Result<()> {
-        run_step(memory, Some(base), step)
+    fn batching(&self) -> Batching {
+        Batching::CACHED
     }
 
     fn paste(

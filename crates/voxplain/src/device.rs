@@ -4,7 +4,7 @@ use crate::explain::Settings;
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
-use voxplain_autodiff::{Device as Kernels, Plan, Slot};
+use voxplain_autodiff::{Batching, Device as Kernels, Joining, Plan, Slot};
 use voxplain_cpu::{Cpu, CpuMemory};
 use voxplain_cuda::{Cuda, Driver, GpuMemory, Products};
 use voxplain_tensor::{Error, Result};
@@ -51,10 +51,11 @@ impl FromStr for Device {
 impl Device {
     /// Opens the device as the settings want it.
     pub(crate) fn open(self, settings: &Settings) -> Result<Machine> {
-        let products = Products { tensor_float: settings.tensor_float, ..Products::default() };
+        let products = Products { factors: settings.factors, ..Products::default() };
         let cuda = |number| -> Result<Machine> {
             let gpu = Cuda::open(number)?.with_products(products);
-            let name = format!("{}{}", gpu.name(), if settings.tensor_float { ", tf32" } else { "" });
+            let rounded = settings.factors.name().map_or(String::new(), |name| format!(", {name}"));
+            let name = format!("{}{rounded}", gpu.name());
             Ok(Machine::Cuda(Box::new(gpu), name))
         };
         match self {
@@ -110,6 +111,22 @@ fn mixed() -> Error {
     Error::internal("a session of another device")
 }
 
+fn cpu_base(base: Option<&MachineMemory>) -> Result<Option<&CpuMemory>> {
+    match base {
+        Some(MachineMemory::Cpu(base)) => Ok(Some(base)),
+        Some(MachineMemory::Cuda(_)) => Err(mixed()),
+        None => Ok(None),
+    }
+}
+
+fn cuda_base(base: Option<&MachineMemory>) -> Result<Option<&GpuMemory<Driver>>> {
+    match base {
+        Some(MachineMemory::Cuda(base)) => Ok(Some(base)),
+        Some(MachineMemory::Cpu(_)) => Err(mixed()),
+        None => Ok(None),
+    }
+}
+
 impl Kernels for Machine {
     type Scalar = f32;
     type Memory = MachineMemory;
@@ -153,19 +170,55 @@ impl Kernels for Machine {
         }
     }
 
-    fn run(&self, memory: &mut MachineMemory, step: usize) -> Result<()> {
+    fn run(&self, memory: &mut MachineMemory, base: Option<&MachineMemory>, step: usize) -> Result<()> {
         match (self, memory) {
-            (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.run(memory, step),
-            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.run(memory, step),
+            (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.run(memory, cpu_base(base)?, step),
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.run(memory, cuda_base(base)?, step),
             _ => Err(mixed()),
         }
     }
 
-    fn run_steps(&self, memory: &mut MachineMemory, plan: &Plan, steps: Range<usize>) -> Result<()> {
+    fn run_steps(
+        &self,
+        memory: &mut MachineMemory,
+        base: Option<&MachineMemory>,
+        plan: &Plan,
+        steps: Range<usize>,
+    ) -> Result<()> {
         match (self, memory) {
-            (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => cpu.run_steps(memory, plan, steps),
-            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => gpu.run_steps(memory, plan, steps),
+            (Self::Cpu(cpu), MachineMemory::Cpu(memory)) => {
+                cpu.run_steps(memory, cpu_base(base)?, plan, steps)
+            }
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(memory)) => {
+                gpu.run_steps(memory, cuda_base(base)?, plan, steps)
+            }
             _ => Err(mixed()),
+        }
+    }
+
+    fn paste(
+        &self,
+        base: &mut MachineMemory,
+        into: Slot,
+        memory: &MachineMemory,
+        part: Slot,
+        place: &[isize],
+    ) -> Result<()> {
+        match (self, base, memory) {
+            (Self::Cpu(cpu), MachineMemory::Cpu(base), MachineMemory::Cpu(memory)) => {
+                cpu.paste(base, into, memory, part, place)
+            }
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(base), MachineMemory::Cuda(memory)) => {
+                gpu.paste(base, into, memory, part, place)
+            }
+            _ => Err(mixed()),
+        }
+    }
+
+    fn batching(&self) -> Batching {
+        match self {
+            Self::Cpu(cpu) => cpu.batching(),
+            Self::Cuda(gpu, _) => gpu.batching(),
         }
     }
 
@@ -176,10 +229,10 @@ impl Kernels for Machine {
         }
     }
 
-    fn fuses(&self) -> bool {
+    fn joining(&self) -> Joining {
         match self {
-            Self::Cpu(cpu) => cpu.fuses(),
-            Self::Cuda(gpu, _) => gpu.fuses(),
+            Self::Cpu(cpu) => cpu.joining(),
+            Self::Cuda(gpu, _) => gpu.joining(),
         }
     }
 

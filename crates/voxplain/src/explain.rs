@@ -16,6 +16,7 @@ use std::time::Instant;
 use voxplain_attribution::{Attribution, Engine, Ledger, Method, Network, PassSpec, Table, Target};
 use voxplain_autodiff::{Device as _, Plan};
 use voxplain_cpu::Cpu;
+use voxplain_cuda::Factors;
 use voxplain_graph::Graph;
 use voxplain_graph::rewrite::fold_batch_normalization;
 use voxplain_models::Model;
@@ -35,8 +36,8 @@ pub struct Settings {
     /// Whether the CPU sums convolutions tap by tap instead of by Winograd's filtering: slower, with the bound of plain
     /// sums.
     pub exact: bool,
-    /// Whether convolutions on a GPU round their factors to 10 bits (tf32, tensor cores): faster, and three digits.
-    pub tensor_float: bool,
+    /// How a GPU rounds the factors of its products, to multiply them on tensor cores: three digits, or two.
+    pub factors: Factors,
 }
 
 /// A network, a case and a device.

@@ -85,5 +85,6 @@ macro_rules! check_rule {
 }
 
 pub use voxplain_attribution::{Attribution, Engine, Method, Network, Target};
+pub use voxplain_cuda::Factors;
 pub use voxplain_models::Model;
 pub use voxplain_tensor::{Error, ErrorKind, Result, Tensor};

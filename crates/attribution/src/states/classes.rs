@@ -14,12 +14,8 @@ use voxplain_tensor::{Error, ErrorKind, Result, Scalar};
 
 /// The share of a full pass's operations from which a part is not worth the copies.
 const WORTHWHILE: f64 = 0.95;
-/// Bytes of a plan's arena for all of its rows: few enough to stay in cache, enough rows to read large weights once for.
-const ROOM: usize = 16 << 20;
 /// Rows from which it is worth making a plan that those of all classes share.
 const TOGETHER: usize = 4;
-/// Rows of such a plan at most: enough to read large weights once for, few enough that values come soon.
-const MOST: usize = 32;
 
 /// What the rows of one evaluation have in common.
 pub(super) struct Errand<'a> {
@@ -92,7 +88,7 @@ impl<'a, D: Device> Engine<'a, D> {
         rows: usize,
         keep: bool,
     ) -> Result<Option<Plan>> {
-        let fused = self.device.fuses();
+        let fused = self.device.joining();
         let overlay = self.overlay()?;
         let plan = errand.regions.plan::<D::Scalar>(class, rows, &overlay.plan, (fused, keep, None))?;
         let share = plan.forward_flops() as f64 / rows as f64 + errand.rest as f64;
@@ -107,6 +103,22 @@ impl<'a, D: Device> Engine<'a, D> {
         }
     }
 
+    /// The plan of as many rows of a class at once as the device likes and the memory limit leaves room for; `single` is that
+    /// of one row.
+    fn widest_plan(&mut self, errand: &Errand<'a>, class: &Class, rows: usize, single: Plan) -> Result<Plan> {
+        let room = self.device.batching().parts;
+        let mut fitting = (room / single.arena_bytes.max(1)).clamp(1, self.most_rows.min(rows));
+        while fitting > 1 {
+            // Equal batches, so that the last one repeats few rows.
+            let batch = rows.div_ceil(rows.div_ceil(fitting));
+            if let Some(plan) = self.region_plan(errand, class, batch, false)? {
+                return Ok(plan);
+            }
+            fitting = batch / 2;
+        }
+        Ok(single)
+    }
+
     /// Runs the rows of one class up to the targets of its regions, and gives those back that are not worth it.
     fn run_class<'c>(
         &mut self,
@@ -118,11 +130,8 @@ impl<'a, D: Device> Engine<'a, D> {
         let Some(single) = self.region_plan(errand, class, 1, false)? else {
             return Ok((ControlFlow::Continue(()), rows.iter().map(|row| row.0).collect()));
         };
-        let fitting = (ROOM / single.arena_bytes.max(1)).clamp(1, self.most_rows.min(rows.len()));
-        // Equal batches, so that the last one repeats few rows.
-        let batch = rows.len().div_ceil(rows.len().div_ceil(fitting));
-        let several = if batch > 1 { self.region_plan(errand, class, batch, false)? } else { None };
-        let mut program = Program::new(self.device, several.unwrap_or(single))?;
+        let plan = self.widest_plan(errand, class, rows.len(), single)?;
+        let mut program = Program::new(self.device, plan)?;
         let plan = program.session.plan().clone();
         let length = |&slot: &_| vec![D::Scalar::ZERO; plan.slot(slot).shape.elements()];
         let mut values: Vec<Vec<D::Scalar>> = plan.captures.iter().map(length).collect();
@@ -175,7 +184,10 @@ impl<'a, D: Device> Engine<'a, D> {
         let counts: Vec<(&Class, usize)> = classes.iter().map(|(c, rows)| (c, rows.len())).collect();
         let Some((regions, graph)) = self.overlay()?.regions.split(&counts)? else { return Ok(None) };
         let single = self.tail_plan(&graph, 1)?;
-        let fitting = (ROOM / single.arena_bytes.max(1)).clamp(1, self.most_rows.min(rows).min(MOST));
+        // No more than the device likes, whatever is allowed: values are to come soon.
+        let likes = self.device.batching();
+        let most = self.most_rows.min(rows).min(likes.rows);
+        let fitting = (likes.parts / single.arena_bytes.max(1)).clamp(1, most);
         let plan = self.tail_plan(&graph, rows.div_ceil(rows.div_ceil(fitting)))?;
         match self.make_room(plan.arena_bytes) {
             Ok(()) => {}
@@ -188,7 +200,7 @@ impl<'a, D: Device> Engine<'a, D> {
     }
 
     fn tail_plan(&self, graph: &Graph, rows: usize) -> Result<Plan> {
-        let mut planner = Planner::new(graph, rows)?.fused(self.device.fuses());
+        let mut planner = Planner::new(graph, rows)?.fused(self.device.joining());
         planner.capture(graph.outputs()[0]);
         planner.finish::<D::Scalar>(None)
     }

@@ -124,7 +124,7 @@ impl<'a, D: Device> Engine<'a, D> {
         }
         self.overlay = None;
         let regions = Arc::new(Regions::new(self.graph, from));
-        let mut planner = Planner::new(self.graph, 1)?.fused(self.device.fuses());
+        let mut planner = Planner::new(self.graph, 1)?.fused(self.device.joining());
         regions.kept().iter().for_each(|&v| {
             planner.capture(v);
         });

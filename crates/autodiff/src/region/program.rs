@@ -5,6 +5,7 @@ use super::links::fill;
 use super::place::{Class, Part, Source};
 use super::{Regions, is_input};
 use crate::emitter::Emitter;
+use crate::fuse::Joining;
 use crate::kernel::{Kernel, WindowGeometry};
 use crate::operators::{self, Context};
 use crate::plan::{Plan, Slot, Storage};
@@ -48,7 +49,7 @@ impl Regions<'_> {
         class: &Class,
         rows: usize,
         base: &Plan,
-        (fused, keep, limit): (bool, bool, Option<usize>),
+        (fused, keep, limit): (Joining, bool, Option<usize>),
     ) -> Result<Plan> {
         let parts = self.parts(class)?;
         let mut e = Emitter::with_sections(1, parts.graph.parameters().len());

@@ -90,7 +90,7 @@ pub fn run_on(cpu: &Cpu, kernel: Kernel, sources: &[Source], sizes: &[usize]) ->
         // What was there before must not matter.
         cpu.write(&mut memory, *out.0, &vec![f32::NAN; *out.1]).unwrap();
     }
-    (0..count).for_each(|step| cpu.run(&mut memory, step).unwrap());
+    (0..count).for_each(|step| cpu.run(&mut memory, None, step).unwrap());
     let read = |(slot, &n): (&Slot, &usize)| {
         let mut values = vec![0.0; n];
         cpu.read(&memory, *slot, &mut values).unwrap();

@@ -1,7 +1,8 @@
 //! Convolution and its adjoint in x.
 
-use super::{bits, normalize, pool};
+use super::{TILE, bits, normalize, pool};
 use crate::backend::{Backend, Geometry};
+use crate::device::Factors;
 use crate::operands::{Operands, int, ints};
 use voxplain_autodiff::{AdjointFinish, ChannelGeometry, ConvFinish, ConvGeometry, DType, Kernel, Step};
 use voxplain_tensor::Result;
@@ -54,8 +55,6 @@ pub(super) fn sizes(g: &ConvGeometry) -> (usize, usize, usize) {
     )
 }
 
-/// Rows and columns of the result that a block of `conv_gemm.cu` makes.
-const TILE: (usize, usize) = (64, 128);
 /// The most columns that its blocks count.
 const MOST_COLUMNS: usize = 1 << 30;
 
@@ -91,7 +90,12 @@ impl Finish {
 fn launch<B: Backend>(o: &Operands<B>, g: &ConvGeometry, x: u64, f: Finish, y: u64) -> Result<()> {
     let (_, w, n) = sizes(g);
     let pointers = [x, o.real(1, w)?, f.factor, f.shift, f.added, f.bits, y];
-    let name = if o.products().tensor_float { "conv_gemm_tf32" } else { "conv_gemm" };
+    let name = match o.products().factors {
+        Factors::Single => "conv_gemm",
+        Factors::TensorFloat => "conv_gemm_tf32",
+        Factors::Half => "conv_gemm_f16",
+        Factors::Brain => "conv_gemm_bf16",
+    };
     match tiles(o, g, g.out_channels, g.output.iter().product()) {
         Some(blocks) => o.blocks(("conv_gemm", name), blocks, &pointers, &f.geometry(g)?),
         None => o.each(("conv", "conv"), n, &pointers, &f.geometry(g)?),
@@ -108,7 +112,12 @@ fn launch_adjoint<B: Backend>(
 ) -> Result<()> {
     let (n, w, _) = sizes(g);
     let pointers = [upper, o.real(1, w)?, f.factor, f.shift, f.added, f.bits, dx];
-    let name = if o.products().tensor_float { "conv_gemm_adjoint_tf32" } else { "conv_gemm_adjoint" };
+    let name = match o.products().factors {
+        Factors::Single => "conv_gemm_adjoint",
+        Factors::TensorFloat => "conv_gemm_adjoint_tf32",
+        Factors::Half => "conv_gemm_adjoint_f16",
+        Factors::Brain => "conv_gemm_adjoint_bf16",
+    };
     match tiles(o, g, g.in_channels, g.input.iter().product()) {
         Some(blocks) => o.blocks(("conv_gemm", name), blocks, &pointers, &f.geometry(g)?),
         None => o.each(("conv", "conv_adjoint"), n, &pointers, &f.geometry(g)?),

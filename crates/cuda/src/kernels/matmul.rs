@@ -1,6 +1,8 @@
 //! Products of strided matrices.
 
+use super::TILE;
 use crate::backend::{Backend, Geometry};
+use crate::device::Factors;
 use crate::operands::Operands;
 use voxplain_autodiff::{MatMulGeometry, MatrixStrides};
 use voxplain_tensor::Result;
@@ -19,8 +21,8 @@ struct MatMul {
 // SAFETY: numbers of eight bytes.
 unsafe impl Geometry for MatMul {}
 
-/// Rows and columns of the result that a block computes.
-const TILE: usize = 16;
+/// Rows and columns of the result that a block makes in single precision.
+const SQUARE: usize = 16;
 
 fn strides(s: MatrixStrides) -> [i64; 3] {
     [s.batch as i64, s.row as i64, s.column as i64]
@@ -40,6 +42,12 @@ pub(super) fn run<B: Backend>(o: &Operands<B>, g: &MatMulGeometry) -> Result<()>
     let pointers = [a, b, o.out(g.batch * g.m * g.n)?];
     let [batch, m, k, n] = [g.batch, g.m, g.k, g.n].map(|v| v as i64);
     let geometry = MatMul { batch, m, k, n, a: strides(g.a), b: strides(g.b), alpha: g.alpha };
-    let blocks = g.batch * g.m.div_ceil(TILE) * g.n.div_ceil(TILE);
-    o.blocks(("matmul", "matmul"), blocks, &pointers, &geometry)
+    // Whatever the sizes, so that a row has the same bits in every batch.
+    let (name, tile) = match o.products().factors {
+        Factors::Single | Factors::TensorFloat => ("matmul", (SQUARE, SQUARE)),
+        Factors::Half => ("matmul_f16", TILE),
+        Factors::Brain => ("matmul_bf16", TILE),
+    };
+    let blocks = g.batch * g.m.div_ceil(tile.0) * g.n.div_ceil(tile.1);
+    o.blocks(("matmul", name), blocks, &pointers, &geometry)
 }

@@ -7,7 +7,7 @@ mod bits;
 pub(crate) mod conv;
 mod conv_weight;
 mod matmul;
-mod movement;
+pub(crate) mod movement;
 mod normalize;
 mod pointwise;
 mod pool;
@@ -19,6 +19,9 @@ use crate::backend::Backend;
 use crate::operands::Operands;
 use voxplain_autodiff::{Kernel, Span};
 use voxplain_tensor::Result;
+
+/// Rows and columns of the result that a block makes (`tiles.cuh`).
+const TILE: (usize, usize) = (64, 128);
 
 /// An array seen as `[outer, n, inner]`.
 #[derive(Clone, Copy)]

@@ -1,8 +1,9 @@
 //! Moving elements.
 
 use crate::backend::{Backend, Geometry};
-use crate::operands::Operands;
-use voxplain_autodiff::{PadFill, PadGeometry, SliceGeometry, WindowGeometry};
+use crate::device::GpuMemory;
+use crate::operands::{Operands, THREADS, in_arena, launch};
+use voxplain_autodiff::{DType, PadFill, PadGeometry, SliceGeometry, Slot, WindowGeometry};
 use voxplain_tensor::{Error, MAX_RANK, Result, Shape};
 
 const STEM: &str = "movement";
@@ -61,6 +62,18 @@ struct Window {
 }
 // SAFETY: numbers of eight bytes.
 unsafe impl Geometry for Window {}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Paste {
+    n: i64,
+    rank: i64,
+    part: Axes,
+    whole: Axes,
+    place: Axes,
+}
+// SAFETY: numbers of eight bytes.
+unsafe impl Geometry for Paste {}
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -201,6 +214,31 @@ pub(super) fn window<B: Backend>(o: &Operands<B>, g: &WindowGeometry) -> Result<
         patch: axes(&patch),
     };
     o.each((STEM, "window"), n, &[o.real(0, g.whole.elements())?, patches, places, o.out(n)?], &geometry)
+}
+
+/// Writes a value of one session, a box, into a value of another from position `place` on; see
+/// [`voxplain_autodiff::Device::paste`].
+pub(crate) fn paste<B: Backend>(
+    backend: &B,
+    (base, into): (&GpuMemory<B>, Slot),
+    (memory, part): (&GpuMemory<B>, Slot),
+    place: &[isize],
+) -> Result<()> {
+    let (to, from) = (base.plan.slot(into), memory.plan.slot(part));
+    let (n, rank) = (from.shape.elements(), to.shape.rank());
+    let reals = to.dtype == DType::Real && from.dtype == DType::Real;
+    if from.shape.rank() != rank || place.len() != rank || !reals {
+        return Err(Error::internal("a box is pasted into a value of another rank or type"));
+    }
+    let mut at = [0; MAX_RANK];
+    at.iter_mut().zip(place).for_each(|(to, &p)| *to = p as i64);
+    let (shape, whole) = (axes(&from.shape), axes(&to.shape));
+    let geometry = Paste { n: n as i64, rank: rank as i64, part: shape, whole, place: at };
+    let pointers = [in_arena(backend, memory, part)?, in_arena(backend, base, into)?];
+    let writes = [(pointers[1], to.shape.elements() * size_of::<f32>())];
+    // SAFETY: the kernel takes two arrays and this structure; both lie in arenas of sessions that are borrowed, as large
+    // as their shapes say, which is all that the kernel reads and writes.
+    unsafe { launch(backend, (STEM, "paste"), n.div_ceil(THREADS), &pointers, &geometry, &writes) }
 }
 
 /// One launch per operand.

@@ -160,7 +160,7 @@ fn execute<D: Device>(device: &D, bench: Bench, results: &[Slot]) -> Result<Vec<
         let values: Vec<D::Scalar> = values.into_iter().map(D::Scalar::from_f64).collect();
         device.write(&mut memory, slot, &values)?;
     }
-    (0..plan.steps.len()).try_for_each(|step| device.run(&mut memory, step))?;
+    (0..plan.steps.len()).try_for_each(|step| device.run(&mut memory, None, step))?;
     let read = |&slot: &Slot| {
         let mut values = vec![D::Scalar::ZERO; plan.slot(slot).shape.elements()];
         device.read(&memory, slot, &mut values)?;

@@ -1,7 +1,7 @@
 //! How a command computes: the options that every command has whose results come from passes over the network.
 
 use clap::Args;
-use voxplain::{Device, Error, Result, Settings};
+use voxplain::{Device, Error, Factors, Result, Settings};
 
 /// Seed, threads, device, arithmetic and memory.
 #[derive(Args)]
@@ -19,8 +19,14 @@ pub struct Machine {
     #[arg(long)]
     pub exact: bool,
     /// On a GPU, convolutions with factors of 10 bits (tensor cores): faster, and maps agree to three digits only.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["f16", "bf16"])]
     pub tf32: bool,
+    /// On a GPU, convolutions and matrix products with factors of 16 bits (10 behind the point, up to 65504).
+    #[arg(long, conflicts_with = "bf16")]
+    pub f16: bool,
+    /// The same with 7 bits behind the point and the range of single precision: maps agree to two digits only.
+    #[arg(long)]
+    pub bf16: bool,
     /// The most bytes above the weights, as 500M or 2G.
     #[arg(long)]
     pub memory: Option<String>,
@@ -38,8 +44,17 @@ impl Machine {
             threads: self.threads,
             device: self.device,
             exact: self.exact,
-            tensor_float: self.tf32,
+            factors: self.factors(),
         })
+    }
+
+    fn factors(&self) -> Factors {
+        match (self.tf32, self.f16, self.bf16) {
+            (true, ..) => Factors::TensorFloat,
+            (_, true, _) => Factors::Half,
+            (.., true) => Factors::Brain,
+            _ => Factors::Single,
+        }
     }
 }
 
