@@ -199,7 +199,8 @@ fn a_constant_column() {
     let graph = multi_layer(1);
     let donors = Donors::Seeded { seed: 3, draws: 1 };
     let x = [tensor(&[3, 3], &[4.0, 20.0, 30.0, 4.0, 50.0, 10.0, 4.0, 70.0, 90.0])];
-    let map = run(&graph, &FeaturePermutation { features: Features::each(&graph), donors }, &x);
+    let map =
+        run(&graph, &FeaturePermutation { features: Features::each(&graph), donors, others: Vec::new() }, &x);
     assert!(map.chunks(3).all(|row| row[0] == 0.0));
     assert!((1..3).all(|k| map.chunks(3).any(|row| row[k] != 0.0)), "{map:?}");
 }

@@ -44,6 +44,7 @@ impl<S: Scalar> Method<S> for Permuted<S> {
         let both = inputs.iter().zip(&self.reference).map(both).collect::<Result<Vec<_>>>()?;
         let swapped: Vec<usize> = (examples..2 * examples).chain(0..examples).collect();
         let donors = Donors::Given(vec![swapped; self.features.count()]);
-        FeaturePermutation { features: self.features.clone(), donors }.attribute(network, &both, target)
+        let features = self.features.clone();
+        FeaturePermutation { features, donors, others: Vec::new() }.attribute(network, &both, target)
     }
 }
