@@ -247,9 +247,13 @@ fn bad_input_is_one_sentence() {
     let output = run(&[&fixed[..], &["-m", "kernel_shap", "--budget", "123"]].concat());
     let line: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(line["forward"], 123);
-    // The published study's methods all have their parameters right.
-    let output = run(&[&fixed[..], &["-m", "study"]].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 16);
+    // The published study's methods all have their parameters right; permutation needs someone to permute with.
+    for (reference, methods) in [(&[][..], 15), (&["--reference", text(&case)][..], 16)] {
+        let output = run(&[&fixed[..], &["-m", "study"], reference].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.contains("feature_permutation"), methods == 15, "{said}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), methods);
+    }
     std::fs::remove_dir_all(&base).unwrap();
 }
