@@ -180,7 +180,8 @@ fn a_difference_that_is_nothing() {
 #[test]
 fn the_smaller_of_two_numbers() {
     let graph = minimum();
-    let methods: [fn(&Graph, &[f64]) -> Vec<f64>; 3] = [integrated, rescale, product];
+    type OfEntries = fn(&Graph, &[f64]) -> Vec<f64>;
+    let methods: [OfEntries; 3] = [integrated, rescale, product];
     for method in methods {
         close(&method(&graph, &[1.0, 1.0]), &[1.0, 0.0], 1e-12);
         close(&method(&graph, &[1.001, 1.0]), &[0.0, 1.0], 1e-9);

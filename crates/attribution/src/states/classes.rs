@@ -226,8 +226,12 @@ impl<'a, D: Device> Engine<'a, D> {
         let split = if flow.is_break() { return Ok(()) } else { self.split(state, &classes)? };
         let (flow, others) = match split {
             None => self.run_classes(&errand, classes, fill, &mut |rows, values| {
-                let each = rows.iter().zip(values[0].chunks_exact(length));
-                Ok(each.fold(ControlFlow::Continue(()), |flow, (&row, v)| joined(flow, take(row, v))))
+                let mut flow = ControlFlow::Continue(());
+                // What was computed is taken even where it is more than was needed.
+                for (&row, v) in rows.iter().zip(values[0].chunks_exact(length)) {
+                    flow = joined(flow, take(row, v));
+                }
+                Ok(flow)
             })?,
             Some((part, mut tail)) => {
                 errand = part;

@@ -40,6 +40,9 @@ pub struct Explain {
     /// over a region: CLASS@pred, CLASS@mask, CLASS@mask:LABEL, CLASS@box:X0:X1,Y0:Y1,Z0:Z1 (voxels of the image).
     #[arg(short, long, default_value = "pred")]
     target: String,
+    /// The layer of class activation maps, as `inspect` names it; by default the one that the model card names.
+    #[arg(long, conflicts_with = "request")]
+    layer: Option<String>,
     /// A parameter as key=value (value as JSON or text), for all methods that have it; repeat for more.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -129,6 +132,12 @@ impl Explain {
         if self.method.as_deref() == Some("study") {
             self.say_about_permutation(&model, &case, &mut requests);
         }
+        let several = matches!(self.method.as_deref(), Some("study" | "all"));
+        if several && !requests.iter().any(|r| r.method.contains("cam")) {
+            self.note(
+                "class activation maps are left out: the model card names no layer; name one with --layer",
+            );
+        }
         self.all(&model, &case, explainer, &requests)
     }
 
@@ -145,6 +154,11 @@ impl Explain {
             (_, false) => "feature_permutation: features get the values of the patient of --reference",
             _ => return,
         };
+        self.note(what);
+    }
+
+    /// Says something beside the results.
+    fn note(&self, what: &str) {
         if self.json { eprintln!("voxplain: {what}") } else { say(what) }
     }
 
@@ -158,6 +172,7 @@ impl Explain {
             composite: self.composite.as_deref().map(read_composite).transpose()?,
             budget: self.budget.as_deref(),
             save_draws: self.save_draws,
+            layer: self.layer.as_deref(),
         };
         words.requests(model)
     }

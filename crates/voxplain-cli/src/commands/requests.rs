@@ -34,6 +34,8 @@ pub struct Words<'a> {
     pub composite: Option<Map<String, Value>>,
     pub budget: Option<&'a str>,
     pub save_draws: bool,
+    /// The layer of class activation maps; by default the card's.
+    pub layer: Option<&'a str>,
 }
 
 impl Words<'_> {
@@ -41,12 +43,12 @@ impl Words<'_> {
     pub fn requests(&self, model: &Model) -> Result<Vec<Request>> {
         let set = parameters(self.set)?;
         let all = self.methods == "all";
+        let cams = model.card.cam_layer.is_some() || self.layer.is_some() || set.contains_key("layer");
         let mut requests = if self.methods == "study" {
-            voxplain::request::study(&model.graph, model.card.cam_layer.is_some())
+            voxplain::request::study(&model.graph, cams)
         } else {
             let names: Vec<&str> =
                 if all { ALL.to_vec() } else { self.methods.split(',').map(str::trim).collect() };
-            let cams = model.card.cam_layer.is_some() || set.contains_key("layer");
             let wanted = names.into_iter().filter(|n| !all || cams || !n.contains("cam"));
             wanted.map(Request::named).collect()
         };
@@ -74,6 +76,9 @@ impl Words<'_> {
         request.target = Value::from(self.target);
         let given = set.iter().filter(|(key, _)| !all || belongs(&request.method, key));
         request.params.extend(given.map(|(k, v)| (k.clone(), v.clone())));
+        if let Some(layer) = self.layer.filter(|_| request.method.contains("cam")) {
+            request.params.entry("layer").or_insert_with(|| Value::from(layer));
+        }
         if request.method == "composite" {
             request.params.extend(self.composite.iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
         }
