@@ -1,6 +1,7 @@
 //! What the suites share: where the reference cases lie, and how a map is compared with one.
 #![forbid(unsafe_code)]
 
+pub mod captum;
 pub mod cuda;
 pub mod dense;
 pub mod layers;

@@ -5,24 +5,20 @@
 use voxplain::attribution::methods::{Baseline, IntegratedGradients, Steps};
 use voxplain::attribution::{Engine, Fill, Method, Network, PassSpec, Quadrature, Rules, Target};
 use voxplain::autodiff::{Composite, Gradient};
-use voxplain::graph::{Graph, GraphBuilder, ValueId};
+use voxplain::graph::{Graph, GraphBuilder};
 use voxplain::tensor::Tensor;
 use voxplain_oracle::Oracle;
+use voxplain_tests::captum::dense;
 
 /// `MultiLayer`: identity, ones with biases (-10, 1, 1, 1), ReLU, ones with biases (-1, 1).
 fn multi_layer() -> Graph {
     let mut b = GraphBuilder::new();
-    let layer = |b: &mut GraphBuilder, name: &str, x: ValueId, sizes: [usize; 2], w: &[f32], c: &[f32]| {
-        let w = b.parameter(&format!("{name}.w"), &sizes, w.to_vec()).unwrap();
-        let c = b.parameter(&format!("{name}.c"), &[sizes[0]], c.to_vec()).unwrap();
-        b.linear(name, x, w, Some(c)).unwrap()
-    };
     let x = b.input("x", &[1, 3]).unwrap();
     let eye = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
-    let y = layer(&mut b, "linear0", x, [3, 3], &eye, &[0.0; 3]);
-    let y = layer(&mut b, "linear1", y, [4, 3], &[1.0; 12], &[-10.0, 1.0, 1.0, 1.0]);
+    let y = dense(&mut b, "linear0", x, &[3, 3], &eye, &[0.0; 3]);
+    let y = dense(&mut b, "linear1", y, &[4, 3], &[1.0; 12], &[-10.0, 1.0, 1.0, 1.0]);
     let y = b.relu("relu", y).unwrap();
-    let y = layer(&mut b, "linear2", y, [2, 4], &[1.0; 8], &[-1.0, 1.0]);
+    let y = dense(&mut b, "linear2", y, &[2, 4], &[1.0; 8], &[-1.0, 1.0]);
     b.finish(&[y]).unwrap()
 }
 

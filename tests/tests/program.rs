@@ -220,6 +220,8 @@ fn bad_input_is_one_sentence_and_leaves_nothing() {
     fails(explain(&["-t", "5"]), 2, "no class 5: the network has 2");
     fails(explain(&["-t", "bumpy"]), 2, "round, lobed");
     fails(explain(&["-m", "gradcam", "--set", "layer=conv9"]), 2, "no layer named \"conv9\"");
+    fails(explain(&["-m", "gradcam", "--layer", "conv9"]), 2, "no layer named \"conv9\"");
+    fails(explain(&["-m", "saliency", "--layer", "conv9"]), 2, "--layer is for class activation maps");
     fails(explain(&["-m", "saliency", "--set", "steps=3"]), 2, "no parameter \"steps\"");
     fails(explain(&["--set", "n_steps"]), 2, "key=value");
     fails(explain(&["--memory", "1k"]), 2, "bytes are needed above the weights");

@@ -26,7 +26,7 @@ impl<S: Scalar> Method<S> for Permuted<S> {
     }
 
     fn passes(&self) -> (u64, u64) {
-        (2 * (1 + self.features.count() as u64), 0)
+        (1 + self.features.count() as u64, 0)
     }
 
     fn attribute(
@@ -36,15 +36,13 @@ impl<S: Scalar> Method<S> for Permuted<S> {
         target: &Target,
     ) -> Result<Attribution<S>> {
         let examples = network.examples(inputs)?;
-        let both = |(x, r): (&Tensor<S>, &Tensor<S>)| {
-            let mut sizes = x.shape().to_vec();
-            sizes[0] *= 2;
-            Tensor::new(&sizes, [x.data(), &r.data().repeat(examples)].concat())
-        };
-        let both = inputs.iter().zip(&self.reference).map(both).collect::<Result<Vec<_>>>()?;
-        let swapped: Vec<usize> = (examples..2 * examples).chain(0..examples).collect();
-        let donors = Donors::Given(vec![swapped; self.features.count()]);
-        FeaturePermutation { features: self.features.clone(), donors, others: Vec::new() }
-            .attribute(network, &both, target)
+        // The reference stands behind the examples and gives to all of them; who gives to it does not matter.
+        let donors = (0..=examples).map(|n| if n < examples { examples } else { 0 }).collect();
+        FeaturePermutation {
+            features: self.features.clone(),
+            donors: Donors::Given(vec![donors; self.features.count()]),
+            others: self.reference.clone(),
+        }
+        .attribute(network, inputs, target)
     }
 }

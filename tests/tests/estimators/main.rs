@@ -18,19 +18,10 @@ use voxplain::perturbation::methods::*;
 use voxplain::perturbation::{Budget, Coalition, Estimator, Features, Ledger, Precision, Run, Sharing};
 use voxplain::tensor::Tensor;
 use voxplain_oracle::Oracle;
+use voxplain_tests::captum::{dense, tensor};
 use voxplain_tests::networks::{Case, case};
 
 type Boxed = Box<dyn Estimator<f64>>;
-
-fn tensor(sizes: &[usize], data: &[f64]) -> Tensor<f64> {
-    Tensor::new(sizes, data.to_vec()).unwrap()
-}
-
-fn dense(b: &mut GraphBuilder, name: &str, x: ValueId, sizes: &[usize], w: &[f32], c: &[f32]) -> ValueId {
-    let w = b.parameter(&format!("{name}.weight"), sizes, w.to_vec()).unwrap();
-    let c = b.parameter(&format!("{name}.bias"), &[sizes[0]], c.to_vec()).unwrap();
-    b.linear(name, x, w, Some(c)).unwrap()
-}
 
 /// `w . x + c` of one input of as many entries.
 fn linear(w: &[f32], c: f32) -> Graph {

@@ -217,33 +217,32 @@ impl<'a, D: Device> Engine<'a, D> {
         let (_, value) =
             overlay.states.get(&state).ok_or_else(|| Error::internal("there is no such state"))?;
         let rows = changes.iter().enumerate();
-        let (mut classes, same) = classed(&overlay.regions, rows);
+        let (classes, same) = classed(&overlay.regions, rows);
         let mut flow = ControlFlow::Continue(());
         same.iter().for_each(|&row| flow = joined(flow, take(row, value)));
-        let mut errand = Errand::whole(state, overlay.regions.clone());
+        let whole = Errand::whole(state, overlay.regions.clone());
         self.observer.iter_mut().for_each(|observer| observer(same.len()));
-        let length = self.graph.shape(errand.regions.targets()[0]).elements();
-        let split = if flow.is_break() { return Ok(()) } else { self.split(state, &classes)? };
-        let (flow, others) = match split {
-            None => self.run_classes(&errand, classes, fill, &mut |rows, values| {
-                let mut flow = ControlFlow::Continue(());
-                // What was computed is taken even where it is more than was needed.
-                for (&row, v) in rows.iter().zip(values[0].chunks_exact(length)) {
-                    flow = joined(flow, take(row, v));
-                }
-                Ok(flow)
-            })?,
+        if flow.is_break() {
+            return Ok(());
+        }
+        let (flow, others) = match self.split(state, &classes)? {
+            None => {
+                let length = self.graph.shape(whole.regions.targets()[0]).elements();
+                self.run_classes(&whole, classes, fill, &mut |rows, values| {
+                    let mut flow = ControlFlow::Continue(());
+                    // What was computed is taken even where it is more than was needed.
+                    for (&row, v) in rows.iter().zip(values[0].chunks_exact(length)) {
+                        flow = joined(flow, take(row, v));
+                    }
+                    Ok(flow)
+                })?
+            }
             Some((part, mut tail)) => {
-                errand = part;
-                let rows = std::mem::take(&mut classes)
-                    .into_values()
-                    .flatten()
-                    .map(|(row, change, _)| (row, change));
-                let (classes, _) = classed(&errand.regions, rows);
-                let (flow, others) = self
-                    .run_classes(&errand, classes, fill, &mut |rows, values| tail.push(rows, values, take))?;
-                let last = if flow.is_break() { flow } else { tail.run(take)? };
-                (last, others)
+                let rows = classes.into_values().flatten().map(|(row, change, _)| (row, change));
+                let (classes, _) = classed(&part.regions, rows);
+                let push: TakeTargets<'_, _> = &mut |rows, values| tail.push(rows, values, take);
+                let (flow, others) = self.run_classes(&part, classes, fill, push)?;
+                (if flow.is_break() { flow } else { tail.run(take)? }, others)
             }
         };
         if flow.is_continue() && !others.is_empty() {

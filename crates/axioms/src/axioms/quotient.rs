@@ -8,6 +8,7 @@ use crate::edits::{channels, entries};
 use crate::hand_wired::all_three;
 use crate::problem::Problem;
 use voxplain_autodiff::Device;
+use voxplain_perturbation::shapley;
 use voxplain_tensor::{Result, Tensor};
 
 /// On drawn networks, or on `relu(x1 + x2 + x3 - 2)` at 1 with the first two entries in one modality.
@@ -38,14 +39,7 @@ pub fn check<D: Device>(bench: &Bench<'_, D>, problem: &Problem, variant: usize)
 /// The Shapley value of every channel, from the values of all coalitions of channels.
 fn modality_values<D: Device>(bench: &Bench<'_, D>, problem: &Problem) -> Result<Vec<f64>> {
     let n = channels(&problem.graph).len();
-    let v = bench.values(problem, &coalitions(problem, n)?)?;
-    let factorial = |k: usize| (1..=k).product::<usize>() as f64;
-    let weight = |size: usize| factorial(size) * factorial(n - size - 1) / factorial(n);
-    let one = |k: usize| {
-        let without = (0..v.len()).filter(|s| s >> k & 1 == 0);
-        without.map(|s| weight(s.count_ones() as usize) * (v[s | 1 << k] - v[s])).sum()
-    };
-    Ok((0..n).map(one).collect())
+    Ok(shapley(&bench.values(problem, &coalitions(problem, n)?)?))
 }
 
 /// One example per coalition: its channels from the input, the others from the reference.

@@ -32,7 +32,6 @@ pub use xrai::Xrai;
 pub(crate) use shapley_values::all as every_coalition;
 
 use crate::run::{Finite, Sink};
-use std::ops::ControlFlow;
 use voxplain_attribution::{Fill, Network, PassSpec, Seeds};
 use voxplain_tensor::{Result, Scalar, Tensor};
 
@@ -53,11 +52,10 @@ pub(crate) fn scores<S: Scalar>(
                 fill(start + row, i, into);
             }
         };
-        let mut flow = ControlFlow::Continue(());
         network.run(&spec, batch.min(rows - start), &mut write, &mut |row, r| {
-            flow = sink.take(start + row, seeds.value(n, r.captures[0]));
+            let _ = sink.take(start + row, seeds.value(n, r.captures[0]));
         })?;
-        if flow.is_break() {
+        if sink.is_over() {
             break;
         }
     }

@@ -61,6 +61,12 @@ impl Words<'_> {
                 )));
             }
         }
+        if self.layer.is_some() && !requests.iter().any(|r| r.method.contains("cam")) {
+            return Err(Error::invalid(format!(
+                "--layer is for class activation maps, not for {}",
+                self.methods
+            )));
+        }
         if self.composite.is_some() && !requests.iter().any(|r| r.method == "composite") {
             return Err(Error::invalid(format!(
                 "--composite is for the method composite, not for {}",
