@@ -10,6 +10,7 @@ use crate::nifti::{WriteOptions, write_nifti};
 use crate::random::Random;
 use crate::tumour::{Tumour, tumour};
 use crate::volume::{Volume, parse_codes};
+use std::fmt;
 use std::path::Path;
 use voxplain_tensor::{Error, Result};
 
@@ -23,6 +24,16 @@ pub enum Lesion {
     Round,
     /// A body with lobes: class 1.
     Lobed,
+}
+
+impl fmt::Display for Lesion {
+    /// The word that the program's `--class` takes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Round => "round",
+            Self::Lobed => "lobed",
+        })
+    }
 }
 
 /// What a modality shows.

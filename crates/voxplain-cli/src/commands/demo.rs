@@ -51,7 +51,7 @@ impl Demo {
         }
         bar.finish_and_clear();
         say(&format!(
-            "\nmade a {:?} lesion; t1ce always shows it, flair in 7 of 10 cases, t1 and t2 never",
+            "\nmade a {} lesion; t1ce always shows it, flair in 7 of 10 cases, t1 and t2 never",
             phantom.class
         ));
         say(&format!("images   {}", self.out.join("patient").display()));
