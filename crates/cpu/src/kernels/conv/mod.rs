@@ -10,6 +10,7 @@ pub mod output;
 mod panel;
 pub mod sparse;
 mod tile;
+mod whole_windows;
 mod winograd;
 
 use crate::isa::Isa;

@@ -270,13 +270,24 @@ unsafe fn maxima<S: Simd, const N: usize>(
             if r == 0 {
                 best = even;
             } else {
-                code = S::select_greater(even, best, S::splat(2.0 * r as f32), code);
-                best = S::select_greater(even, best, even, best);
+                keep_better::<S>(even, 2.0 * r as f32, &mut best, &mut code);
             }
-            code = S::select_greater(odd, best, S::splat(2.0 * r as f32 + 1.0), code);
-            best = S::select_greater(odd, best, odd, best);
+            keep_better::<S>(odd, 2.0 * r as f32 + 1.0, &mut best, &mut code);
         }
         (best, code)
+    }
+}
+
+/// Takes `v` and its place where it exceeds the best so far.
+///
+/// # Safety
+/// The instruction set of `S` is there.
+#[inline(always)]
+pub(super) unsafe fn keep_better<S: Simd>(v: S::V, place: f32, best: &mut S::V, code: &mut S::V) {
+    // SAFETY: as the caller says.
+    unsafe {
+        *code = S::select_greater(v, *best, S::splat(place), *code);
+        *best = S::select_greater(v, *best, v, *best);
     }
 }
 

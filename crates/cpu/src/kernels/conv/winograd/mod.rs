@@ -6,20 +6,23 @@
 //! transformed weights (`G g G^T`, made in double precision and rounded once) for every one of the 64 or 16 transformed
 //! positions, and the sums over channels are transformed back (`A^T m A`). Vectors run over tiles, so rows need no
 //! particular layout. Where depth is transformed, its four positions are computed one after the other and added up in
-//! place: a quarter of the data is alive at a time, and what is alive stays in the second cache.
+//! place: a quarter of the data is alive at a time, and what is alive stays in the second cache. A network's first layer, with
+//! few channels, goes another way ([`shallow`]).
 //!
 //! Error, with `u = 2^-24`, `C` source channels, `X` the largest datum of a tile and `n` transformed axes: a transformed datum
 //! is at most `2^n X`, the transformed weights of the positions that an output adds up are together at most `2^n sum |w|`,
-//! and a term passes through at most `C + 14` roundings, so `|error| <= u (C + 14) 4^n X sum |w|`. The root mean square stays
-//! within twice that of the plain sum; both are tested (`tests/winograd.rs`).
+//! and a term passes through at most `C + 14` roundings (`2 C + 14` below eight channels), so `|error| <= u (C + 14) 4^n X
+//! sum |w|`. The root mean square stays within twice that of the plain sum; both are tested (`tests/winograd.rs`).
 
 mod pack;
+mod shallow;
 mod transform;
 
 pub use pack::{pack, packed_len};
 
 use super::output::{Block, Output};
 use super::tile::{CHANNELS, Operands, tiles};
+use super::whole_windows::Collected;
 use super::{ITEMS, Problem};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
@@ -35,12 +38,14 @@ const PLANE: usize = 16;
 /// Tiles that fill registers, and more than which gain nothing.
 const FEW: usize = 24;
 const MANY: usize = 96;
-/// Fewer channels than this do not pay for the transforms.
+/// Fewer channels than this do not pay for buffers of sums; fewer target channels do not pay for the transforms.
 const LEAST_CHANNELS: usize = 8;
 /// How the tiles of a convolution are divided.
 pub struct Tiles {
     /// Whether depth is transformed too.
     deep: bool,
+    /// Whether all of a tile stays near the registers, see [`shallow`].
+    shallow: bool,
     /// Tiles along each axis.
     count: [usize; 3],
     /// Tiles of a piece of a tile row, a multiple of 8 unless it is the whole row.
@@ -58,20 +63,25 @@ impl Tiles {
     pub fn new(p: &Problem) -> Option<Self> {
         let plain = p.axes.iter().all(|a| a.step == 1 && a.phases.len() == 1);
         let unit = |a: usize| p.axes[a].phases[0].windows(2).all(|t| (t[1].offset - t[0].offset).abs() == 1);
-        let small = p.source_channels < LEAST_CHANNELS || p.target_channels < LEAST_CHANNELS;
+        let deep = p.kernel[0] == 3;
+        let shallow = p.source_channels < LEAST_CHANNELS;
+        let small = p.target_channels < LEAST_CHANNELS || shallow && !deep;
         let empty = p.axes.iter().any(|a| a.target == 0 || a.source == 0);
         let three = p.kernel[1] == 3 && p.kernel[2] == 3 && matches!(p.kernel[0], 1 | 3);
         if !plain || !(0..3).all(unit) || small || empty || !three {
             return None;
         }
-        let deep = p.kernel[0] == 3;
         let targets = [0, 1, 2].map(|a| p.axes[a].target);
         let count = [
             if deep { targets[0].div_ceil(2) } else { targets[0] },
             targets[1].div_ceil(2),
             targets[2].div_ceil(2),
         ];
-        let alive = PLANE * (p.source_channels + SHARE) + if deep { 8 * p.target_channels } else { 0 };
+        let alive = match (shallow, deep) {
+            (true, _) => positions(deep) * p.source_channels,
+            (_, true) => PLANE * (p.source_channels + SHARE) + 8 * p.target_channels,
+            _ => PLANE * (p.source_channels + SHARE),
+        };
         let most = (CACHE_BYTES / (alive * size_of::<f32>())).clamp(FEW, MANY);
         let pieces = count[2].div_ceil(most);
         let piece = if pieces == 1 { count[2] } else { count[2].div_ceil(pieces).next_multiple_of(8) };
@@ -85,7 +95,7 @@ impl Tiles {
         let chunks = (ITEMS / items).clamp(1, p.target_channels.div_ceil(4 * CHANNELS));
         let channels = p.target_channels.div_ceil(chunks).next_multiple_of(CHANNELS);
         let chunks = p.target_channels.div_ceil(channels);
-        Some(Self { deep, count, piece, pieces, rows, channels, chunks })
+        Some(Self { deep, shallow, count, piece, pieces, rows, channels, chunks })
     }
 
     /// Work items.
@@ -117,6 +127,8 @@ pub struct Workspace {
     rows: Buffer,
     /// A row without data.
     zeros: Buffer,
+    /// Windows of a pooling.
+    collected: Collected,
 }
 
 /// Everything that the items of one call share.
@@ -166,9 +178,9 @@ impl Item {
         apart(channels * self.pitch)
     }
 
-    /// Numbers of the transformed positions of `channels` channels, and what vectors may run over behind them.
-    fn data_len(&self, channels: usize) -> usize {
-        PLANE * self.plane(channels) + 2 * MANY
+    /// Numbers of `positions` transformed positions of `channels` channels, and what vectors may run over behind them.
+    fn data_len(&self, positions: usize, channels: usize) -> usize {
+        positions * self.plane(channels) + 2 * MANY
     }
 }
 
@@ -200,6 +212,10 @@ impl Job<'_> {
         }
     }
 
+    fn bias(&self, item: &Item, channel: usize) -> f32 {
+        self.bias.map_or(0.0, |b| b[item.group * self.problem.target_channels + channel])
+    }
+
     fn lines(&self, item: &Item) -> impl Iterator<Item = Line> {
         let mut at = 0;
         (item.lines.0..item.lines.1).map(move |number| {
@@ -217,10 +233,14 @@ impl Job<'_> {
 #[inline(always)]
 unsafe fn item<S: Simd>(job: &Job<'_>, number: usize, w: &mut Workspace) {
     let item = job.item::<S>(number);
+    if job.tiles.shallow {
+        // SAFETY: as the caller says.
+        return unsafe { shallow::item::<S>(job, &item, w) };
+    }
     let parts = if job.tiles.deep { 4 } else { 1 };
     for part in 0..parts {
         // SAFETY: as the caller says.
-        unsafe { transform_data::<S>(job, &item, part, w) };
+        unsafe { transform_data::<S>(job, &item, part, 0, w) };
         let mut first = item.channels.0;
         while first < item.channels.1 {
             let last = (first + SHARE).min(item.channels.1);
@@ -249,8 +269,8 @@ unsafe fn multiply<S: Simd>(
 ) {
     let p = job.problem;
     let channels = p.source_channels;
-    let data = w.data.room(item.data_len(channels)).as_ptr();
-    let sums = w.sums.room(item.data_len(SHARE)).as_mut_ptr();
+    let data = w.data.room(item.data_len(PLANE, channels)).as_ptr();
+    let sums = w.sums.room(item.data_len(PLANE, SHARE)).as_mut_ptr();
     let positions = positions(job.tiles.deep);
     for position in 0..PLANE {
         let packed = (item.group * positions + part * PLANE + position) * p.blocks();
@@ -276,7 +296,7 @@ unsafe fn multiply<S: Simd>(
 fn shared(item: &Item, channel: usize, w: &mut Workspace) -> (*const f32, *mut f32) {
     let all = (item.channels.1 - item.channels.0) * 8 * item.pitch + MANY;
     let at = (channel - item.channels.0) * 8 * item.pitch;
-    (w.sums.room(item.data_len(SHARE)).as_ptr(), w.slices.room(all)[at..].as_mut_ptr())
+    (w.sums.room(item.data_len(PLANE, SHARE)).as_ptr(), w.slices.room(all)[at..].as_mut_ptr())
 }
 
 /// Adds the sums of a part along depth to those of the parts before.
@@ -295,10 +315,9 @@ unsafe fn add_channels<S: Simd>(item: &Item, part: usize, channels: (usize, usiz
 /// Transforms finished sums of some channels back and hands them to the output.
 #[inline(always)]
 unsafe fn finish<S: Simd>(job: &Job<'_>, item: &Item, channels: (usize, usize), w: &mut Workspace) {
-    let p = job.problem;
-    let (slices, pitch) = (if job.tiles.deep { 2 } else { 1 }, 2 * item.pitch);
+    let pitch = 2 * item.pitch;
     for channel in channels.0..channels.1 {
-        let bias = job.bias.map_or(0.0, |b| b[item.group * p.target_channels + channel]);
+        let bias = job.bias(item, channel);
         let (sums, earlier) = shared(item, channel, w);
         let earlier = job.tiles.deep.then_some(earlier.cast_const());
         let rows = w.rows.room(4 * pitch + MANY).as_mut_ptr();
@@ -307,15 +326,27 @@ unsafe fn finish<S: Simd>(job: &Job<'_>, item: &Item, channels: (usize, usize), 
         unsafe {
             let sums = sums.add((channel - channels.0) * item.pitch);
             finish_rows::<S>(item, (sums, item.plane(SHARE)), earlier, bias, (rows, pitch));
-            for line in job.lines(item) {
-                let first = [line.first[0] * slices, line.first[1] * 2, line.first[2] * 2];
-                let left = |a: usize, n: usize| (p.axes[a].target - first[a]).min(n);
-                let count = [left(0, slices), left(1, 2), left(2, 2 * line.count)];
-                let plane = line.image * p.target_channels + channel;
-                let block = Block { plane, first, step: [1; 3], count, pitch: [2 * pitch, pitch] };
-                job.output.write::<S>(&block, rows.add(2 * line.at));
-            }
+            write_lines::<S>(job, item, channel, rows);
         }
+    }
+}
+
+/// Hands finished rows of a channel to the output, twice `item.pitch` numbers apart.
+///
+/// # Safety
+/// The instruction set is there; the rows hold all columns of the item's tiles; items do not share outputs.
+#[inline(always)]
+unsafe fn write_lines<S: Simd>(job: &Job<'_>, item: &Item, channel: usize, rows: *mut f32) {
+    let (p, pitch) = (job.problem, 2 * item.pitch);
+    let slices = if job.tiles.deep { 2 } else { 1 };
+    for line in job.lines(item) {
+        let first = [line.first[0] * slices, line.first[1] * 2, line.first[2] * 2];
+        let left = |a: usize, n: usize| (p.axes[a].target - first[a]).min(n);
+        let count = [left(0, slices), left(1, 2), left(2, 2 * line.count)];
+        let plane = line.image * p.target_channels + channel;
+        let block = Block { plane, first, step: [1; 3], count, pitch: [2 * pitch, pitch] };
+        // SAFETY: as the caller says.
+        unsafe { job.output.write::<S>(&block, rows.add(2 * line.at)) };
     }
 }
 

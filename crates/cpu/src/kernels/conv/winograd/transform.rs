@@ -25,21 +25,30 @@ const DIFFERENCE: u8 = 2;
 /// The slices of a tile that row `part` of `B^T` joins.
 const JOINED: [[usize; 2]; 4] = [[0, 2], [1, 2], [2, 1], [1, 3]];
 
-/// Transforms the data of an item into `w.data`, for one transformed position along depth where depth is transformed.
+/// Transforms the data of an item, for one transformed position along depth where depth is transformed: positions `first ..`
+/// of `w.data`.
 ///
 /// # Safety
 /// The instruction set of `S` is there.
 #[inline(always)]
-pub(super) unsafe fn transform_data<S: Simd>(job: &Job<'_>, item: &Item, part: usize, w: &mut Workspace) {
+pub(super) unsafe fn transform_data<S: Simd>(
+    job: &Job<'_>,
+    item: &Item,
+    part: usize,
+    first: usize,
+    w: &mut Workspace,
+) {
     let channels = job.problem.source_channels;
     for channel in 0..channels {
         for line in job.lines(item) {
             // SAFETY: as the caller says.
             unsafe {
                 match (job.tiles.deep, part) {
-                    (false, _) => transform_line::<S, ALONE>(job, item, &line, channel, [0, 0], w),
-                    (true, 1) => transform_line::<S, SUM>(job, item, &line, channel, JOINED[1], w),
-                    (true, _) => transform_line::<S, DIFFERENCE>(job, item, &line, channel, JOINED[part], w),
+                    (false, _) => transform_line::<S, ALONE>(job, item, &line, (channel, first), [0, 0], w),
+                    (true, 1) => transform_line::<S, SUM>(job, item, &line, (channel, first), JOINED[1], w),
+                    (true, _) => {
+                        transform_line::<S, DIFFERENCE>(job, item, &line, (channel, first), JOINED[part], w)
+                    }
                 }
             }
         }
@@ -52,7 +61,7 @@ unsafe fn transform_line<S: Simd, const JOIN: u8>(
     job: &Job<'_>,
     item: &Item,
     line: &Line,
-    channel: usize,
+    (channel, first): (usize, usize),
     slices: [usize; 2],
     w: &mut Workspace,
 ) {
@@ -72,13 +81,14 @@ unsafe fn transform_line<S: Simd, const JOIN: u8>(
     let rows = slices.map(|s| core::array::from_fn(|i| row(z + s as isize, y + i as isize)));
     let pitch = (line.count + 1).next_multiple_of(S::LANES) + 2 * S::LANES;
     let split = w.rows.room(8 * pitch + S::LANES).as_mut_ptr();
-    let data = w.data.room(item.data_len(p.source_channels)).as_mut_ptr();
+    let plane = item.plane(p.source_channels);
+    let data = w.data.room(item.data_len(first + PLANE, p.source_channels)).as_mut_ptr();
     // SAFETY: rows are as long as the source is wide, or zeros of that length; the buffers have room for every position of
     // every tile and a vector behind.
     unsafe {
         across::<S, JOIN>(rows, x, width, line.count, split, pitch);
-        let plane = item.plane(p.source_channels);
-        along::<S>(split, pitch, line.count, data.add(channel * item.pitch + line.at), plane);
+        let data = data.add(first * plane + channel * item.pitch + line.at);
+        along::<S>(split, pitch, line.count, data, plane);
     }
 }
 
@@ -176,8 +186,11 @@ unsafe fn along<S: Simd>(split: *const f32, pitch: usize, tiles: usize, data: *m
 
 /// Transforms the sums of one channel and of [`PLANE`] positions back: two rows of two columns of every tile, the vector
 /// of tiles at `t`.
+///
+/// # Safety
+/// The instruction set is there; the sums hold whole vectors of tiles.
 #[inline(always)]
-unsafe fn transform_back<S: Simd>(sums: *const f32, plane: usize, t: usize) -> [[S::V; 2]; 2] {
+pub(super) unsafe fn transform_back<S: Simd>(sums: *const f32, plane: usize, t: usize) -> [[S::V; 2]; 2] {
     // SAFETY: sums have room for whole vectors, says the caller.
     unsafe {
         let mut m = [[S::splat(0.0); 4]; 2];
@@ -194,8 +207,11 @@ unsafe fn transform_back<S: Simd>(sums: *const f32, plane: usize, t: usize) -> [
 }
 
 /// Writes two columns of a row of outputs.
+///
+/// # Safety
+/// The instruction set is there; the row has room for two vectors.
 #[inline(always)]
-unsafe fn write<S: Simd>(row: *mut f32, columns: [S::V; 2], bias: f32) {
+pub(super) unsafe fn write<S: Simd>(row: *mut f32, columns: [S::V; 2], bias: f32) {
     // SAFETY: the caller promises the instruction set and room for two vectors.
     unsafe {
         let bias = S::splat(bias);
