@@ -1,6 +1,7 @@
 //! The device: prepares memory, moves values, and sends each step to its kernel.
 
 use crate::arena::{Arena, place};
+use crate::backgrounds::Backgrounds;
 use crate::isa::Isa;
 use crate::kernels as k;
 use crate::kernels::unpool::Gates;
@@ -110,6 +111,8 @@ pub struct CpuMemory {
     prepared: Vec<Option<Prepared>>,
     /// Room for weights that the plan computes itself, packed.
     scratch: Vec<f32>,
+    /// Where values only repeat.
+    backgrounds: Backgrounds,
 }
 
 /// The room that the largest convolution with weights of its own needs.
@@ -127,7 +130,7 @@ impl Device for Cpu {
         let parameters: Vec<Arc<[f32]>> = plan.parameters.iter().map(|p| p.data.clone()).collect();
         let prepared = self.packs.prepare(&plan, &parameters, self.exact);
         let scratch = vec![0.0; scratch(&prepared)];
-        Ok(CpuMemory { plan, parameters, arena, prepared, scratch })
+        Ok(CpuMemory { plan, parameters, arena, prepared, scratch, backgrounds: Backgrounds::default() })
     }
 
     fn write(&self, memory: &mut CpuMemory, slot: Slot, data: &[f32]) -> Result<()> {
@@ -138,6 +141,7 @@ impl Device for Cpu {
         if count != data.len() {
             return Err(Error::internal("a value is written with another length"));
         }
+        memory.backgrounds.forget(slot);
         // SAFETY: `memory` is borrowed exclusively and no step runs, so no other view is alive.
         let into = unsafe { memory.arena.view().write::<f32>(offset, count) };
         self.copy(data, into);
@@ -191,6 +195,7 @@ impl Device for Cpu {
         let (offset, count) = place::<f32>(&memory.plan, part)?;
         let (shape, whole) = (memory.plan.slot(part).shape, base.plan.slot(into).shape);
         let (to, room) = place::<f32>(&base.plan, into)?;
+        base.backgrounds.forget(into);
         // SAFETY: `base` is borrowed exclusively and no step runs, so no other view of its arena is alive.
         let into = unsafe { base.arena.view().write::<f32>(to, room) };
         k::window::paste(memory.arena.reals(offset, count), shape, into, whole, at)
@@ -210,13 +215,14 @@ impl Device for Cpu {
 }
 
 impl Cpu {
-    fn run_step(&self, memory: &mut CpuMemory, base: Option<&CpuMemory>, step: usize) -> Result<()> {
+    fn run_step(&self, memory: &mut CpuMemory, base: Option<&CpuMemory>, at: usize) -> Result<()> {
         let view = memory.arena.view();
         let missing = || Error::internal("there is no such step");
-        let (plan, prepared) = (&memory.plan, memory.prepared.get(step).ok_or_else(missing)?);
-        let step = plan.steps.get(step).ok_or_else(missing)?;
+        let (plan, prepared) = (&memory.plan, memory.prepared.get(at).ok_or_else(missing)?);
+        let step = plan.steps.get(at).ok_or_else(missing)?;
         let o = Operands::new((plan, step), &memory.parameters, view, base)?;
         let (pool, isa, scratch) = (&self.pool, self.isa, &mut memory.scratch);
+        let backgrounds = &mut memory.backgrounds;
         match &step.kernel {
             Kernel::Conv(_)
             | Kernel::ConvAdjoint(_)
@@ -224,7 +230,9 @@ impl Cpu {
             | Kernel::ConvAdjointBlock(..) => {
                 let prepared =
                     prepared.as_ref().ok_or_else(|| Error::internal("a convolution was not prepared"))?;
-                convolve(pool, isa, prepared, &o, scratch)?;
+                backgrounds.look(pool, (plan, at), prepared, &o)?;
+                convolve(pool, isa, prepared, &o, scratch, backgrounds.known(step, at))?;
+                backgrounds.note(step, at);
             }
             Kernel::Unpool(g, rectified) => {
                 let bits = if step.reads.len() > 2 { Some(o.coded(2)?) } else { None };

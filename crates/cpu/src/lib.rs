@@ -9,6 +9,7 @@
 //! was detected, and the border to `matrixmultiply`.
 
 mod arena;
+mod backgrounds;
 mod buffer;
 mod device;
 mod isa;

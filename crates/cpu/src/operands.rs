@@ -3,9 +3,10 @@
 use crate::arena::{Plain, View, place};
 use crate::device::CpuMemory;
 use crate::isa::Isa;
+use crate::kernels::conv::background::Background;
 use crate::kernels::conv::output::{Output, Pooled};
 use crate::kernels::conv::sparse;
-use crate::kernels::conv::{Convolution, Source};
+use crate::kernels::conv::{Convolution, Cut, Source};
 use crate::parallel::{Pool, Shared};
 use crate::prepared::Prepared;
 use std::sync::Arc;
@@ -114,13 +115,14 @@ impl<'a> Operands<'a> {
     }
 }
 
-/// Runs a convolution or an adjoint with whatever was joined to it.
+/// Runs a convolution or an adjoint with whatever was joined to it, on an operand of which something may be known.
 pub(crate) fn convolve(
     pool: &Pool,
     isa: Isa,
     prepared: &Prepared,
     o: &Operands<'_>,
     scratch: &mut Vec<f32>,
+    known: Option<(&Background, &mut Cut)>,
 ) -> Result<()> {
     let convolution = &prepared.convolution;
     let packed = match &prepared.packed {
@@ -139,7 +141,7 @@ pub(crate) fn convolve(
     };
     let bias = if own_bias { Some(o.real(2)?) } else { prepared.shift.as_deref() };
     let output = output(convolution, o)?;
-    if !convolution.run(pool, isa, &source(o)?, packed, bias, &output) {
+    if !convolution.run(pool, isa, &source(o)?, packed, bias, &output, known) {
         return Err(Error::internal("a convolution was prepared for another operand"));
     }
     Ok(())

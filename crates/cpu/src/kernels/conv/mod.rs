@@ -5,6 +5,7 @@
 //! * [`direct`]: everything else, and everything in exact mode.
 
 mod axis;
+pub mod background;
 mod direct;
 pub mod output;
 mod panel;
@@ -16,6 +17,7 @@ mod winograd;
 use crate::isa::Isa;
 use crate::parallel::Pool;
 use axis::{Axis, AxisGeometry};
+use background::Background;
 use direct::Strips;
 use output::Output;
 use panel::Panel;
@@ -23,6 +25,7 @@ use sparse::{Pooled, Scatter};
 use std::cell::RefCell;
 use tile::CHANNELS;
 use voxplain_autodiff::{ConvGeometry, PoolGeometry};
+pub use winograd::Cut;
 use winograd::Tiles;
 
 /// Work items that keep the threads of any machine busy.
@@ -172,8 +175,14 @@ impl Convolution {
         }
     }
 
+    /// Whether it gains from knowing where its source is background.
+    pub fn takes_background(&self) -> bool {
+        matches!(self.way, Way::Winograd(_)) && !self.adjoint
+    }
+
     /// Convolves `source` with packed weights; sums begin with `bias`, one per channel of the target. False if the source is
-    /// none that this convolution was made for.
+    /// none that this convolution was made for. What is known of the source is used, and what is then known of the
+    /// result is in the cut.
     #[must_use]
     pub fn run(
         &self,
@@ -183,15 +192,14 @@ impl Convolution {
         packed: &[f32],
         bias: Option<&[f32]>,
         output: &Output<'_>,
+        known: Option<(&Background, &mut Cut)>,
     ) -> bool {
         let problem = &self.problem;
         let cost = problem.multiplications();
         match (&self.way, source) {
             (Way::Winograd(tiles), Source::Dense(source)) => {
-                let job = winograd::Job { problem, tiles, source, packed, bias, output };
-                pool.each(tiles.items(problem), cost, |i| {
-                    WORKSPACE.with_borrow_mut(|w| job.run(isa, i, &mut w.winograd));
-                });
+                let job = winograd::Job { problem, tiles, source, packed, bias, output, cut: None };
+                run_winograd(pool, isa, &job, known.filter(|_| !self.adjoint && output.repeats()));
             }
             (Way::Direct, Source::Dense(source)) => {
                 let strips = Strips::new(problem, output.window());
@@ -210,4 +218,22 @@ impl Convolution {
         }
         true
     }
+}
+
+/// Runs a job, without what repeats if something is known of its source.
+fn run_winograd(pool: &Pool, isa: Isa, job: &winograd::Job<'_>, known: Option<(&Background, &mut Cut)>) {
+    let cost = job.problem.multiplications();
+    let mut cut = None;
+    if let Some((background, room)) = known {
+        let divided = room.divide(job.problem, job.tiles, background);
+        if divided && WORKSPACE.with_borrow_mut(|w| room.repeat_once(job, isa, background, &mut w.winograd)) {
+            cut = Some(&*room);
+        } else {
+            room.forget();
+        }
+    }
+    let job = winograd::Job { cut, ..*job };
+    pool.each(job.items(), cost, |i| WORKSPACE.with_borrow_mut(|w| job.run(isa, i, &mut w.winograd)));
+    let idle = cut.map_or(0, Cut::idle);
+    pool.each(idle, cost, |i| WORKSPACE.with_borrow_mut(|w| job.repeat(isa, i, &mut w.winograd)));
 }

@@ -66,6 +66,12 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Whether what repeats in the sums repeats in everything that is made of them.
+    pub fn repeats(&self) -> bool {
+        let whole = self.pooled.as_ref().is_none_or(|p| p.window == [2; 3]);
+        whole && self.added.is_none() && self.mask.is_none()
+    }
+
     /// How many rows along depth and height belong together.
     pub fn window(&self) -> [usize; 2] {
         self.pooled.as_ref().map_or([1, 1], |p| [p.window[0], p.window[1]])

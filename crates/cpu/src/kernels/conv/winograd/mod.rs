@@ -14,10 +14,12 @@
 //! and a term passes through at most `C + 14` roundings (`2 C + 14` below eight channels), so `|error| <= u (C + 14) 4^n X
 //! sum |w|`. The root mean square stays within twice that of the plain sum; both are tested (`tests/winograd.rs`).
 
+mod cut;
 mod pack;
 mod shallow;
 mod transform;
 
+pub use cut::Cut;
 pub use pack::{pack, packed_len};
 
 use super::output::{Block, Output};
@@ -98,11 +100,6 @@ impl Tiles {
         Some(Self { deep, shallow, count, piece, pieces, rows, channels, chunks })
     }
 
-    /// Work items.
-    pub fn items(&self, p: &Problem) -> usize {
-        p.groups * self.lines(p).div_ceil(self.rows) * self.chunks
-    }
-
     /// Pieces of tile rows of all examples.
     fn lines(&self, p: &Problem) -> usize {
         p.batch * self.count[0] * self.count[1] * self.pieces
@@ -145,6 +142,8 @@ pub struct Job<'a> {
     pub bias: Option<&'a [f32]>,
     /// Where they go.
     pub output: &'a Output<'a>,
+    /// What of the tiles is computed, if not all.
+    pub cut: Option<&'a Cut>,
 }
 
 /// A piece of a tile row in an item.
@@ -185,12 +184,24 @@ impl Item {
 }
 
 impl Job<'_> {
+    /// Work items.
+    pub fn items(&self) -> usize {
+        let (t, p) = (self.tiles, self.problem);
+        let blocks = self.cut.map_or_else(|| t.lines(p).div_ceil(t.rows), |cut| cut.items.len());
+        p.groups * blocks * t.chunks
+    }
+
     fn item<S: Simd>(&self, number: usize) -> Item {
         let (t, p) = (self.tiles, self.problem);
         let (chunk, rest) = (number % t.chunks, number / t.chunks);
-        let blocks = t.lines(p).div_ceil(t.rows);
-        let (block, group) = (rest % blocks, rest / blocks);
-        let lines = (block * t.rows, (block * t.rows + t.rows).min(t.lines(p)));
+        let (group, lines) = match self.cut {
+            Some(cut) => (0, cut.items[rest]),
+            None => {
+                let blocks = t.lines(p).div_ceil(t.rows);
+                let first = rest % blocks * t.rows;
+                (rest / blocks, (first, (first + t.rows).min(t.lines(p))))
+            }
+        };
         let tiles = (lines.0..lines.1).map(|l| self.line(l, group, 0).count).sum();
         // Vectors of a row may run over its end; the next row must not begin there.
         let pitch = usize::next_multiple_of(tiles, S::LANES) + S::LANES;
@@ -199,6 +210,9 @@ impl Job<'_> {
     }
 
     fn line(&self, number: usize, group: usize, at: usize) -> Line {
+        if let Some(cut) = self.cut {
+            return Line { at, ..cut.live[number] };
+        }
         let t = self.tiles;
         let (piece, row) = (number % t.pieces, number / t.pieces);
         let (y, rest) = (row % t.count[1], row / t.count[1]);

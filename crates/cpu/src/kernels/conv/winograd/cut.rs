@@ -1,0 +1,233 @@
+//! The division of a convolution of images on a [`Background`]: tiles that must be computed, and tiles that repeat.
+
+use super::{Job, Line, Tiles, Workspace};
+use crate::isa::Isa;
+use crate::kernels::conv::Problem;
+use crate::kernels::conv::axis::{Axis, AxisGeometry};
+use crate::kernels::conv::background::{Background, Columns};
+use crate::kernels::conv::output::{Block, Output};
+use crate::simd::{Simd, per_isa};
+
+/// Parts of a row begin at multiples of so many tiles, so that rows of bits of different parts share no byte.
+const STEP: usize = 4;
+/// The least share of tiles that must repeat, one in so many.
+const WORTHWHILE: usize = 8;
+
+/// What is computed and what repeats. Kept and filled anew by every run, so that runs allocate nothing.
+#[derive(Default)]
+pub struct Cut {
+    /// Parts of tile rows that are computed.
+    pub(super) live: Vec<Line>,
+    /// The live parts of every item.
+    pub(super) items: Vec<(usize, usize)>,
+    /// Parts of tile rows that are background.
+    idle: Vec<Line>,
+    /// By target channel: the value of background, rectified if the output is.
+    values: Vec<f32>,
+    /// Tiles at every face that are computed because paddings reach there.
+    border: usize,
+    /// Tiles along each axis.
+    count: [usize; 3],
+    /// By example and tile row: the tiles beside the border that are computed.
+    between: Vec<Columns>,
+}
+
+impl Cut {
+    /// Divides a convolution, if there is anything to gain.
+    pub fn divide(&mut self, p: &Problem, tiles: &Tiles, background: &Background) -> bool {
+        let sizes = [0, 1, 2].map(|a| p.axes[a].source);
+        self.forget();
+        if p.groups != 1 || !tiles.deep || sizes != background.sizes {
+            return false;
+        }
+        let edges = [0, 1, 2].map(|a| edges(p, tiles, background, a));
+        self.border = edges.iter().flatten().copied().max().unwrap_or(0);
+        self.count = tiles.count;
+        for row in 0..p.batch * tiles.count[0] * tiles.count[1] {
+            let (plane, y) = (row / tiles.count[1], row % tiles.count[1]);
+            let (example, z) = (plane / tiles.count[0], plane % tiles.count[0]);
+            let at_face = |at: usize, a: usize| at < edges[a][0] || at + edges[a][1] >= tiles.count[a];
+            let between = match at_face(z, 0) || at_face(y, 1) {
+                true => [0, tiles.count[2]],
+                false => touched(p, tiles, background, [example, z, y]),
+            };
+            self.between.push(between);
+            self.part(
+                tiles.piece,
+                edges[2],
+                between,
+                Line { image: example, first: [z, y, 0], count: 0, at: 0 },
+            );
+        }
+        let idle: usize = self.idle.iter().map(|line| line.count).sum();
+        if idle * WORTHWHILE < self.between.len() * tiles.count[2] {
+            self.forget();
+            return false;
+        }
+        self.group(if tiles.shallow { 1 } else { tiles.piece * tiles.rows });
+        true
+    }
+
+    /// Nothing is divided.
+    pub fn forget(&mut self) {
+        self.live.clear();
+        self.items.clear();
+        self.idle.clear();
+        self.between.clear();
+    }
+
+    /// Whether the last run was divided.
+    pub fn is_divided(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
+    /// Parts one row, of which the tiles `between` and those at its ends are live.
+    fn part(&mut self, most: usize, ends: [usize; 2], between: Columns, row: Line) {
+        let count = self.count[2];
+        let up = |at: usize| at.next_multiple_of(STEP).min(count);
+        let down = |at: usize| at / STEP * STEP;
+        let mut live = [[0, ends[0]], between, [count - ends[1].min(count), count]];
+        live.iter_mut()
+            .for_each(|part| *part = [down(part[0]), if part[0] < part[1] { up(part[1]) } else { 0 }]);
+        let mut at = 0;
+        while at < count {
+            let inside = live.iter().filter(|part| part[0] <= at && at < part[1]).map(|part| part[1]).max();
+            let next = live.iter().map(|part| part[0]).filter(|&start| start > at).min().unwrap_or(count);
+            let end = inside.unwrap_or(next.min(count)).min(at + most.next_multiple_of(STEP)).min(count);
+            let line = Line { first: [row.first[0], row.first[1], at], count: end - at, ..row };
+            if inside.is_some() {
+                self.live.push(line)
+            } else {
+                self.idle.push(line)
+            }
+            at = end;
+        }
+    }
+
+    /// Makes items of live parts, of `most` tiles where they are small.
+    fn group(&mut self, most: usize) {
+        let (mut first, mut tiles) = (0, 0);
+        for (i, line) in self.live.iter().enumerate() {
+            if i > first && tiles + line.count > most {
+                self.items.push((first, i));
+                (first, tiles) = (i, 0);
+            }
+            tiles += line.count;
+        }
+        if first < self.live.len() {
+            self.items.push((first, self.live.len()));
+        }
+    }
+
+    /// Parts that repeat.
+    pub fn idle(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// Computes a tile of background once for all that repeat. False if its values differ: of equal data all products but
+    /// those of one transformed position are zeros, so only the signs of zeros can.
+    pub fn repeat_once(
+        &mut self,
+        job: &Job<'_>,
+        isa: Isa,
+        background: &Background,
+        w: &mut Workspace,
+    ) -> bool {
+        let p = job.problem;
+        let axis = AxisGeometry { input: 4, output: 2, kernel: 3, stride: 1, pad: 0, dilation: 1 };
+        let axes = [0, 1, 2].map(|_| Axis::new(axis, false));
+        let (source_channels, target_channels, kernel) = (p.source_channels, p.target_channels, p.kernel);
+        let one = Problem { batch: 1, groups: 1, source_channels, target_channels, kernel, axes };
+        let Some(tiles) = Tiles::new(&one) else { return false };
+        let data: Vec<f32> = background.values.iter().flat_map(|&v| [v; 64]).collect();
+        let mut made = vec![0.0; 8 * target_channels];
+        let output = Output { rectified: job.output.rectified, ..Output::plain([2; 3], &mut made) };
+        let tile = Job { problem: &one, tiles: &tiles, source: &data, output: &output, cut: None, ..*job };
+        (0..tile.items()).for_each(|i| tile.run(isa, i, w));
+        self.values.clear();
+        self.values.extend(made.chunks(8).map(|tile| tile[0]));
+        made.chunks(8).all(|tile| tile.iter().all(|v| v.to_bits() == tile[0].to_bits()))
+    }
+
+    /// Notes the background of the values of an output of these sizes.
+    pub fn note_values(&self, sizes: [usize; 3], known: &mut Background) {
+        self.note(known, 2, sizes);
+    }
+
+    /// Notes the background of the maxima of the windows that tiles are.
+    pub fn note_maxima(&self, sizes: [usize; 3], known: &mut Background) {
+        self.note(known, 1, sizes);
+    }
+
+    fn note(&self, known: &mut Background, rows: usize, sizes: [usize; 3]) {
+        known.values.clone_from(&self.values);
+        (known.border, known.sizes, known.rows) = (rows * self.border, sizes, rows);
+        known.lines = [self.count[0], self.count[1]];
+        known.live.clear();
+        known.live.extend(self.between.iter().map(|&[start, end]| [rows * start, rows * end]));
+    }
+}
+
+/// Tiles at the lower and at the upper face whose data are too near to it along an axis.
+fn edges(p: &Problem, tiles: &Tiles, background: &Background, axis: usize) -> [usize; 2] {
+    let near = |tile: &usize| {
+        let first = 2 * *tile as isize + p.axes[axis].low;
+        (first..first + 4).any(|at| background.is_near(axis, at))
+    };
+    let count = tiles.count[axis];
+    [(0..count).take_while(near).count(), (0..count).rev().take_while(near).count()]
+}
+
+/// The tiles of a row whose data are not all background.
+fn touched(p: &Problem, tiles: &Tiles, background: &Background, [example, z, y]: [usize; 3]) -> Columns {
+    let start = |at: usize, axis: usize| 2 * at as isize + p.axes[axis].low;
+    let (mut first, mut end) = (usize::MAX, 0);
+    for row in 0..16 {
+        let [from, to] = background.columns(example, start(z, 0) + row / 4, start(y, 1) + row % 4);
+        if from < to {
+            (first, end) = (first.min(from), end.max(to));
+        }
+    }
+    if first >= end {
+        return [0, 0];
+    }
+    let low = p.axes[2].low;
+    // Tile `t` reads columns `2 t + low .. 2 t + low + 4`.
+    let from = (first as isize - low - 2).div_euclid(2).max(0) as usize;
+    let to = (end as isize - low + 1).div_euclid(2).max(0) as usize;
+    [from.min(tiles.count[2]), to.min(tiles.count[2])]
+}
+
+/// Writes a part of a tile row that is background, for every channel.
+///
+/// # Safety
+/// The instruction set of `S` is there.
+#[inline(always)]
+unsafe fn repeat<S: Simd>(job: &Job<'_>, number: usize, w: &mut Workspace) {
+    let Some(cut) = job.cut else { return };
+    let (p, line) = (job.problem, cut.idle[number]);
+    let pitch = (2 * line.count).next_multiple_of(S::LANES) + 2 * S::LANES;
+    let first = line.first.map(|at| 2 * at);
+    let left = |a: usize, n: usize| (p.axes[a].target - first[a]).min(n);
+    let count = [left(0, 2), left(1, 2), left(2, 2 * line.count)];
+    let rows = w.rows.room(4 * pitch);
+    for (channel, &value) in cut.values.iter().enumerate() {
+        rows.fill(value);
+        let plane = line.image * p.target_channels + channel;
+        let block = Block { plane, first, step: [1; 3], count, pitch: [2 * pitch, pitch] };
+        // SAFETY: the rows hold the block and vectors behind it; parts do not overlap.
+        unsafe { job.output.write::<S>(&block, rows.as_mut_ptr()) };
+    }
+}
+
+per_isa! {
+    /// Writes part `number` of those that are background.
+    fn repeat_part(job: &Job<'_>, number: usize, workspace: &mut Workspace) = repeat
+}
+
+impl Job<'_> {
+    /// Writes part `number` of those that are background.
+    pub fn repeat(&self, isa: Isa, number: usize, workspace: &mut Workspace) {
+        repeat_part(isa, self, number, workspace);
+    }
+}
