@@ -1,5 +1,6 @@
 //! Random draws that do not depend on order, batch or threads: a counter-based generator, and a way to inject draws.
 
+use crate::noise::{BLOCK, normals};
 use crate::parts::in_parts;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
@@ -19,20 +20,15 @@ impl Generator {
 
     /// Four random words for (draw, block).
     fn block(&self, draw: u32, block: u64) -> [u32; 4] {
-        let mut key = [self.seed as u32, (self.seed >> 32) as u32];
-        let mut counter = [block as u32, (block >> 32) as u32, draw, self.stream];
-        for _ in 0..10 {
-            let a = u64::from(counter[0]) * 0xD251_1F53;
-            let b = u64::from(counter[2]) * 0xCD9E_8D57;
-            counter = [
-                (b >> 32) as u32 ^ counter[1] ^ key[0],
-                b as u32,
-                (a >> 32) as u32 ^ counter[3] ^ key[1],
-                a as u32,
-            ];
-            key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
-        }
-        counter
+        self.blocks::<1>(draw, block).map(|word| word[0])
+    }
+
+    /// The words of `N` blocks from block `first` on.
+    pub(crate) fn blocks<const N: usize>(&self, draw: u32, first: u64) -> [[u32; N]; 4] {
+        let key = [self.seed as u32, (self.seed >> 32) as u32];
+        let low: [u32; N] = core::array::from_fn(|i| (first + i as u64) as u32);
+        let high = core::array::from_fn(|i| ((first + i as u64) >> 32) as u32);
+        philox([low, high, [draw; N], [self.stream; N]], key)
     }
 
     /// A number in `(0, 1)`, uniform, for (draw, position).
@@ -59,6 +55,21 @@ impl Generator {
         let [cosine, sine] = circle(unit(words[2], words[3]));
         [radius * cosine, radius * sine]
     }
+}
+
+/// Ten rounds on `N` counters, in loops that compilers turn into vectors.
+fn philox<const N: usize>(mut counter: [[u32; N]; 4], mut key: [u32; 2]) -> [[u32; N]; 4] {
+    for _ in 0..10 {
+        let [c0, c1, c2, c3] = &mut counter;
+        for i in 0..N {
+            let a = u64::from(c0[i]) * 0xD251_1F53;
+            let b = u64::from(c2[i]) * 0xCD9E_8D57;
+            (c0[i], c2[i]) = ((b >> 32) as u32 ^ c1[i] ^ key[0], (a >> 32) as u32 ^ c3[i] ^ key[1]);
+            (c1[i], c3[i]) = (b as u32, a as u32);
+        }
+        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+    }
+    counter
 }
 
 /// `ln x` of a positive normal number, by `2 artanh((m - 1) / (m + 1))`; to 1e-15. Neither this nor [`circle`] asks the
@@ -148,32 +159,27 @@ impl<S: Scalar> Draws<S> {
         }
     }
 
-    /// Adds draw `draw` to `row`, the values of example `n` of input `input`, by so many threads.
-    pub fn add(&self, draw: usize, (input, n): (usize, usize), row: &mut [S], threads: usize) {
+    /// Writes `x`, the values of example `n` of input `input`, with draw `draw` added into `row`, by so many threads.
+    pub fn add(&self, draw: usize, (input, n): (usize, usize), x: &[S], row: &mut [S], threads: usize) {
         match self {
             Self::Seeded { seed, sigma, .. } => {
                 let sigma = sigma[if sigma.len() == 1 { 0 } else { input }];
-                if sigma == 0.0 {
-                    return;
-                }
                 let generator = Generator::new(*seed, input as u32);
-                let start = (n * row.len()) as u64;
-                // Numbers come in pairs; the row may begin with the second of one.
-                let (head, pairs) = row.split_at_mut((start % 2) as usize);
-                for value in head {
-                    *value += S::from_f64(sigma * generator.normal(draw as u32, start));
-                }
-                in_parts(threads, pairs, |first, pairs| {
-                    let first = start.div_ceil(2) + first as u64 / 2;
-                    for (i, pair) in pairs.chunks_mut(2).enumerate() {
-                        let normals = generator.normals(draw as u32, first + i as u64);
-                        pair.iter_mut().zip(normals).for_each(|(v, z)| *v += S::from_f64(sigma * z));
+                // Every example begins with a block of its own.
+                let first = (n * row.len().div_ceil(BLOCK)) as u64;
+                in_parts(threads, row, |start, part| {
+                    part.copy_from_slice(&x[start..start + part.len()]);
+                    if sigma != 0.0 {
+                        let block = first + (start / BLOCK) as u64;
+                        normals(&generator, draw as u32, block, part.len(), |i, z| {
+                            part[i] += S::from_f64(sigma * f64::from(z));
+                        });
                     }
                 });
             }
             Self::Given(tensors) => {
-                let part = &tensors[input].row(draw)[n * row.len()..(n + 1) * row.len()];
-                row.iter_mut().zip(part).for_each(|(v, &d)| *v += d);
+                let noise = &tensors[input].row(draw)[n * row.len()..(n + 1) * row.len()];
+                row.iter_mut().zip(x.iter().zip(noise)).for_each(|(v, (&x, &d))| *v = x + d);
             }
         }
     }
@@ -202,14 +208,14 @@ mod tests {
         assert!((logarithm(2f64.powi(-53)) + 53.0 * core::f64::consts::LN_2).abs() < 1e-13);
     }
 
-    /// Two rows of an odd length, so that the second begins with the second number of a pair.
+    /// Two rows of an odd length, so that the first ends within a block.
     #[test]
     fn noise_does_not_depend_on_threads() {
         let draws = Draws::<f32>::Seeded { seed: 5, draws: 1, sigma: vec![0.5] };
         for n in 0..2 {
             let noise = [1, 2, 3].map(|threads| {
-                let mut row = vec![1.0; 200_001];
-                draws.add(0, (0, n), &mut row, threads);
+                let mut row = vec![0.0; 200_001];
+                draws.add(0, (0, n), &vec![1.0; 200_001], &mut row, threads);
                 row
             });
             assert!(noise[0] == noise[1] && noise[0] == noise[2]);

@@ -13,6 +13,7 @@ mod engine;
 mod inputs;
 mod interpolate;
 pub mod methods;
+mod noise;
 mod parts;
 pub mod patterns;
 mod prepared;

@@ -4,9 +4,10 @@
 /// Elements below which threads are not worth their start.
 const SMALL: usize = 1 << 16;
 
-/// Calls `work(first, part)` for up to `threads` parts of `data`, all but the last of an even number of elements.
+/// Calls `work(first, part)` for up to `threads` parts of `data`, all but the last of a multiple of four
+/// elements.
 pub(crate) fn in_parts<T: Send>(threads: usize, data: &mut [T], work: impl Fn(usize, &mut [T]) + Sync) {
-    let size = data.len().div_ceil(threads.max(1)).next_multiple_of(2);
+    let size = data.len().div_ceil(threads.max(1)).next_multiple_of(4);
     if threads < 2 || data.len() < SMALL {
         return work(0, data);
     }

@@ -2,7 +2,10 @@
 
 use crate::Table;
 use crate::engine::{Fill, FillRow, PassSpec, Row, TakeRow, row_of};
+use crate::parts::in_parts;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use voxplain_autodiff::{Cause, Device, NodeBooks, Plan, Session, Slot};
 use voxplain_graph::ValueId;
 use voxplain_tensor::{Result, Scalar, Tensor};
@@ -30,9 +33,21 @@ pub(crate) struct Prepared<'a, D: Device> {
     results: Vec<Tensor<D::Scalar>>,
     /// One row of an operand, to see whether it changes.
     row: Vec<D::Scalar>,
+    /// The last seeds and results of segments that several methods ask for, while the forward values stay.
+    kept: BTreeMap<usize, Kept<D::Scalar>>,
+    /// Threads for comparing and copying.
+    threads: usize,
     /// Whether the forward values are those of the inputs, and whether those of the reference are.
     is_forward: bool,
     has_reference: bool,
+}
+
+/// What a segment was asked and what it gave.
+struct Kept<S> {
+    seed: Tensor<S>,
+    results: Vec<Tensor<S>>,
+    /// Whether they are of the forward values that are there.
+    is_current: bool,
 }
 
 fn room<S: Scalar>(plan: &Plan, slots: &[Slot]) -> Vec<Tensor<S>> {
@@ -53,6 +68,19 @@ fn differs<S: Scalar>(a: &[S], b: &[S]) -> bool {
     let bits = |v: &S| v.to_f64().to_bits();
     let part = |(a, b): (&[S], &[S])| a.iter().zip(b).fold(0, |all, (a, b)| all | (bits(a) ^ bits(b))) != 0;
     a.chunks(1024).zip(b.chunks(1024)).any(part)
+}
+
+/// Makes `known` what `row` is, by so many threads; whether it was not.
+fn refresh<S: Scalar>(threads: usize, known: &mut [S], row: &[S]) -> bool {
+    let changed = AtomicBool::new(false);
+    in_parts(threads, known, |first, part| {
+        let row = &row[first..first + part.len()];
+        if differs(part, row) {
+            part.copy_from_slice(row);
+            changed.store(true, Ordering::Relaxed);
+        }
+    });
+    changed.into_inner()
 }
 
 /// What every node kept, from all sums of all nodes.
@@ -77,6 +105,7 @@ impl<'a, D: Device> Prepared<'a, D> {
             (room(&plan, &plan.captures), room(&plan, &plan.reference_captures));
         let session = Session::new(device, Arc::new(plan))?;
         let (seed, results, row) = (None, Vec::new(), Vec::new());
+        let (kept, threads) = (BTreeMap::new(), device.threads());
         Ok(Self {
             session,
             segments,
@@ -88,14 +117,17 @@ impl<'a, D: Device> Prepared<'a, D> {
             seed,
             results,
             row,
+            kept,
+            threads,
             is_forward: false,
             has_reference: false,
         })
     }
 
-    /// Bytes of the arena.
+    /// Bytes of the arena and of kept results.
     pub fn bytes(&self) -> usize {
-        self.session.plan().arena_bytes
+        let kept = self.kept.values().flat_map(|kept| &kept.results);
+        self.session.plan().arena_bytes + kept.map(|tensor| size_of_val(tensor.data())).sum::<usize>()
     }
 
     /// The segment and the captures of a pass of so many rows, if this session has them.
@@ -105,6 +137,21 @@ impl<'a, D: Device> Prepared<'a, D> {
             self.segments.iter().position(|s| *s == wanted).filter(|_| rows == self.session.plan().batch)?;
         let captures = spec.captures.iter().map(|v| self.captured.iter().position(|c| c == v));
         Some((at, captures.collect::<Option<Vec<_>>>()?))
+    }
+
+    /// Keeps the results of segments that are asked for more than once, for who asks next, where all takes up to `limit` bytes.
+    pub fn keep(&mut self, segments: impl Iterator<Item = usize>, limit: Option<usize>) {
+        for segment in segments {
+            let (bytes, plan) = (self.bytes(), self.session.plan());
+            let reverse = &plan.reverses[segment];
+            let elements = reverse.results.iter().map(|&s| plan.slot(s).shape.elements()).sum::<usize>();
+            if limit.is_some_and(|limit| bytes + elements * size_of::<D::Scalar>() > limit) {
+                continue;
+            }
+            let seed = Tensor::zeros(plan.slot(reverse.seed).shape);
+            let kept = Kept { seed, results: room(plan, &reverse.results), is_current: false };
+            self.kept.insert(segment, kept);
+        }
     }
 
     /// Runs rows `start .. start + batch` through the forward pass, unless its operands are those of the last run, and
@@ -150,6 +197,9 @@ impl<'a, D: Device> Prepared<'a, D> {
 
     /// The results of the segment that ran last.
     fn results(&self, segment: usize) -> Result<Vec<&[D::Scalar]>> {
+        if let Some(kept) = self.kept.get(&segment) {
+            return Ok(kept.results.iter().map(Tensor::data).collect());
+        }
         let count = self.session.plan().reverses[segment].results.len();
         let one = |i: usize| {
             let in_place = self.session.result_in_place(segment, i)?;
@@ -172,8 +222,7 @@ impl<'a, D: Device> Prepared<'a, D> {
             self.row.resize(length, D::Scalar::ZERO);
             for (row, known) in tensor.data_mut().chunks_exact_mut(length).enumerate() {
                 fill(start + row, what, &mut self.row);
-                if differs(known, &self.row) {
-                    known.copy_from_slice(&self.row);
+                if refresh(self.threads, known, &self.row) {
                     self.is_forward = false;
                     self.has_reference &= matches!(what, Fill::Input(_));
                 }
@@ -183,6 +232,7 @@ impl<'a, D: Device> Prepared<'a, D> {
 
     fn forward(&mut self) -> Result<()> {
         self.is_forward = false;
+        self.kept.values_mut().for_each(|kept| kept.is_current = false);
         let inputs: Vec<&Tensor<D::Scalar>> = self.inputs.iter().collect();
         if self.session.plan().references.is_some() {
             if self.has_reference {
@@ -215,6 +265,20 @@ impl<'a, D: Device> Prepared<'a, D> {
             fill(start + row, Fill::Seed, into);
         }
         let results = reverse.results.clone();
+        if let Some(kept) = self.kept.get_mut(&segment) {
+            let same = !differs(kept.seed.data(), seed.data());
+            if !(kept.is_current && same) {
+                kept.is_current = false;
+                self.session.reverse(segment, seed.data())?;
+                for (i, tensor) in kept.results.iter_mut().enumerate() {
+                    self.session.result_into(segment, i, tensor.data_mut())?;
+                }
+                kept.seed.data_mut().copy_from_slice(seed.data());
+                kept.is_current = true;
+            }
+            self.seed = Some(seed);
+            return Ok(());
+        }
         self.session.reverse(segment, seed.data())?;
         self.seed = Some(seed);
         let mut elsewhere = false;

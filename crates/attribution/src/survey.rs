@@ -14,6 +14,8 @@ pub(crate) struct Survey<'g> {
     planner: Planner<'g>,
     batch: usize,
     segments: Vec<Segment>,
+    /// By segment: how often it is asked for.
+    asked: Vec<usize>,
     captures: Vec<ValueId>,
 }
 
@@ -24,7 +26,7 @@ impl<'g> Survey<'g> {
     /// The graph cannot be planned for that many.
     pub fn new(graph: &'g Graph, batch: usize, fused: Joining) -> Result<Self> {
         let planner = Planner::new(graph, batch)?.fused(fused);
-        Ok(Self { graph, planner, batch, segments: Vec::new(), captures: Vec::new() })
+        Ok(Self { graph, planner, batch, segments: Vec::new(), asked: Vec::new(), captures: Vec::new() })
     }
 
     /// Asks a method what it will run. A method that cannot run is not in the plan, and says why when it runs.
@@ -43,7 +45,9 @@ impl<'g> Survey<'g> {
     /// The plan needs more than `limit` bytes, or the device cannot hold it.
     pub fn finish<D: Device>(self, device: &D, limit: Option<usize>) -> Result<Prepared<'_, D>> {
         let plan = self.planner.finish::<D::Scalar>(limit)?;
-        Prepared::new(device, plan, self.segments, self.captures)
+        let mut prepared = Prepared::new(device, plan, self.segments, self.captures)?;
+        prepared.keep((0..self.asked.len()).filter(|&segment| self.asked[segment] > 1), limit);
+        Ok(prepared)
     }
 
     /// Whether reading a value would keep a device from joining it with the normalisation behind it, which changes the last
@@ -67,9 +71,12 @@ impl<'g> Survey<'g> {
             }
         }
         let (Some(table), Some(segment)) = (spec.table, segment(spec)) else { return Ok(()) };
-        if !self.segments.contains(&segment) {
+        if let Some(at) = self.segments.iter().position(|s| *s == segment) {
+            self.asked[at] += 1;
+        } else {
             table.add(&mut self.planner, spec.from, &spec.wanted)?;
             self.segments.push(segment);
+            self.asked.push(1);
         }
         Ok(())
     }

@@ -141,11 +141,11 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
         let spec = PassSpec { table: Some(&table), from: seeds.from, wanted, captures: Vec::new() };
         let threads = network.threads();
         let noisy = |i: usize, k: usize, n: usize| {
-            let mut x = Cow::Borrowed(example(&inputs[i], examples, n));
-            if let Some(noise) = &self.noise {
-                noise.add(k, (i, n), x.to_mut(), threads);
-            }
-            x
+            let x = example(&inputs[i], examples, n);
+            let Some(noise) = &self.noise else { return Cow::Borrowed(x) };
+            let mut noisy = vec![S::ZERO; x.len()];
+            noise.add(k, (i, n), x, &mut noisy, threads);
+            Cow::Owned(noisy)
         };
         let mut maps = zeros_like(inputs);
         let mut fill = |row: usize, what: Fill, into: &mut [S]| {

@@ -1,6 +1,7 @@
 //! SmoothGrad, SmoothGrad-squared and VarGrad over any method.
 
 use super::Method;
+use crate::engine::example;
 use crate::parts::in_parts;
 use crate::{Attribution, Draws, Grid, Map, Network, Target};
 use voxplain_graph::Graph;
@@ -30,14 +31,21 @@ pub struct Smooth<S> {
 }
 
 impl<S: Scalar> Smooth<S> {
-    fn noisy(&self, draw: usize, inputs: &[Tensor<S>], examples: usize, threads: usize) -> Vec<Tensor<S>> {
-        let mut noisy = inputs.to_vec();
-        for (i, tensor) in noisy.iter_mut().enumerate() {
+    /// Writes the inputs with a draw of noise added.
+    fn add(
+        &self,
+        draw: usize,
+        inputs: &[Tensor<S>],
+        examples: usize,
+        noisy: &mut [Tensor<S>],
+        threads: usize,
+    ) {
+        for (i, (x, noisy)) in inputs.iter().zip(noisy).enumerate() {
             for n in 0..examples {
-                self.draws.add(draw, (i, n), super::example_mut(tensor, examples, n), threads);
+                let row = super::example_mut(noisy, examples, n);
+                self.draws.add(draw, (i, n), example(x, examples, n), row, threads);
             }
         }
-        noisy
     }
 }
 
@@ -73,9 +81,9 @@ impl<S: Scalar> Method<S> for Smooth<S> {
         let values = super::integrated_gradients::values(network, inputs, &seeds)?;
         let (mut forward, mut backward) = (examples as u64, 0);
         let mut sums: Vec<Moments> = Vec::new();
+        let (mut noisy, threads) = (inputs.to_vec(), network.threads());
         for draw in 0..self.draws.count() {
-            let threads = network.threads();
-            let noisy = self.noisy(draw, inputs, examples, threads);
+            self.add(draw, inputs, examples, &mut noisy, threads);
             let part = self.base.attribute(network, &noisy, &target)?;
             forward += part.forward_passes;
             backward += part.backward_passes;

@@ -42,8 +42,8 @@ impl Background {
         !self.live.is_empty()
     }
 
-    /// Finds the background of images `[example][channel][depth][height][width]`, if there is enough of it: the values of
-    /// the first example's first voxel.
+    /// Finds the background of images `[example][channel][depth][height][width]`, if there is enough of it: the value of
+    /// most corners of the first example.
     pub fn find(&mut self, pool: &Pool, images: &[f32], channels: usize, sizes: [usize; 3]) {
         self.forget();
         let volume: usize = sizes.iter().product();
@@ -54,7 +54,7 @@ impl Background {
         let examples = images.len() / (channels * volume);
         (self.border, self.sizes, self.rows, self.lines) = (0, sizes, 1, [sizes[0], sizes[1]]);
         self.values.clear();
-        self.values.extend((0..channels).map(|c| images[c * volume]));
+        self.values.extend(images.chunks_exact(volume).take(channels).map(|image| of_corners(image, sizes)));
         self.live.resize(examples * lines, [width, 0]);
         let (values, shared) = (&self.values, Shared::new(&mut self.live));
         pool.each(examples * sizes[0], images.len(), |slice| {
@@ -101,18 +101,43 @@ impl Background {
     }
 }
 
+/// The value of most of an image's corners.
+fn of_corners(image: &[f32], sizes: [usize; 3]) -> f32 {
+    let at = |corner: usize, a: usize| (corner >> a & 1) * (sizes[a] - 1);
+    let value = |corner: usize| image[(at(corner, 0) * sizes[1] + at(corner, 1)) * sizes[2] + at(corner, 2)];
+    let equal = |v: f32| (0..8).filter(|&corner| value(corner).to_bits() == v.to_bits()).count();
+    // The first of the most frequent.
+    (1..8).map(value).fold(value(0), |best, v| if equal(v) > equal(best) { v } else { best })
+}
+
 /// Widens columns by those of a row that hold anything else than `background`.
 fn widen(columns: &mut Columns, row: &[f32], background: u32) {
-    let other = |v: &f32| v.to_bits() != background;
-    if let Some(start) = row[..columns[0].min(row.len())].iter().position(other) {
-        columns[0] = start;
-        columns[1] = columns[1].max(start + 1);
+    let ahead = &row[..columns[0].min(row.len())];
+    if let Some(start) = first_other(ahead, background) {
+        *columns = [start, columns[1].max(start + 1)];
     }
     let behind = columns[1].min(row.len());
-    if let Some(last) = row[behind..].iter().rposition(other) {
-        columns[1] = behind + last + 1;
-        columns[0] = columns[0].min(behind + last);
+    if let Some(end) = behind_last_other(&row[behind..], background) {
+        *columns = [columns[0].min(behind + end - 1), behind + end];
     }
+}
+
+/// Numbers that are looked at together.
+const TOGETHER: usize = 16;
+
+fn differ(part: &[f32], background: u32) -> bool {
+    part.iter().fold(0, |all, v| all | (v.to_bits() ^ background)) != 0
+}
+
+fn first_other(row: &[f32], background: u32) -> Option<usize> {
+    let part = row.chunks(TOGETHER).position(|part| differ(part, background))? * TOGETHER;
+    row[part..].iter().position(|v| v.to_bits() != background).map(|at| part + at)
+}
+
+fn behind_last_other(row: &[f32], background: u32) -> Option<usize> {
+    let part = row.rchunks(TOGETHER).position(|part| differ(part, background))? * TOGETHER;
+    let rest = &row[..row.len() - part];
+    rest.iter().rposition(|v| v.to_bits() != background).map(|at| at + 1)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod axis;
 pub mod background;
 mod direct;
+mod fill;
 pub mod output;
 mod panel;
 pub mod sparse;
@@ -234,6 +235,5 @@ fn run_winograd(pool: &Pool, isa: Isa, job: &winograd::Job<'_>, known: Option<(&
     }
     let job = winograd::Job { cut, ..*job };
     pool.each(job.items(), cost, |i| WORKSPACE.with_borrow_mut(|w| job.run(isa, i, &mut w.winograd)));
-    let idle = cut.map_or(0, Cut::idle);
-    pool.each(idle, cost, |i| WORKSPACE.with_borrow_mut(|w| job.repeat(isa, i, &mut w.winograd)));
+    pool.each(job.repeats(), cost, |i| job.repeat(i));
 }

@@ -5,8 +5,8 @@ use crate::isa::Isa;
 use crate::kernels::conv::Problem;
 use crate::kernels::conv::axis::{Axis, AxisGeometry};
 use crate::kernels::conv::background::{Background, Columns};
-use crate::kernels::conv::output::{Block, Output};
-use crate::simd::{Simd, per_isa};
+use crate::kernels::conv::fill::Equal;
+use crate::kernels::conv::output::Output;
 
 /// Parts of a row begin at multiples of so many tiles, so that rows of bits of different parts share no byte.
 const STEP: usize = 4;
@@ -119,11 +119,6 @@ impl Cut {
         }
     }
 
-    /// Parts that repeat.
-    pub fn idle(&self) -> usize {
-        self.idle.len()
-    }
-
     /// Computes a tile of background once for all that repeat. False if its values differ: of equal data all products but
     /// those of one transformed position are zeros, so only the signs of zeros can.
     pub fn repeat_once(
@@ -198,36 +193,23 @@ fn touched(p: &Problem, tiles: &Tiles, background: &Background, [example, z, y]:
     [from.min(tiles.count[2]), to.min(tiles.count[2])]
 }
 
-/// Writes a part of a tile row that is background, for every channel.
-///
-/// # Safety
-/// The instruction set of `S` is there.
-#[inline(always)]
-unsafe fn repeat<S: Simd>(job: &Job<'_>, number: usize, w: &mut Workspace) {
-    let Some(cut) = job.cut else { return };
-    let (p, line) = (job.problem, cut.idle[number]);
-    let pitch = (2 * line.count).next_multiple_of(S::LANES) + 2 * S::LANES;
-    let first = line.first.map(|at| 2 * at);
-    let left = |a: usize, n: usize| (p.axes[a].target - first[a]).min(n);
-    let count = [left(0, 2), left(1, 2), left(2, 2 * line.count)];
-    let rows = w.rows.room(4 * pitch);
-    for (channel, &value) in cut.values.iter().enumerate() {
-        rows.fill(value);
-        let plane = line.image * p.target_channels + channel;
-        let block = Block { plane, first, step: [1; 3], count, pitch: [2 * pitch, pitch] };
-        // SAFETY: the rows hold the block and vectors behind it; parts do not overlap.
-        unsafe { job.output.write::<S>(&block, rows.as_mut_ptr()) };
-    }
-}
-
-per_isa! {
-    /// Writes part `number` of those that are background.
-    fn repeat_part(job: &Job<'_>, number: usize, workspace: &mut Workspace) = repeat
-}
-
 impl Job<'_> {
-    /// Writes part `number` of those that are background.
-    pub fn repeat(&self, isa: Isa, number: usize, workspace: &mut Workspace) {
-        repeat_part(isa, self, number, workspace);
+    /// Writes what repeats in one channel: every channel's memory is walked through once.
+    pub fn repeat(&self, example_channel: usize) {
+        let Some(cut) = self.cut else { return };
+        let (p, value) = (self.problem, cut.values[example_channel % self.problem.target_channels]);
+        let example = example_channel / p.target_channels;
+        for line in cut.idle.iter().filter(|line| line.image == example) {
+            let first = line.first.map(|at| 2 * at);
+            let left = |a: usize, n: usize| (p.axes[a].target - first[a]).min(n);
+            let count = [left(0, 2), left(1, 2), left(2, 2 * line.count)];
+            // SAFETY: parts do not overlap, nor do channels.
+            unsafe { self.output.fill(&Equal { plane: example_channel, first, count, value }) };
+        }
+    }
+
+    /// How often [`Job::repeat`] is to be called.
+    pub fn repeats(&self) -> usize {
+        self.cut.map_or(0, |_| self.problem.batch * self.problem.target_channels)
     }
 }
