@@ -2,6 +2,7 @@
 
   python bench/speed.py                      all four networks; prints a table in Markdown
   python bench/speed.py --networks genenet   one of them
+  python bench/speed.py --background         images as skull-stripped brains are: zeros outside of an ellipsoid
   python bench/speed.py --environment DIR    make the Python environment there (torch, captum, monai, torchvision from PyPI)
 
 Two opponents: (a) PyTorch and Captum as a user writes it, and (b) PyTorch tuned by hand: batch normalisation folded into the
@@ -160,13 +161,24 @@ def export(model, inputs, path):
     torch.export.save(program, path)
 
 
-def measure(name, repeats, threads, paths):
+def brain(x):
+    """Zeros outside of an ellipsoid in the middle, a fifth of a volume."""
+    import torch
+    sizes = x.shape[2:]
+    axes = [(torch.arange(n) - (n - 1) / 2) / (n / 2) for n in sizes]
+    distance = sum((axis / radius) ** 2 for axis, radius in zip(torch.meshgrid(*axes, indexing="ij"), (0.73, 0.86, 0.69)))
+    return x * (distance < 1)
+
+
+def measure(name, repeats, threads, paths, background):
     import torch
     torch.set_num_threads(threads)
     model, shapes, layer = build(name)
     generator = torch.Generator().manual_seed(1)
     inputs = [torch.rand(s, generator=generator) for s in shapes]
     model = settle(model, inputs)
+    if background:
+        inputs = [brain(x) for x in inputs]
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         export(model, inputs, folder / "model.pt2")
@@ -174,7 +186,7 @@ def measure(name, repeats, threads, paths):
     eager = peer(model, inputs, layer, repeats, None, paths)
     tuned = peer(*folded(model, inputs), layer, repeats, {"Gradient"})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\n### {name}: {', '.join('x'.join(map(str, s)) for s in shapes)}, {threads} threads\n")
+    print(f"\n### {name}: {', '.join('x'.join(map(str, s)) for s in shapes)}, {threads} threads{', on a background' if background else ''}\n")
     print("| method | PyTorch + Captum, s | tuned by hand, s | voxplain, s | ratio | to tuned |")
     print("|---|---|---|---|---|---|")
     for method, seconds in mine.items():
@@ -199,6 +211,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--no-paths", action="store_true", help="leave out IG, GradientShap and SmoothGrad of PyTorch: minutes")
+    parser.add_argument("--background", action="store_true", help="zeros outside of an ellipsoid")
     parser.add_argument("--environment")
     arguments = parser.parse_args()
     if arguments.environment:
@@ -207,7 +220,7 @@ def main():
     import torch
     print(f"torch {torch.__version__}, captum {captum.__version__}, {torch.backends.cpu.get_cpu_capability()}", flush=True)
     for name in arguments.networks:
-        measure(name, arguments.repeats, arguments.threads, not arguments.no_paths)
+        measure(name, arguments.repeats, arguments.threads, not arguments.no_paths, arguments.background)
 
 
 if __name__ == "__main__":
