@@ -138,7 +138,7 @@ def peer(model, inputs, layer, repeats, chosen, paths=True):
     return seconds
 
 
-def ours(folder, inputs, layer, repeats, threads):
+def ours(folder, inputs, layer, repeats, threads, paths):
     import numpy as np
     files = []
     for i, x in enumerate(inputs):
@@ -146,7 +146,7 @@ def ours(folder, inputs, layer, repeats, threads):
         files.append(str(folder / f"x{i}.npy"))
     target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
     program = Path(target) / "release" / "methods"
-    words = [program, folder / "model.pt2", layer or "-", str(repeats), str(threads), *files]
+    words = [program, *([] if paths else ["--no-paths"]), folder / "model.pt2", layer or "-", str(repeats), str(threads), *files]
     output = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
     rows = [json.loads(line) for line in output.splitlines()]
     return {r["method"]: r["seconds"] for r in rows}, max(r["peak_mb"] for r in rows)
@@ -165,9 +165,8 @@ def brain(x):
     """Zeros outside of an ellipsoid in the middle, a fifth of a volume."""
     import torch
     sizes = x.shape[2:]
-    axes = [(torch.arange(n) - (n - 1) / 2) / (n / 2) for n in sizes]
-    distance = sum((axis / radius) ** 2 for axis, radius in zip(torch.meshgrid(*axes, indexing="ij"), (0.73, 0.86, 0.69)))
-    return x * (distance < 1)
+    axes = torch.meshgrid(*[(torch.arange(n) - (n - 1) / 2) / (n / 2) for n in sizes], indexing="ij")
+    return x * (sum((axis / radius) ** 2 for axis, radius in zip(axes, (0.73, 0.86, 0.69))) < 1)
 
 
 def measure(name, repeats, threads, paths, background):
@@ -182,11 +181,12 @@ def measure(name, repeats, threads, paths, background):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         export(model, inputs, folder / "model.pt2")
-        mine, memory = ours(folder, inputs, layer, repeats, threads)
+        mine, memory = ours(folder, inputs, layer, repeats, threads, paths)
     eager = peer(model, inputs, layer, repeats, None, paths)
     tuned = peer(*folded(model, inputs), layer, repeats, {"Gradient"})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\n### {name}: {', '.join('x'.join(map(str, s)) for s in shapes)}, {threads} threads{', on a background' if background else ''}\n")
+    background = ", on a background" if background else ""
+    print(f"\n### {name}: {', '.join('x'.join(map(str, s)) for s in shapes)}, {threads} threads{background}\n")
     print("| method | PyTorch + Captum, s | tuned by hand, s | voxplain, s | ratio | to tuned |")
     print("|---|---|---|---|---|---|")
     for method, seconds in mine.items():
@@ -210,7 +210,7 @@ def main():
     parser.add_argument("--networks", nargs="+", default=["genenet", "densenet121-3d", "resnet18", "triplemrnet"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--no-paths", action="store_true", help="leave out IG, GradientShap and SmoothGrad of PyTorch: minutes")
+    parser.add_argument("--no-paths", action="store_true", help="leave out IG, GradientShap and SmoothGrad: minutes")
     parser.add_argument("--background", action="store_true", help="zeros outside of an ellipsoid")
     parser.add_argument("--environment")
     arguments = parser.parse_args()

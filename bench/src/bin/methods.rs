@@ -2,7 +2,7 @@
 //! PyTorch and Captum.
 //!
 //! ```text
-//! cargo run --release -p voxplain-bench --bin methods -- MODEL LAYER REPEATS THREADS INPUT.npy [INPUT.npy ...]
+//! cargo run --release -p voxplain-bench --bin methods -- [--no-paths] MODEL LAYER REPEATS THREADS INPUT.npy [INPUT.npy ...]
 //! ```
 
 use std::error::Error;
@@ -104,9 +104,11 @@ fn report(name: &str, seconds: f64) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let paths = words.first().is_none_or(|word| word != "--no-paths");
+    words.drain(..usize::from(!paths));
     let [model, layer, repeats, threads, files @ ..] = &words[..] else {
-        return Err("usage: methods MODEL LAYER REPEATS THREADS INPUT.npy ...".into());
+        return Err("usage: methods [--no-paths] MODEL LAYER REPEATS THREADS INPUT.npy ...".into());
     };
     let (repeats, threads) = (repeats.parse()?, threads.parse()?);
     let model = Model::open(Path::new(model))?;
@@ -125,7 +127,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let spec = PassSpec { table: None, from: output, wanted: Vec::new(), captures: vec![output] };
     eprintln!("forward plan: {} bytes", engine.plan(&spec, 1)?.arena_bytes);
     for (name, method, repeats) in methods(layer, &inputs[0], repeats) {
-        if layer == "-" && name.contains("CAM") {
+        if layer == "-" && name.contains("CAM") || !paths && method.passes().1 > 2 {
             continue;
         }
         let seconds = together(&model, &cpu, &[&*method], &inputs, repeats)?;

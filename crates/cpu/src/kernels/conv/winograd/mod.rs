@@ -40,7 +40,8 @@ const PLANE: usize = 16;
 /// Tiles that fill registers, and more than which gain nothing.
 const FEW: usize = 24;
 const MANY: usize = 96;
-/// Fewer channels than this do not pay for buffers of sums; fewer target channels do not pay for the transforms.
+/// Fewer source channels than this do not pay for buffers of sums, and want as many target channels to pay for the
+/// transforms; others pay with one block of target channels.
 const LEAST_CHANNELS: usize = 8;
 /// How the tiles of a convolution are divided.
 pub struct Tiles {
@@ -67,7 +68,7 @@ impl Tiles {
         let unit = |a: usize| p.axes[a].phases[0].windows(2).all(|t| (t[1].offset - t[0].offset).abs() == 1);
         let deep = p.kernel[0] == 3;
         let shallow = p.source_channels < LEAST_CHANNELS;
-        let small = p.target_channels < LEAST_CHANNELS || shallow && !deep;
+        let small = p.target_channels < if shallow { LEAST_CHANNELS } else { CHANNELS } || shallow && !deep;
         let empty = p.axes.iter().any(|a| a.target == 0 || a.source == 0);
         let three = p.kernel[1] == 3 && p.kernel[2] == 3 && matches!(p.kernel[0], 1 | 3);
         if !plain || !(0..3).all(unit) || small || empty || !three {
