@@ -1,5 +1,6 @@
 //! Inputs that a device puts together itself, from an example, what fills it and a few numbers for each row, give the bits of
-//! inputs that the host writes: maps, scores and values, on the CPU and with the CUDA kernels in several orders of threads; and nothing of an image's size crosses to the device for a row.
+//! inputs that the host writes: maps, scores and values, on the CPU and with the CUDA kernels in several orders of threads; and
+//! nothing of an image's size crosses to the device for a row.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
