@@ -316,6 +316,19 @@ impl<'a, D: Device> Engine<'a, D> {
         (table, spec.from, spec.wanted.clone(), spec.captures.clone(), rows)
     }
 
+    /// Gives sessions back that so many bytes more leave no room for.
+    pub(crate) fn give_way(&mut self, bytes: usize) {
+        let limit = self.limit.unwrap_or(COMFORTABLE);
+        let needed = bytes + self.held() + self.shared.as_ref().map_or(0, Prepared::bytes);
+        if needed + self.sessions.values().map(Prepared::bytes).sum::<usize>() > limit {
+            self.sessions.clear();
+        }
+        // What the user allows is a limit; what is comfortable is not worth a forward pass per method.
+        if self.limit.is_some() && needed > limit {
+            self.shared = None;
+        }
+    }
+
     /// Makes sure that there is a session, and returns its arena's bytes.
     fn prepared(&mut self, spec: &PassSpec<'_>, rows: usize) -> Result<usize> {
         let key = Self::key(spec, rows);
@@ -323,16 +336,8 @@ impl<'a, D: Device> Engine<'a, D> {
             return Ok(known.bytes());
         }
         let plan = self.plan(spec, rows)?;
-        let (bytes, limit) = (plan.arena_bytes, self.limit.unwrap_or(COMFORTABLE));
-        let shared = self.shared.as_ref().map_or(0, Prepared::bytes);
-        let kept = self.sessions.values().map(Prepared::bytes).sum::<usize>() + self.held();
-        if kept + bytes + shared > limit {
-            self.sessions.clear();
-        }
-        // What the user allows is a limit; what is comfortable is not worth a forward pass per method.
-        if self.limit.is_some() && bytes + shared > limit {
-            self.shared = None;
-        }
+        let bytes = plan.arena_bytes;
+        self.give_way(bytes);
         let segments = segment(spec).into_iter().collect();
         self.sessions.insert(key, Prepared::new(self.device, plan, segments, spec.captures.clone())?);
         Ok(bytes)

@@ -183,6 +183,7 @@ impl<'a, D: Device> Engine<'a, D> {
             return Ok(());
         }
         let plan = roomy(self.mixed_plan(from, batch))?.unwrap_or(single);
+        self.give_way(plan.arena_bytes);
         let numbers = plan.inputs.iter().map(|&s| Tensor::zeros(plan.slot(s).shape)).collect();
         let session = Session::new(self.device, Arc::new(plan))?;
         self.laid()?.rows = Some(Rows { from, session, numbers });
@@ -199,6 +200,7 @@ impl<D: Device> Mixing<D::Scalar> for Engine<'_, D> {
         }
         let plan = ground_plan::<D::Scalar>(self.graph, &shares, self.room());
         let Some(plan) = roomy(plan)? else { return Ok(false) };
+        self.give_way(plan.arena_bytes);
         let mut slots = plan.inputs.iter().map(|&s| plan.slot(s).shape);
         let mut inputs = Vec::new();
         for (i, (x, fill)) in ground.ends.iter().enumerate() {
@@ -279,6 +281,7 @@ impl<D: Device> Mixing<D::Scalar> for Engine<'_, D> {
             plan = roomy(sums_plan::<D::Scalar>(geometry, self.room()))?;
         }
         let Some(plan) = plan else { return Ok(None) };
+        self.give_way(plan.arena_bytes);
         let threes: Vec<D::Scalar> = weights.iter().flat_map(|&w| split(w)).collect();
         let threes = Tensor::new(&plan.slot(plan.inputs[0]).shape, threes)?;
         let mut table = Tensor::zeros(plan.slot(plan.inputs[1]).shape);

@@ -53,7 +53,6 @@ impl<'a, D: Device> Engine<'a, D> {
         if spec.table.is_none() || spec.wanted != self.graph.inputs() || path.points.is_empty() {
             return Err(Error::internal("sums along a path are those of a signal at the inputs"));
         }
-        self.forget_sessions();
         let Some(held) = roomy(path_plan::<D::Scalar>(self.graph, self.room()))? else { return Ok(None) };
         let Some(single) = roomy(self.path_rows(spec, &held, 1))? else { return Ok(None) };
         if single.steps.iter().any(|step| matches!(step.kernel, Kernel::Host(_))) {
@@ -61,7 +60,9 @@ impl<'a, D: Device> Engine<'a, D> {
         }
         let fitting = self.fitting(single.arena_bytes, path.points.len());
         let rows = path.points.len().div_ceil(path.points.len().div_ceil(fitting));
-        let rows = if roomy(self.path_rows(spec, &held, rows))?.is_some() { rows } else { 1 };
+        let most = roomy(self.path_rows(spec, &held, rows))?;
+        let (rows, bytes) = most.map_or((1, single.arena_bytes), |plan| (rows, plan.arena_bytes));
+        self.give_way(held.arena_bytes + bytes);
         let mut ground = self.path_ground(path, held)?;
         let mut run: Option<Session<'a, D>> = None;
         for points in path.points.chunks(rows) {
