@@ -79,7 +79,11 @@ impl<S: Scalar> Seen<'_, S> {
         let mut numbers = |row: usize, i: usize, into: &mut [f64]| self.masks.numbers(draws[row], i, into);
         let mut take = |row: usize, v: &[S]| sink.take(row, self.seeds.value(n, v));
         match mixing.mix(self.seeds.from, draws.len(), &mut numbers, &mut take) {
-            Err(error) if error.kind() == ErrorKind::Limit => Ok(false),
+            Err(error) if error.kind() == ErrorKind::Limit => {
+                // What was laid would be in the way of rows that the host makes.
+                mixing.lift();
+                Ok(false)
+            }
             mixed => mixed.and_then(|()| sink.finish()).map(|()| true),
         }
     }
