@@ -4,9 +4,10 @@
 
 The settings are those of Jin et al., except that occlusion steps by 20 voxels instead of 5 unless --full is given (for
 both sides). PyTorch runs as a user writes it, with its default of tf32 convolutions; ours runs in single precision, in tf32
-and in f16. A time is the median of three attributions after one that warms up, the network's loading excluded, planning and
-copies included; feature permutation runs on two patients, who exchange features. The last row is the sum of the methods
-that ran. `--device cpu --size 64` (the least that GeneNet takes) tries the script on a machine without a GPU.
+and in f16. A time is the median of three attributions after one that warms up, without loading the network and planning, with
+all copies; gradient methods get inputs that are not those of the attribution before; feature permutation runs on two patients,
+who exchange features. The last row is the sum of the methods that ran. `--device cpu --size 64 --trial` (the least that GeneNet
+takes) tries the script on a machine without a GPU, where all three of ours are single precision.
 """
 
 import argparse
@@ -29,6 +30,13 @@ LAYER = "conv6.op.6"
 REPEATS = 3
 # What our program is asked for beside single precision.
 MODES = {"voxplain": [], "voxplain tf32": ["--tf32"], "voxplain f16": ["--f16"]}
+# As `methods` names what a request of the program would not measure: it knows the inputs from the request before, and runs
+# no second forward pass on them.
+GRADIENTS = {
+    "saliency": "Gradient", "input_x_gradient": "InputXGradient", "guided_backprop": "GuidedBackprop",
+    "deconvolution": "Deconvolution", "gradcam": "GradCAM", "guided_gradcam": "GuidedGradCAM", "deeplift": "DeepLift",
+    "integrated_gradients": "IG50", "gradient_shap": "GradientShap5", "smoothgrad": "SmoothGrad10",
+}
 # The method whose patients exchange features.
 PERMUTATION = "feature_permutation"
 
@@ -63,8 +71,9 @@ def blocks(size, side):
     return torch.stack([one + m * count**3 for m in range(4)])[None]
 
 
-def table(size, stride):
-    """Our name, parameters, Captum's call, and whether both compute the same map."""
+def table(size, stride, part):
+    """Our name, parameters, Captum's call, and whether both compute the same map; `part` is that of the draws to take."""
+    shapley, kernel, lime = (max(1, round(n * part)) for n in (25, 300, 500))
     window, step = min(11, size), min(stride, size)
     path = {"n_steps": 50, "quadrature": "gausslegendre"}
     mask = {"mask": {"x": "mask/x"}}
@@ -90,9 +99,9 @@ def table(size, stride):
             "feature_ablation": lambda: ca.FeatureAblation(model).attribute(x, target=0, feature_mask=mask, perturbations_per_eval=5),
             PERMUTATION: lambda: ca.FeaturePermutation(model).attribute(x, target=0, feature_mask=mask),
             "shapley_sampling": lambda: ca.ShapleyValueSampling(model).attribute(
-                x, target=0, feature_mask=mask, n_samples=25, perturbations_per_eval=5),
-            "kernel_shap": lambda: ca.KernelShap(model).attribute(x, target=0, feature_mask=mask, n_samples=300),
-            "lime": lambda: ca.Lime(model).attribute(x, target=0, feature_mask=mask, n_samples=500),
+                x, target=0, feature_mask=mask, n_samples=shapley, perturbations_per_eval=5),
+            "kernel_shap": lambda: ca.KernelShap(model).attribute(x, target=0, feature_mask=mask, n_samples=kernel),
+            "lime": lambda: ca.Lime(model).attribute(x, target=0, feature_mask=mask, n_samples=lime),
         }
         return calls[name]
 
@@ -110,16 +119,16 @@ def table(size, stride):
         "occlusion": ({"window": {"x": [1, window, window, window]}, "strides": {"x": [1, step, step, step]}}, True),
         "feature_ablation": (mask, True),
         PERMUTATION: ({**mask, "draws": 1, "seed": 1}, False),
-        "shapley_sampling": ({**mask, "draws": 25, "seed": 1}, False),
-        "kernel_shap": ({**mask, "mode": "captum", "draws": 300, "seed": 1}, False),
-        "lime": ({**mask, "draws": 500, "seed": 1}, False),
+        "shapley_sampling": ({**mask, "draws": shapley, "seed": 1}, False),
+        "kernel_shap": ({**mask, "mode": "captum", "draws": kernel, "seed": 1}, False),
+        "lime": ({**mask, "draws": lime, "seed": 1}, False),
     }
     return rows, captum
 
 
-def ours(program, folder, device, name, params, extra):
+def ours(program, folder, device, name, params, extra, repeats):
     """Median seconds and the map of one method, or why there is none."""
-    requests = [{"id": f"r{k}", "method": name, "params": params, "target": 0, "expected": {"x": f"r{k}/x"}} for k in range(REPEATS + 1)]
+    requests = [{"id": f"r{k}", "method": name, "params": params, "target": 0, "expected": {"x": f"r{k}/x"}} for k in range(repeats + 1)]
     (folder / "case.json").write_text(json.dumps({"name": "gpu", "output_reduction": None, "methods": requests}))
     out = folder / "out"
     words = [program, "explain", folder / "model.safetensors", "--request", folder / "case.json"]
@@ -133,16 +142,35 @@ def ours(program, folder, device, name, params, extra):
     return statistics.median(seconds), np.load(found[0]) if found else None, None
 
 
-def theirs(call, device):
-    """Median seconds and the map of one Captum call."""
+def gradients(program, folder, device, extra, repeats):
+    """Median seconds of the methods of few passes, by our name for them."""
+    factors = extra[0].lstrip("-") if extra else "single"
+    where = f"{device},{factors}" if device.startswith("cuda") else "0"
+    words = [Path(program).with_name("methods"), folder / "model.safetensors", LAYER, repeats, where, folder / "x.npy"]
+    made = subprocess.run([str(w) for w in words], capture_output=True, text=True)
+    lines = [json.loads(line) for line in made.stdout.splitlines()]
+    known = {line["method"]: line["seconds"] for line in lines}
+    return {name: known.get(theirs) for name, theirs in GRADIENTS.items()}, made.stderr.strip().splitlines()[-1:]
+
+
+def theirs(call, device, repeats):
+    """Median seconds and the map of one Captum call, or why there is none."""
     seconds = []
-    for _ in range(REPEATS + 1):
-        start = time.perf_counter()
-        map_ = call()
+    try:
+        for _ in range(repeats + 1):
+            start = time.perf_counter()
+            map_ = call()
+            if device.startswith("cuda"):
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+        return statistics.median(seconds[1:]), map_.detach().cpu().numpy(), None
+    except RuntimeError as error:
+        # Out of memory is one of these; the other rows are still worth having.
+        return None, None, str(error).strip().splitlines()[:1]
+    finally:
+        # What PyTorch keeps for itself is not free for our program.
         if device.startswith("cuda"):
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:]), map_.detach().cpu().numpy()
+            torch.cuda.empty_cache()
 
 
 def difference(a, b):
@@ -156,7 +184,7 @@ def measure(arguments, folder):
     generator = torch.Generator().manual_seed(1)
     model = network(arguments.size, generator)
     x = torch.rand(1, 4, arguments.size, arguments.size, arguments.size, generator=generator)
-    mask = blocks(arguments.size, max(1, arguments.size // 4))
+    mask = blocks(arguments.size, max(1, arguments.size // (2 if arguments.trial else 4)))
     example = torch.cat([x, x])
     torch.export.save(torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)), folder / "model.pt2")
     words = [arguments.program, "import", folder / "model.pt2", "-o", folder / "model.safetensors"]
@@ -165,15 +193,29 @@ def measure(arguments, folder):
     pair, joint = torch.cat([x, x.flip(2)]), mask[:, :1].expand_as(mask).contiguous()
     write_safetensors(folder / "inputs.safetensors", {"input/x": x.numpy(), "mask/x": mask.numpy().astype(np.float32)})
     write_safetensors(folder / "pair.safetensors", {"input/x": pair.numpy(), "mask/x": joint.numpy().astype(np.float32)})
-    rows, captum = table(arguments.size, 5 if arguments.full else 20)
+    repeats, part = (1, 0.1) if arguments.trial else (REPEATS, 1)
+    np.save(folder / "x.npy", x.numpy())
+    rows, captum = table(arguments.size, 5 if arguments.full else 20, part)
+    known = [gradients(arguments.program, folder, device, extra, repeats) for extra in MODES.values()]
     model, data, mask = model.to(device), x.to(device), mask.to(device)
     for name, (params, same) in rows.items():
         if arguments.methods and name not in arguments.methods:
             continue
-        found = [ours(arguments.program, folder, arguments.device, name, params, extra) for extra in MODES.values()]
+        found = [ours(arguments.program, folder, arguments.device, name, params, extra, repeats) for extra in MODES.values()]
+        if name in GRADIENTS:
+            found = [(fast[name], made[1], made[2] or error) for made, (fast, error) in zip(found, known)]
         given = (pair.to(device), joint.to(device)) if name == PERMUTATION else (data.clone().requires_grad_(), mask)
-        peer, expected = theirs(captum(name, model, *given), device)
-        yield name, peer, found, difference(found[0][1], expected) if same else None
+        peer = theirs(captum(name, model, *given), device, repeats)
+        yield name, [peer, *found], difference(found[0][1], peer[1]) if same else None
+
+
+def row(name, measured, apart):
+    """A line of the table: seconds or why there are none."""
+    peer = measured[0][0]
+    words = [f"{peer:.4f}" if peer else f"failed: {measured[0][2]}"]
+    for seconds, _, error in measured[1:]:
+        words += [f"{seconds:.4f}" if seconds else f"failed: {error}", f"{peer / seconds:.1f}" if peer and seconds else ""]
+    return f"| {name} | {' | '.join(words)} | {'' if apart is None else f'{apart:.1e}'} |"
 
 
 def main():
@@ -183,13 +225,15 @@ def main():
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--methods", nargs="*")
+    parser.add_argument("--trial", action="store_true", help="a tenth of the draws, large features, nothing repeated")
     parser.add_argument("--out", type=Path, default=Path("RESULTS-gpu.md"))
     arguments = parser.parse_args()
     import captum
 
     gpu = torch.cuda.get_device_name(0) if arguments.device.startswith("cuda") else "no GPU"
     step = 5 if arguments.full else 20
-    lines = [
+    lines = ["**A trial, whose times mean nothing.**", ""] if arguments.trial else []
+    lines += [
         f"{gpu}; torch {torch.__version__}, captum {captum.__version__}; GeneNet, 1 x 4 x {arguments.size}^3, occlusion steps of {step}.",
         "Median seconds of three attributions; PyTorch with its default of tf32 convolutions. The last column is the largest",
         "difference of our single-precision map from Captum's, as a part of its largest entry, where both compute the same.",
@@ -199,15 +243,13 @@ def main():
     ]
     sums = [0.0] * (1 + len(MODES))
     with tempfile.TemporaryDirectory() as folder:
-        for name, peer, found, apart in measure(arguments, Path(folder)):
-            # A method that failed counts as never done.
-            times = [peer, *(seconds or float("inf") for seconds, _, _ in found)]
-            sums = [a + b for a, b in zip(sums, times)]
-            cells = [f"{t:.4f} | {peer / t:.1f}" if t else f"failed: {error} | " for t, _, error in found]
-            lines.append(f"| {name} | {peer:.4f} | {' | '.join(cells)} | {'' if apart is None else f'{apart:.1e}'} |")
+        for name, measured, apart in measure(arguments, Path(folder)):
+            sums = [None if s is None or m[0] is None else s + m[0] for s, m in zip(sums, measured)]
+            lines.append(row(name, measured, apart))
             print(lines[-1], flush=True)
-    cells = [f"{t:.4f} | {sums[0] / t:.1f}" for t in sums[1:]]
-    lines.append(f"| all of these | {sums[0]:.4f} | {' | '.join(cells)} | |")
+            # What was measured so far is kept whatever comes.
+            arguments.out.write_text("\n".join(lines) + "\n")
+    lines.append(row("all of these", [(s, None, "a method above") for s in sums], None))
     arguments.out.write_text("\n".join(lines) + "\n")
 
 

@@ -188,6 +188,14 @@ static const char* launch(void (*kernel)(void**), unsigned blocks, unsigned thre
 inline void __syncthreads() { shim::leave(shim::AT_BARRIER); }
 inline void __syncwarp() { shim::leave(shim::AT_WARP); }
 
+// One rounding each: the shim is compiled without contraction.
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline double __dadd_rn(double a, double b) { return a + b; }
+inline double __dsub_rn(double a, double b) { return a - b; }
+inline double __dmul_rn(double a, double b) { return a * b; }
+inline double __ddiv_rn(double a, double b) { return a / b; }
+
 namespace shim {
 
 inline void perform(const Copy& copy) {

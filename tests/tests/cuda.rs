@@ -13,7 +13,9 @@ use voxplain::cpu::Cpu;
 use voxplain::graph::ops::{ConvAttributes, PoolAttributes, Reduction};
 use voxplain::graph::{Graph, GraphBuilder, Op};
 use voxplain::tensor::Tensor;
-use voxplain_oracle::suite::{PAIRS, adjoint_defect, adjoint_pair, case as kernel_case, disagreement, kinds};
+use voxplain_oracle::suite::{
+    PAIRS, adjoint_defect, adjoint_pair, case as kernel_case, disagreement, kinds, run_kernel,
+};
 use voxplain_tests::cuda::{gpu, shim};
 use voxplain_tests::layers::numbers;
 use voxplain_tests::networks::{Case, case};
@@ -65,6 +67,23 @@ fn kernels_on_a_gpu_agree_with_the_oracle() {
             let (forward, adjoint) = adjoint_pair(pair, 1 + seed as usize, seed);
             let (defect, scale) = adjoint_defect(&device, &forward, &adjoint).unwrap();
             assert!(defect <= scale, "{}: {defect} against {scale}", PAIRS[pair]);
+        }
+    }
+}
+
+/// What is put together on the device has the bits of the CPU's rows, in every order of threads.
+#[test]
+fn rows_between_examples_have_the_bits_of_the_cpu() {
+    let wanted = ["mix", "mix_grid", "grid_sums", "accumulate"];
+    for kind in (0..kinds().len()).filter(|&k| kinds().nth(k).is_some_and(|name| wanted.contains(&name))) {
+        for seed in 0..60 {
+            let Some(device) = shim(seed as u32 % 4) else { return };
+            let case = kernel_case(kind, 23, seed);
+            let bits =
+                |results: Vec<Vec<f32>>| results.concat().into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            let (have, want) =
+                (run_kernel(&device, &case).unwrap(), run_kernel(&Cpu::best(), &case).unwrap());
+            assert_eq!(bits(have), bits(want), "{:?}", case.kernel);
         }
     }
 }

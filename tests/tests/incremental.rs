@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use std::ops::{ControlFlow, Range};
 use voxplain::attribution::methods::Baseline;
 use voxplain::attribution::{Change, Engine, Method, Network, PassSpec, Target};
@@ -17,7 +18,7 @@ use voxplain::perturbation::methods::{
 };
 use voxplain::tensor::{Scalar, Tensor};
 use voxplain_oracle::Oracle;
-use voxplain_tests::cuda::shim;
+use voxplain_tests::cuda::{gpu, shim};
 use voxplain_tests::layers::{layers, numbers};
 use voxplain_tests::networks::case;
 
@@ -388,6 +389,19 @@ proptest! {
         let Some(device) = shimmed(0, products) else { return Ok(()) };
         check(&device, &case.graph().unwrap(), &boxes, 3);
     }
+}
+
+#[test]
+fn so_it_has_on_a_gpu() {
+    let Some(device) = gpu() else { return };
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(64));
+    let checked = runner.run(&(layers(), boxes(), 1usize..5, any::<bool>()), |(net, boxes, batch, tight)| {
+        let graph = net.graph().unwrap();
+        check(&device, &graph, &boxes, batch);
+        same_maps(&device, &graph, tight);
+        Ok(())
+    });
+    checked.unwrap();
 }
 
 proptest! {

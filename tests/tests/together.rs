@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use std::sync::Arc;
 use voxplain::attribution::methods::{Backward, Baseline, Cam, DeepLift};
 use voxplain::attribution::{Engine, Method, Target};
@@ -11,7 +12,7 @@ use voxplain::graph::ops::{Binary, ConvAttributes, PoolAttributes};
 use voxplain::graph::{Graph, GraphBuilder, Op};
 use voxplain::tensor::Tensor;
 use voxplain_oracle::Oracle;
-use voxplain_tests::cuda::shim;
+use voxplain_tests::cuda::{gpu, shim};
 use voxplain_tests::networks::{Case, case};
 
 /// A network of everything that a convolution can be joined with.
@@ -238,6 +239,13 @@ proptest! {
         let Some(device) = shim(1) else { return Ok(()) };
         together_and_alone(&device, &case)?;
     }
+}
+
+#[test]
+fn methods_together_say_what_they_say_alone_on_a_gpu() {
+    let Some(device) = gpu() else { return };
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(32));
+    runner.run(&case(), |case| together_and_alone(&device, &case)).unwrap();
 }
 
 fn together_and_alone<D: Device<Scalar = f32>>(device: &D, case: &Case) -> Result<(), TestCaseError> {

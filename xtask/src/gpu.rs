@@ -4,7 +4,12 @@
 use crate::shell;
 use std::path::{Path, PathBuf};
 
-/// What `run.sh` needs beside the two programs: from the repository, to the folder.
+/// The program, and what measures the methods of few passes.
+const PROGRAMS: [&str; 2] = ["voxplain", "methods"];
+/// The device suites: the tests of these files that have `gpu` in their names.
+const SUITES: [&str; 4] = ["cuda", "incremental", "mixed", "together"];
+
+/// What `run.sh` needs beside the programs: from the repository, to the folder.
 const FILES: [(&str, &str); 3] =
     [("bench/gpu.sh", "run.sh"), ("bench/gpu.py", "gpu.py"), ("bench/architectures.py", "architectures.py")];
 
@@ -28,15 +33,25 @@ fn folder() -> Result<PathBuf, String> {
     let folder = target.join("gpu");
     let made = std::fs::remove_dir_all(&folder).or(Ok(())).and_then(|()| std::fs::create_dir_all(&folder));
     made.map_err(|e| format!("{}: {e}", folder.display()))?;
-    let build = ["cargo", "build", "--release", "--quiet", "-p", "voxplain-cli"];
+    let mut build =
+        vec!["cargo", "build", "--release", "--quiet", "-p", "voxplain-cli", "-p", "voxplain-bench"];
+    build.extend(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
     if !shell::succeeds(&build, &[]) {
-        return Err("the program does not build".into());
+        return Err("the programs do not build".into());
     }
-    copy(&target.join("release/voxplain"), &folder.join("voxplain"))?;
-    let tests = ["cargo", "test", "--release", "-p", "voxplain-tests", "--test", "cuda", "--no-run"];
+    for program in PROGRAMS {
+        copy(&target.join("release").join(program), &folder.join(program))?;
+    }
+    // The profile of tests is optimised too.
+    let mut tests = vec!["cargo", "test", "-p", "voxplain-tests", "--no-run"];
+    tests.extend(SUITES.iter().flat_map(|suite| ["--test", suite]));
     let said = shell::errors(&tests)?;
-    let suite = executable(&said).ok_or("cargo does not say where the device suite is")?;
-    copy(Path::new(suite), &folder.join("device-suite"))?;
+    let suites = folder.join("suites");
+    std::fs::create_dir_all(&suites).map_err(|e| format!("{}: {e}", suites.display()))?;
+    for suite in SUITES {
+        let program = executable(&said, suite).ok_or(format!("cargo does not say where suite {suite} is"))?;
+        copy(Path::new(program), &suites.join(suite))?;
+    }
     for (from, to) in FILES {
         copy(&shell::root().join(from), &folder.join(to))?;
     }
@@ -56,9 +71,10 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
     std::fs::copy(from, to).map(drop).map_err(|e| format!("{}: {e}", from.display()))
 }
 
-/// The path in cargo's line `Executable tests/cuda.rs (PATH)`.
-fn executable(said: &str) -> Option<&str> {
-    let line = said.lines().find(|line| line.trim_start().starts_with("Executable"))?;
+/// The path in cargo's line `Executable tests/SUITE.rs (PATH)`.
+fn executable<'s>(said: &'s str, suite: &str) -> Option<&'s str> {
+    let file = format!("Executable tests/{suite}.rs (");
+    let line = said.lines().find(|line| line.trim_start().starts_with(&file))?;
     Some(line.rsplit_once('(')?.1.trim_end_matches(')'))
 }
 
@@ -68,8 +84,9 @@ mod tests {
 
     #[test]
     fn the_suite_is_found_in_what_cargo_says() {
-        let said = "    Finished `release` profile [optimized] target(s) in 1s\n  Executable tests/cuda.rs (/t/release/deps/cuda-1f)\n";
-        assert_eq!(executable(said), Some("/t/release/deps/cuda-1f"));
-        assert_eq!(executable("    Finished\n"), None);
+        let said = "    Finished `release` profile [optimized] target(s) in 1s\n  Executable tests/mixed.rs (/t/release/deps/mixed-2)\n  \
+                    Executable tests/cuda.rs (/t/release/deps/cuda-1f)\n";
+        assert_eq!(executable(said, "cuda"), Some("/t/release/deps/cuda-1f"));
+        assert_eq!(executable("    Finished\n", "cuda"), None);
     }
 }

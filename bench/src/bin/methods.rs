@@ -1,9 +1,12 @@
-//! Seconds of every gradient-family method on one network, one JSON object a line; `bench/speed.py` sets them beside
-//! PyTorch and Captum.
+//! Seconds of every gradient-family method on one network, one JSON object a line; `bench/speed.py` and, on a GPU,
+//! `bench/gpu.py` set them beside PyTorch and Captum.
 //!
 //! ```text
 //! cargo run --release -p voxplain-bench --bin methods -- [--no-paths] MODEL LAYER REPEATS THREADS INPUT.npy [INPUT.npy ...]
+//! cargo run --release -p voxplain-bench --bin methods -- MODEL LAYER REPEATS cuda:0,tf32 INPUT.npy [INPUT.npy ...]
 //! ```
+//!
+//! Factors on a GPU are single, tf32, f16 or bf16.
 
 use std::error::Error;
 use std::path::Path;
@@ -13,7 +16,9 @@ use voxplain::attribution::methods::{
     Statistic, Steps,
 };
 use voxplain::attribution::{Draws, Interpolation, PassSpec, Quadrature};
+use voxplain::autodiff::Device;
 use voxplain::cpu::Cpu;
+use voxplain::cuda::{Cuda, Factors, Products};
 use voxplain::imaging::read_npy;
 use voxplain::{Engine, Method, Model, Network, Target, Tensor};
 
@@ -76,15 +81,15 @@ fn methods(
 }
 
 /// Median seconds of methods asked for in one request, as the program runs them.
-fn together(
+fn together<D: Device<Scalar = f32>>(
     model: &Model,
-    cpu: &Cpu,
+    device: &D,
     methods: &[&dyn Method<f32>],
     inputs: &[Vec<Tensor<f32>>; 2],
     repeats: usize,
 ) -> Result<f64, voxplain::Error> {
     let target = Target::Class(vec![0]);
-    let mut engine = Engine::new(&model.graph, cpu, None);
+    let mut engine = Engine::new(&model.graph, device, None);
     let wishes: Vec<_> = methods.iter().map(|m| (*m, &target)).collect();
     engine.share(&wishes, &inputs[0]);
     median(repeats, |turn| {
@@ -108,9 +113,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let paths = words.first().is_none_or(|word| word != "--no-paths");
     words.drain(..usize::from(!paths));
     let [model, layer, repeats, threads, files @ ..] = &words[..] else {
-        return Err("usage: methods [--no-paths] MODEL LAYER REPEATS THREADS INPUT.npy ...".into());
+        return Err(
+            "usage: methods [--no-paths] MODEL LAYER REPEATS THREADS|cuda:N,FACTORS INPUT.npy ...".into()
+        );
     };
-    let (repeats, threads) = (repeats.parse()?, threads.parse()?);
+    let repeats = repeats.parse()?;
     let model = Model::open(Path::new(model))?;
     let read = |f: &String| Ok::<_, Box<dyn Error>>(read_npy(&std::fs::read(f)?)?);
     let inputs = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -119,8 +126,30 @@ fn main() -> Result<(), Box<dyn Error>> {
         tensor.data_mut()[0] += 0.25;
     }
     let inputs = [inputs, other];
-    let cpu = Cpu::best().with_threads(threads)?;
-    let mut engine = Engine::new(&model.graph, &cpu, None);
+    match threads.strip_prefix("cuda:") {
+        None => {
+            measure(&Cpu::best().with_threads(threads.parse()?)?, &model, (layer, repeats, paths), &inputs)
+        }
+        Some(words) => measure(&gpu(words)?, &model, (layer, repeats, paths), &inputs),
+    }
+}
+
+/// The GPU and the factors of `N,FACTORS`.
+fn gpu(words: &str) -> Result<Cuda, Box<dyn Error>> {
+    let (number, name) = words.split_once(',').unwrap_or((words, "single"));
+    let all = [Factors::Single, Factors::TensorFloat, Factors::Half, Factors::Brain];
+    let factors = all.into_iter().find(|f| f.name().unwrap_or("single") == name);
+    let factors = factors.ok_or(format!("factors {name:?}; single, tf32, f16 or bf16 expected"))?;
+    Ok(Cuda::open(number.parse()?)?.with_products(Products { factors, ..Products::default() }))
+}
+
+fn measure<D: Device<Scalar = f32>>(
+    device: &D,
+    model: &Model,
+    (layer, repeats, paths): (&str, usize, bool),
+    inputs: &[Vec<Tensor<f32>>; 2],
+) -> Result<(), Box<dyn Error>> {
+    let mut engine = Engine::new(&model.graph, device, None);
     let output = model.graph.outputs()[0];
     let forward = median(repeats, |turn| engine.values(&inputs[turn], output).map(drop))?;
     report("forward", forward);
@@ -130,7 +159,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         if layer == "-" && name.contains("CAM") || !paths && method.passes().1 > 2 {
             continue;
         }
-        let seconds = together(&model, &cpu, &[&*method], &inputs, repeats)?;
+        let seconds = together(model, device, &[&*method], inputs, repeats)?;
         report(name, seconds);
     }
     let single: Vec<_> = methods(layer, &inputs[0], repeats)
@@ -139,6 +168,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map(|(_, method, _)| method)
         .collect();
     let all: Vec<_> = single.iter().map(|m| &**m).collect();
-    report(&format!("these {} in one request", all.len()), together(&model, &cpu, &all, &inputs, repeats)?);
+    report(&format!("these {} in one request", all.len()), together(model, device, &all, inputs, repeats)?);
     Ok(())
 }

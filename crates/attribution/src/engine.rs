@@ -3,6 +3,7 @@
 
 use crate::Method;
 use crate::inputs::check_inputs;
+use crate::mixed::{Laid, Mixing};
 use crate::prepared::{Prepared, segment};
 use crate::states::{Overlay, States};
 use crate::survey::Survey;
@@ -85,6 +86,11 @@ pub trait Network<S: Scalar> {
 
     /// Evaluation of inputs that differ from known ones in parts, where the device can.
     fn states(&mut self) -> Option<&mut dyn States<S>> {
+        None
+    }
+
+    /// Rows that are put together where the network runs, where the device prefers that.
+    fn mixing(&mut self) -> Option<&mut dyn Mixing<S>> {
         None
     }
 
@@ -181,6 +187,9 @@ pub struct Engine<'a, D: Device> {
     /// Whether inputs may be evaluated by what changed.
     partial: bool,
     pub(crate) overlay: Option<Overlay<'a, D>>,
+    /// Whether rows are put together on the device, and from what.
+    pub(crate) mixing: bool,
+    pub(crate) laid: Option<Laid<'a, D>>,
 }
 
 /// Bytes of arenas up to which rows are batched and sessions are kept where no limit is set.
@@ -202,6 +211,8 @@ impl<'a, D: Device> Engine<'a, D> {
             shared,
             partial: true,
             overlay,
+            mixing: device.mixing(),
+            laid: None,
         }
     }
 
@@ -214,6 +225,7 @@ impl<'a, D: Device> Engine<'a, D> {
 
     /// Gives back the memory of sessions that can be made again.
     pub(crate) fn forget_sessions(&mut self) {
+        self.laid.iter_mut().for_each(Laid::forget_rows);
         self.sessions.clear();
         self.shared = None;
     }
@@ -266,7 +278,7 @@ impl<'a, D: Device> Engine<'a, D> {
         if let Some(table) = spec.table {
             table.add(&mut planner, spec.from, &spec.wanted)?;
         }
-        let held = self.overlay.as_ref().map_or(0, Overlay::bytes);
+        let held = self.held();
         planner.finish::<D::Scalar>(self.limit.map(|limit| limit.saturating_sub(held)))
     }
 
@@ -281,12 +293,17 @@ impl<'a, D: Device> Engine<'a, D> {
         Ok(bytes)
     }
 
+    /// How many of `rows` rows run at once where one needs so many bytes.
+    pub(crate) fn fitting(&self, single: usize, rows: usize) -> usize {
+        let comfortable = self.device.batching().whole;
+        let budget = self.limit.unwrap_or(comfortable).min(comfortable);
+        (budget / single.max(1)).clamp(1, self.most_rows.min(rows.max(1)))
+    }
+
     /// How many rows to run at once: as many as stay small, at least one.
     fn chunk(&mut self, spec: &PassSpec<'_>, rows: usize) -> Result<usize> {
         let single = self.bytes_of_one(spec)?;
-        let comfortable = self.device.batching().whole;
-        let budget = self.limit.unwrap_or(comfortable).min(comfortable);
-        let fitting = (budget / single.max(1)).clamp(1, self.most_rows.min(rows.max(1)));
+        let fitting = self.fitting(single, rows);
         match self.prepared(spec, fitting) {
             Ok(_) => Ok(fitting),
             Err(error) if error.kind() == ErrorKind::Limit && fitting > 1 => Ok(1),
@@ -299,6 +316,19 @@ impl<'a, D: Device> Engine<'a, D> {
         (table, spec.from, spec.wanted.clone(), spec.captures.clone(), rows)
     }
 
+    /// Gives sessions back that so many bytes more leave no room for.
+    pub(crate) fn give_way(&mut self, bytes: usize) {
+        let limit = self.limit.unwrap_or(COMFORTABLE);
+        let needed = bytes + self.held() + self.shared.as_ref().map_or(0, Prepared::bytes);
+        if needed + self.sessions.values().map(Prepared::bytes).sum::<usize>() > limit {
+            self.sessions.clear();
+        }
+        // What the user allows is a limit; what is comfortable is not worth a forward pass per method.
+        if self.limit.is_some() && needed > limit {
+            self.shared = None;
+        }
+    }
+
     /// Makes sure that there is a session, and returns its arena's bytes.
     fn prepared(&mut self, spec: &PassSpec<'_>, rows: usize) -> Result<usize> {
         let key = Self::key(spec, rows);
@@ -306,17 +336,8 @@ impl<'a, D: Device> Engine<'a, D> {
             return Ok(known.bytes());
         }
         let plan = self.plan(spec, rows)?;
-        let (bytes, limit) = (plan.arena_bytes, self.limit.unwrap_or(COMFORTABLE));
-        let shared = self.shared.as_ref().map_or(0, Prepared::bytes);
-        let states = self.overlay.as_ref().map_or(0, Overlay::bytes);
-        let kept = self.sessions.values().map(Prepared::bytes).sum::<usize>() + states;
-        if kept + bytes + shared > limit {
-            self.sessions.clear();
-        }
-        // What the user allows is a limit; what is comfortable is not worth a forward pass per method.
-        if self.limit.is_some() && bytes + shared > limit {
-            self.shared = None;
-        }
+        let bytes = plan.arena_bytes;
+        self.give_way(bytes);
         let segments = segment(spec).into_iter().collect();
         self.sessions.insert(key, Prepared::new(self.device, plan, segments, spec.captures.clone())?);
         Ok(bytes)
@@ -330,6 +351,10 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
 
     fn states(&mut self) -> Option<&mut dyn States<D::Scalar>> {
         if self.partial { Some(self) } else { None }
+    }
+
+    fn mixing(&mut self) -> Option<&mut dyn Mixing<D::Scalar>> {
+        if self.mixing { Some(self) } else { None }
     }
 
     fn rows_at_once(&mut self, spec: &PassSpec<'_>, rows: usize) -> Result<usize> {

@@ -93,6 +93,10 @@ pub trait Device {
         Joining::Nothing
     }
 
+    /// Whether rows between two known examples are to be put together on the device ([`crate::Kernel::Mix`]) rather than
+    /// written; every device can.
+    fn mixing(&self) -> bool;
+
     /// Runs a range of the steps of `plan`, which `memory` was prepared for, over `base` as [`Device::run`]. A device may
     /// record the range and do it at once the next time.
     ///

@@ -86,6 +86,12 @@ impl Emitter {
         made
     }
 
+    /// Emits a kernel whose one result is a value that nothing made so far.
+    pub(crate) fn emit_into(&mut self, kernel: Kernel, reads: Vec<Slot>, into: Slot) {
+        let label = self.label.clone();
+        self.sections[self.current].push(Step { kernel, reads, writes: vec![Some(into)], label });
+    }
+
     fn push(&mut self, shape: Shape, dtype: DType, storage: Storage, label: String, section: usize) -> Slot {
         let slot = Slot(self.slots.len() as u32);
         self.slots.push(SlotInfo { shape, dtype, storage, root: slot, label });

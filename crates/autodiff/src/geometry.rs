@@ -235,3 +235,84 @@ pub struct WindowGeometry {
     /// What lies outside.
     pub fill: f64,
 }
+
+/// Coarse grids of numbers over the images of an example, one for all of its channels or one each, interpolated linearly along
+/// the first axis first. Entry `i` of `n` along an axis lies at cell `(i + 1/2) cells / n + shift`, the shift being the row's,
+/// from 0 to 1; a grid therefore has `cells + 2` nodes along every axis. A row is the nodes of all grids, then its shifts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GridGeometry {
+    /// Spatial sizes, at the end of the array; what is before them is 1.
+    pub sizes: [usize; 3],
+    /// How many of them there are, up to 3.
+    pub axes: usize,
+    /// Cells along every axis.
+    pub cells: usize,
+    /// Images of an example.
+    pub channels: usize,
+    /// Grids: one, or as many as channels.
+    pub grids: usize,
+}
+
+impl GridGeometry {
+    /// Nodes of one grid.
+    pub fn nodes(&self) -> usize {
+        (self.cells + 2).pow(self.axes as u32)
+    }
+
+    /// Numbers of a row.
+    pub fn numbers(&self) -> usize {
+        self.grids * self.nodes() + self.axes
+    }
+
+    /// Entries of an example.
+    pub fn length(&self) -> usize {
+        self.channels * self.sizes.iter().product::<usize>()
+    }
+}
+
+/// How much of an example each entry of a row has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MixShares {
+    /// By feature: entries are labelled from 0 to `count` (which stands for no feature and has all), a row is a share for each
+    /// of `count` features.
+    Labelled {
+        /// Features.
+        count: usize,
+    },
+    /// By place.
+    Gridded(GridGeometry),
+}
+
+impl MixShares {
+    /// Numbers of a row.
+    pub fn numbers(&self) -> usize {
+        match self {
+            Self::Labelled { count } => *count,
+            Self::Gridded(grid) => grid.numbers(),
+        }
+    }
+}
+
+/// Rows between an example `x` and what fills it where it is absent: `s x + (1 - s) fill` in double precision, rounded once;
+/// `x` itself where `s` is 1 and `fill` itself where it is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MixGeometry {
+    /// Rows.
+    pub rows: usize,
+    /// Entries of an example.
+    pub length: usize,
+    /// Where `s` comes from.
+    pub shares: MixShares,
+}
+
+/// Sums over rows of `w (s - level)` and of its square for every entry, `s` being the row's share there and `w` its weight; in
+/// double precision, one row after the other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GridSumsGeometry {
+    /// Rows.
+    pub rows: usize,
+    /// Where shares come from.
+    pub grid: GridGeometry,
+    /// What is taken away from shares.
+    pub level: f64,
+}

@@ -6,8 +6,8 @@
 //! that lacks a kernel does not compile, and every rule runs on every device.
 
 pub use crate::geometry::{
-    ConvGeometry, MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, SliceGeometry,
-    SliceStep, Span, SparseMatrix, WindowGeometry,
+    ConvGeometry, GridGeometry, GridSumsGeometry, MatMulGeometry, MatrixStrides, MixGeometry, MixShares,
+    PadFill, PadGeometry, PoolGeometry, SliceGeometry, SliceStep, Span, SparseMatrix, WindowGeometry,
 };
 use crate::host::HostCall;
 use alloc::sync::Arc;
@@ -148,6 +148,20 @@ pub enum Kernel {
     /// `[whole, patch?, places] -> [y]`: boxes of one array under patches; y is `[rows, part]`, the patches are
     /// `[rows, patch]`, the places `[rows, 2, rank]` (where boxes begin, then where patches do; whole numbers, also negative).
     Window(WindowGeometry),
+    /// `[x, fill, labels?, numbers] -> [y]`: rows between two examples; y is `[rows, length]`, the numbers are
+    /// `[rows, numbers of a row, 3]`, each a double as the sum of three reals ([`crate::split`]).
+    Mix(MixGeometry),
+    /// `[weights, numbers] -> [y]`: sums over rows of what [`Kernel::Mix`] takes as shares; the weights are `[rows, 3]` and y is
+    /// `[2, length, 3]` (the sums, then those of squares), doubles as the sums of three reals.
+    GridSums(GridSumsGeometry),
+    /// `[weights, x, before] -> [y]`: `before` plus the rows of x, each times its weight, one after the other; x is
+    /// `[rows, length]`.
+    Accumulate {
+        /// Rows.
+        rows: usize,
+        /// Entries of a row.
+        length: usize,
+    },
     /// `[x0, x1, ...] -> [y]`: `outer` rows, operand `i` giving `sizes[i]` contiguous entries of each.
     Concat {
         /// Rows.
@@ -219,6 +233,9 @@ impl Kernel {
             Self::Pad(_) => "pad",
             Self::PadAdjoint(_) => "pad_adjoint",
             Self::Window(_) => "window",
+            Self::Mix(_) => "mix",
+            Self::GridSums(_) => "grid_sums",
+            Self::Accumulate { .. } => "accumulate",
             Self::Concat { .. } => "concat",
             Self::Reduce(..) => "reduce",
             Self::Repeat(..) => "repeat",

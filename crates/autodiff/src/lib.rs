@@ -18,6 +18,7 @@ mod host;
 mod kernel;
 mod ledger;
 mod memory;
+mod mix;
 mod operators;
 mod plan;
 mod planner;
@@ -33,11 +34,12 @@ pub use emitter::Emitter;
 pub use fuse::Joining;
 pub use host::{HostCall, HostFunction};
 pub use kernel::{
-    AdjointFinish, BinaryFn, BroadcastGeometry, ChannelGeometry, ConvFinish, ConvGeometry, DType, Kernel,
-    MatMulGeometry, MatrixStrides, PadFill, PadGeometry, PoolGeometry, PooledStart, SliceGeometry, SliceStep,
-    Span, SparseMatrix, WindowGeometry,
+    AdjointFinish, BinaryFn, BroadcastGeometry, ChannelGeometry, ConvFinish, ConvGeometry, DType,
+    GridGeometry, GridSumsGeometry, Kernel, MatMulGeometry, MatrixStrides, MixGeometry, MixShares, PadFill,
+    PadGeometry, PoolGeometry, PooledStart, SliceGeometry, SliceStep, Span, SparseMatrix, WindowGeometry,
 };
 pub use ledger::{Cause, NodeBooks};
+pub use mix::{ground_plan, path_plan, split, sums_plan};
 pub use plan::{Plan, Reverse, Slot, SlotInfo, Step, Storage};
 pub use planner::Planner;
 pub use region::{Class, Dirty, Places, Regions};

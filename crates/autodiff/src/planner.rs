@@ -20,16 +20,16 @@ use voxplain_tensor::{Error, Result};
 
 /// The runs of all nodes on one set of inputs.
 #[derive(Debug)]
-struct Pass {
+pub(crate) struct Pass {
     slots: Vec<Option<Slot>>,
     runs: Vec<Run>,
-    inputs: Vec<Slot>,
+    pub(crate) inputs: Vec<Slot>,
 }
 
 pub(crate) struct Segment {
-    section: usize,
+    pub(crate) section: usize,
     seed: Slot,
-    results: Vec<Slot>,
+    pub(crate) results: Vec<Slot>,
     ledger: Vec<NodeBooks>,
     rules: Vec<String>,
 }
@@ -63,14 +63,14 @@ struct Walk<'c, S: Signal> {
 /// # Ok::<(), voxplain_tensor::Error>(())
 /// ```
 pub struct Planner<'g> {
-    graph: &'g Graph,
-    batch: usize,
-    emitter: Emitter,
+    pub(crate) graph: &'g Graph,
+    pub(crate) batch: usize,
+    pub(crate) emitter: Emitter,
     parameters: Vec<Slot>,
-    pass: Pass,
+    pub(crate) pass: Pass,
     reference: Option<Pass>,
     captures: Vec<ValueId>,
-    segments: Vec<Segment>,
+    pub(crate) segments: Vec<Segment>,
     fused: Joining,
 }
 

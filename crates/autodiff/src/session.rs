@@ -12,7 +12,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use voxplain_tensor::{Error, Result, Scalar, Tensor};
+use voxplain_tensor::{Error, MAX_RANK, Result, Scalar, Tensor};
 
 /// A plan with its memory on a device.
 pub struct Session<'d, D: Device> {
@@ -117,6 +117,33 @@ impl<'d, D: Device> Session<'d, D> {
         let (slot, steps) = (reverse.seed, reverse.steps.clone());
         self.write(slot, seed)?;
         self.run(steps)
+    }
+
+    /// As [`Session::reverse`] over the values of `base`, of segments without steps of the host.
+    ///
+    /// # Errors
+    /// The seed has another number of elements.
+    pub fn reverse_over(&mut self, base: &Self, index: usize, seed: &[D::Scalar]) -> Result<()> {
+        let reverse =
+            self.plan.reverses.get(index).ok_or_else(|| Error::internal("no such reverse segment"))?;
+        let (slot, steps) = (reverse.seed, reverse.steps.clone());
+        self.write(slot, seed)?;
+        let plan = self.plan.clone();
+        self.device.run_steps(&mut self.memory, Some(&base.memory), &plan, steps)
+    }
+
+    /// Writes result `result` of reverse segment `segment` of `of` over captured value `index` of this session, of the same
+    /// shape.
+    ///
+    /// # Errors
+    /// There is no such value or the device failed.
+    pub fn take_result(&mut self, index: usize, of: &Self, segment: usize, result: usize) -> Result<()> {
+        let missing = || Error::internal("no such value");
+        let into = *self.plan.captures.get(index).ok_or_else(missing)?;
+        let from = of.plan.reverses.get(segment).and_then(|r| r.results.get(result)).ok_or_else(missing)?;
+        let place = [0; MAX_RANK];
+        let rank = self.plan.slot(into).shape.rank();
+        self.device.paste(&mut self.memory, into, &of.memory, *from, &place[..rank])
     }
 
     /// Copies captured forward value `index` out.

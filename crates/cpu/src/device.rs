@@ -9,7 +9,7 @@ use crate::operands::{Operands, convolve};
 use crate::parallel::Pool;
 use crate::prepared::{Packs, Prepared};
 use std::sync::Arc;
-use voxplain_autodiff::{Batching, DType, Device, Joining, Kernel, Plan, Slot, Storage};
+use voxplain_autodiff::{Batching, DType, Device, Joining, Kernel, MixShares, Plan, Slot, Storage};
 use voxplain_tensor::{Error, Result};
 
 /// The CPU with an instruction set and a number of threads.
@@ -209,6 +209,10 @@ impl Device for Cpu {
         self.pool.threads()
     }
 
+    fn mixing(&self) -> bool {
+        false
+    }
+
     fn name(&self) -> &str {
         &self.name
     }
@@ -262,6 +266,16 @@ impl Cpu {
                 let patches = if g.patch.is_some() { Some(o.real(1)?) } else { None };
                 let places = o.real(1 + usize::from(g.patch.is_some()))?;
                 k::window::run(pool, g, o.real(0)?, patches, places, o.out()?);
+            }
+            Kernel::Mix(g) => {
+                let labelled = matches!(g.shares, MixShares::Labelled { .. });
+                let labels = if labelled { Some(o.real(2)?) } else { None };
+                let numbers = o.real(2 + usize::from(labelled))?;
+                k::mix::run(pool, g, (o.real(0)?, o.real(1)?), labels, numbers, o.out()?)?;
+            }
+            Kernel::GridSums(g) => k::mix::sums(pool, g, o.real(0)?, o.real(1)?, o.out()?)?,
+            Kernel::Accumulate { rows, length } => {
+                k::mix::accumulate(pool, (*rows, *length), [o.real(0)?, o.real(1)?, o.real(2)?], o.out()?)?;
             }
             Kernel::Concat { outer, sizes } => {
                 let parts = (0..sizes.len()).map(|i| o.real(i)).collect::<Result<Vec<_>>>()?;

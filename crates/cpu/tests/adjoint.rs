@@ -83,7 +83,7 @@ fn slice_geometry(sizes: &[(usize, usize, bool)]) -> SliceGeometry {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(common::cases(96))]
 
     #[test]
     fn convolution(g in conv()) {

@@ -47,7 +47,7 @@ fn heaviest(w: &[f32], channels: usize) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(common::cases(48))]
 
     #[test]
     fn filtering_agrees_with_the_plain_sum(

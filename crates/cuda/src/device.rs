@@ -237,6 +237,10 @@ impl<B: Backend> Device for Gpu<B> {
         Batching { rows: 4096, parts: 1 << 30, whole: 1 << 30 }
     }
 
+    fn mixing(&self) -> bool {
+        true
+    }
+
     fn joining(&self) -> Joining {
         Joining::Stored
     }

@@ -30,6 +30,7 @@ pub(crate) static IMAGES: &[Image] = images![
     "conv_gemm",
     "conv_weight",
     "matmul",
+    "mix",
     "movement",
     "normalize",
     "pointwise",

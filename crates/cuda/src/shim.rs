@@ -99,6 +99,7 @@ fn compile(folder: &Path, family: &str, text: &str) -> Result<Family> {
         .args([
             "-std=c++17",
             "-O1",
+            "-ffp-contract=off",
             "-fPIC",
             "-shared",
             "-fvisibility=hidden",
@@ -204,6 +205,8 @@ pub struct Shim {
     name: String,
     /// Launches so far.
     launches: Cell<usize>,
+    /// Bytes copied to the device so far.
+    uploaded: Cell<usize>,
     /// Recordings done again so far.
     replays: Cell<usize>,
     /// The most bytes of all blocks at once.
@@ -220,12 +223,14 @@ impl Shim {
     pub fn device(kernels: Arc<Kernels>, order: u32) -> Gpu<Self> {
         let name = format!("cuda shim, order {order}");
         let (launches, replays, most_bytes) = (Cell::default(), Cell::default(), Cell::default());
+        let uploaded = Cell::default();
         let recording = RefCell::default();
         Gpu::new(Self {
             kernels,
             order,
             name,
             launches,
+            uploaded,
             replays,
             most_bytes,
             recording,
@@ -236,6 +241,11 @@ impl Shim {
     /// The number of launches so far, those of recordings included.
     pub fn launches(&self) -> usize {
         self.launches.get()
+    }
+
+    /// Bytes copied to the device so far.
+    pub fn uploaded(&self) -> usize {
+        self.uploaded.get()
     }
 
     /// The number of recordings done again so far.
@@ -333,6 +343,7 @@ impl Backend for Shim {
 
     fn upload(&self, buffer: &mut Rc<Memory>, offset: usize, bytes: &[u8]) -> Result<()> {
         buffer.check(offset, bytes.len())?;
+        self.uploaded.set(self.uploaded.get() + bytes.len());
         // SAFETY: the range was checked, no kernel runs, and no reference to what is in the block is alive.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.base().add(offset), bytes.len()) };
         Ok(())

@@ -47,7 +47,7 @@ fn first_failure(kernels: &Arc<Kernels>, kind: &str) -> Option<u64> {
 }
 
 /// File, kind of case that meets the fault, what stands in the source, what is put in its place.
-const FAULTS: [(&str, &str, &str, &str); 18] = [
+const FAULTS: [(&str, &str, &str, &str); 22] = [
     // Missing barriers: before and after a tile is used, after one thread's work, inside and before a tree.
     ("matmul", "matmul", "        __syncthreads();\n        for", "        for"),
     ("matmul", "matmul", "right[j][x];\n        __syncthreads();", "right[j][x];"),
@@ -84,6 +84,10 @@ const FAULTS: [(&str, &str, &str, &str); 18] = [
     ("conv_gemm", "conv_adjoint", "p < g.output[axis]", "p < g.output[axis] - 1"),
     ("movement", "fill", "if (i < g.n) y", "if (i <= g.n) y"),
     ("reduce", "reduce", "k < g.s.n", "k + 1 < g.s.n"),
+    ("mix", "mix", "labels[at] < (float)g.count", "labels[at] <= (float)g.count"),
+    ("mix", "mix_grid", "step *= g.cells + 2", "step *= g.cells + 1"),
+    ("mix", "grid_sums", "row < g.rows; row++", "row + 1 < g.rows; row++"),
+    ("mix", "accumulate", "float sum = before[at]", "float sum = 0"),
     // Ties and signs.
     ("pool", "max_pool", "entry > best", "entry >= best"),
     ("bits", "positive_bits", "> 0.0f", ">= 0.0f"),

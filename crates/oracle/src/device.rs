@@ -1,8 +1,8 @@
 //! The device: one vector per value, no arena.
 
 use crate::{
-    axis_map, binary, bits, conv, joined, matmul, movement, normalize, pointwise, pool, reduce, slope::slope,
-    softmax,
+    axis_map, binary, bits, conv, joined, matmul, mix, movement, normalize, pointwise, pool, reduce,
+    slope::slope, softmax,
 };
 use std::sync::Arc;
 use voxplain_autodiff::{Batching, Device, Kernel, Plan, Slot, Step, Storage};
@@ -121,6 +121,10 @@ impl Device for Oracle {
             _ => return Err(Error::internal("a box is pasted into a value that is not there")),
         }
         Ok(())
+    }
+
+    fn mixing(&self) -> bool {
+        false
     }
 
     fn name(&self) -> &str {
@@ -256,6 +260,9 @@ fn real_result(kernel: &Kernel, o: &Operands) -> Result<Vec<f64>> {
         Kernel::Pad(g) => movement::pad(g, o.real(0)?),
         Kernel::PadAdjoint(g) => movement::pad_adjoint(g, o.real(0)?),
         Kernel::Window(g) => movement::window(g, &o.reals()?),
+        Kernel::Mix(g) => mix::mix(g, &o.reals()?),
+        Kernel::GridSums(g) => mix::sums(g, o.real(0)?, o.real(1)?),
+        Kernel::Accumulate { rows, length } => mix::accumulate((*rows, *length), &o.reals()?),
         Kernel::Concat { outer, sizes } => movement::concat(*outer, sizes, &o.reals()?),
         Kernel::Reduce(s, scale) => reduce::reduce(*s, *scale, o.real(0)?),
         Kernel::Repeat(s, scale) => reduce::repeat(*s, *scale, o.real(0)?),

@@ -12,6 +12,7 @@ mod conv;
 mod device;
 mod joined;
 mod matmul;
+mod mix;
 mod movement;
 mod normalize;
 mod pointwise;

@@ -151,13 +151,13 @@ impl<S: Scalar> Known<S> {
         });
     }
 
-    /// The values of coalitions, until `sink` breaks off.
+    /// The values of coalitions, until `sink` breaks off; `mixed` says whether their ground was laid.
     ///
     /// # Errors
     /// As [`States::evaluate`].
     pub fn values(
         &mut self,
-        states: &mut dyn States<S>,
+        (states, mixed): (&mut dyn States<S>, bool),
         (features, seeds): (&Features, &Seeds<S>),
         coalitions: &[&Coalition],
         sink: &mut Finite<'_>,
@@ -175,7 +175,14 @@ impl<S: Scalar> Known<S> {
                 self.write(features, coalitions[picked[row]], i, part, into);
             };
             let mut take = |row: usize, v: &[S]| sink.take(picked[row], seeds.value(n, v));
-            states.evaluate(end, &changes, &mut fill, &mut take)?;
+            let mut numbers = |row: usize, _: usize, into: &mut [f64]| {
+                let present = |f: usize| f64::from(u8::from(coalitions[picked[row]].contains(f)));
+                into.iter_mut().enumerate().for_each(|(f, v)| *v = present(f));
+            };
+            match mixed {
+                true => states.evaluate_mixed(end, &changes, &mut fill, &mut numbers, &mut take)?,
+                false => states.evaluate(end, &changes, &mut fill, &mut take)?,
+            }
         }
         for (at, (way, change)) in ways.iter().enumerate() {
             if sink.is_over() {

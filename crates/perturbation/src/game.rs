@@ -3,10 +3,10 @@
 use crate::coalition::Coalition;
 use crate::coalitions::Known;
 use crate::features::{Features, NO_FEATURE};
-use crate::methods::scores;
+use crate::methods::{between, scores};
 use crate::run::{Finite, Key, Run, Sink};
 use voxplain_attribution::methods::Baseline;
-use voxplain_attribution::{Network, Seeds, Target};
+use voxplain_attribution::{Ground, Network, Seeds, Shares, Target};
 use voxplain_tensor::{Error, ErrorKind, Result, Scalar, Tensor};
 
 /// A network, inputs, what takes the place of absent features, and what is explained.
@@ -27,6 +27,8 @@ struct Players<'n, S: Scalar> {
     known: Option<Known<S>>,
     /// There was no room for states.
     refused: bool,
+    /// The example that the network puts rows together from, and whether it can.
+    laid: Option<(usize, bool)>,
 }
 
 impl<'n, S: Scalar> Game<'n, S> {
@@ -57,6 +59,7 @@ impl<'n, S: Scalar> Game<'n, S> {
                 examples,
                 known: None,
                 refused: false,
+                laid: None,
             },
             run,
         })
@@ -186,21 +189,70 @@ impl<S: Scalar> Players<'_, S> {
         if self.refused || self.network.states().is_none() {
             return Ok(false);
         }
+        let mixed = self.lay(example)?;
         if self.known.as_ref().is_none_or(|k| k.example() != example) {
-            let of = |i: usize| {
-                let data = self.inputs[i].data();
-                let length = data.len() / self.examples;
-                let mut fill = vec![S::ZERO; length];
-                self.baseline.fill(i, example, &mut fill);
-                (data[example * length..][..length].to_vec(), fill)
-            };
-            let both = (0..self.inputs.len()).map(of).unzip();
+            let both = self.ends(example);
             self.known = Some(Known::new(self.network, self.features, example, both));
         }
         let (Some(known), Some(states)) = (&mut self.known, self.network.states()) else { return Ok(false) };
         let mut sink = Finite::new(sink);
-        known.values(states, (self.features, &self.seeds), coalitions, &mut sink)?;
+        known.values((states, mixed), (self.features, &self.seeds), coalitions, &mut sink)?;
         sink.finish().map(|()| true)
+    }
+
+    /// By input: an example, and what absent entries of it become.
+    fn ends(&self, example: usize) -> (Vec<Vec<S>>, Vec<Vec<S>>) {
+        let of = |i: usize| {
+            let data = self.inputs[i].data();
+            let length = data.len() / self.examples;
+            let mut fill = vec![S::ZERO; length];
+            self.baseline.fill(i, example, &mut fill);
+            (data[example * length..][..length].to_vec(), fill)
+        };
+        (0..self.inputs.len()).map(of).unzip()
+    }
+
+    /// Whether the network puts rows of this example together itself.
+    fn lay(&mut self, example: usize) -> Result<bool> {
+        if let Some((_, laid)) = self.laid.filter(|l| l.0 == example) {
+            return Ok(laid);
+        }
+        let (inputs, fills) =
+            if self.network.mixing().is_some() { self.ends(example) } else { Default::default() };
+        let Some(mixing) = self.network.mixing() else { return Ok(false) };
+        let labels = (0..inputs.len()).map(|i| self.features.of(i, example)).collect();
+        let shares = Shares::Labelled { labels, count: self.features.count() };
+        let ends = inputs.iter().zip(&fills).map(|(x, fill)| (&x[..], &fill[..])).collect();
+        let laid = mixing.lay(&Ground { ends, shares })?;
+        self.laid = Some((example, laid));
+        Ok(laid)
+    }
+
+    /// By full passes on rows that the network puts together, given the share of each of their features; false where it
+    /// does not, or has no room.
+    fn by_mixing(
+        &mut self,
+        example: usize,
+        rows: usize,
+        share: &dyn Fn(usize, usize) -> f64,
+        sink: Sink<'_>,
+    ) -> Result<bool> {
+        if !self.lay(example)? {
+            return Ok(false);
+        }
+        let (Some(mixing), mut sink) = (self.network.mixing(), Finite::new(sink)) else { return Ok(false) };
+        let mut numbers = |row: usize, _: usize, into: &mut [f64]| {
+            into.iter_mut().enumerate().for_each(|(f, v)| *v = share(row, f));
+        };
+        let mut take = |row: usize, v: &[S]| sink.take(row, self.seeds.value(example, v));
+        match mixing.mix(self.seeds.from, rows, &mut numbers, &mut take) {
+            Err(error) if error.kind() == ErrorKind::Limit => {
+                mixing.lift();
+                self.laid = Some((example, false));
+                Ok(false)
+            }
+            mixed => mixed.and_then(|()| sink.finish()).map(|()| true),
+        }
     }
 
     /// Gives back what the network holds of known coalitions.
@@ -209,9 +261,17 @@ impl<S: Scalar> Players<'_, S> {
         if let Some(states) = self.network.states() {
             states.leave();
         }
+        self.laid = None;
+        if let Some(mixing) = self.network.mixing() {
+            mixing.lift();
+        }
     }
 
     fn by_full_passes(&mut self, example: usize, coalitions: &[&Coalition], sink: Sink<'_>) -> Result<()> {
+        let share = |row: usize, f: usize| f64::from(u8::from(coalitions[row].contains(f)));
+        if self.by_mixing(example, coalitions.len(), &share, sink)? {
+            return Ok(());
+        }
         let (inputs, features, baseline) = (self.inputs, self.features, self.baseline);
         let mut fill = |row: usize, i: usize, into: &mut [S]| {
             // The baseline first, then the features that are there.
@@ -234,13 +294,16 @@ impl<S: Scalar> Players<'_, S> {
         presence: &dyn Fn(usize, usize) -> f64,
         sink: Sink<'_>,
     ) -> Result<()> {
+        if self.by_mixing(example, rows, presence, sink)? {
+            return Ok(());
+        }
         let (inputs, features, baseline) = (self.inputs, self.features, self.baseline);
         let mut fill = |row: usize, i: usize, into: &mut [S]| {
             baseline.fill(i, example, into);
             let x = &inputs[i].data()[example * into.len()..][..into.len()];
             for ((v, &x), &label) in into.iter_mut().zip(x).zip(features.of(i, example)) {
                 let share = if label == NO_FEATURE { 1.0 } else { presence(row, label as usize) };
-                *v = S::from_f64(share * x.to_f64() + (1.0 - share) * v.to_f64());
+                *v = between(share, x, *v);
             }
         };
         scores(self.network, (&self.seeds, example), rows, &mut fill, sink)

@@ -2,7 +2,7 @@
 //! linearly. Every entry's mask is a weighted mean of cells, so its expectation is that of a cell.
 
 use crate::features::Sharing;
-use voxplain_attribution::Generator;
+use voxplain_attribution::{Generator, GridGeometry};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Tensor};
 
@@ -17,6 +17,8 @@ struct Layer {
     nodes: usize,
     /// The first node among those of all inputs.
     first: usize,
+    /// Whether grids cover all of an example.
+    whole: bool,
 }
 
 enum Source {
@@ -45,7 +47,8 @@ impl Masks {
             // A grid that is moved by a part of a cell reaches one cell further, and interpolation one node.
             let nodes = (cells + 2).pow(sizes.len() as u32);
             first += grids * nodes;
-            Layer { sizes, channels, grids, nodes, first: first - grids * nodes }
+            let whole = shape.elements() == channels * sizes.iter().product::<usize>();
+            Layer { sizes, channels, grids, nodes, first: first - grids * nodes, whole }
         };
         let layers = graph.inputs().iter().map(layer).collect();
         Self { layers, cells, source: Source::Seeded { seed: 0, probability: 1.0 } }
@@ -111,6 +114,23 @@ impl Masks {
         let axes = self.axes();
         let data = (0..draws).flat_map(|d| (0..axes).map(move |a| (d, a))).map(|(d, a)| self.shift(d, a));
         Tensor::new(&[draws, axes], data.collect())
+    }
+
+    /// The grid over an input as a network can interpolate it, if it has so few axes.
+    pub fn grid(&self, input: usize) -> Option<GridGeometry> {
+        let Layer { sizes, channels, grids, .. } = self.layers.get(input).filter(|l| l.whole)?;
+        let mut last = [1; 3];
+        last.get_mut(3usize.checked_sub(sizes.len())?..)?.copy_from_slice(sizes);
+        let (channels, grids, axes) = (*channels, *grids, sizes.len());
+        Some(GridGeometry { sizes: last, axes, cells: self.cells, channels, grids })
+    }
+
+    /// The numbers of a draw for it: the nodes of its grids, then the shifts.
+    pub fn numbers(&self, draw: usize, input: usize, into: &mut [f64]) {
+        let layer = &self.layers[input];
+        let nodes = layer.grids * layer.nodes;
+        into[..nodes].iter_mut().enumerate().for_each(|(i, v)| *v = self.cell(draw, layer.first + i));
+        into[nodes..].iter_mut().enumerate().for_each(|(axis, v)| *v = self.shift(draw, axis));
     }
 
     /// Calls `visit(first entry, mask)` for every channel of an input.

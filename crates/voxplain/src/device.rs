@@ -236,6 +236,13 @@ impl Kernels for Machine {
         }
     }
 
+    fn mixing(&self) -> bool {
+        match self {
+            Self::Cpu(cpu) => cpu.mixing(),
+            Self::Cuda(gpu, _) => gpu.mixing(),
+        }
+    }
+
     fn name(&self) -> &str {
         match self {
             Self::Cpu(cpu) => cpu.name(),

@@ -3,7 +3,7 @@
 use super::{Baseline, Method, example_mut, input_maps, zeros_like};
 use crate::engine::example;
 use crate::parts::in_parts;
-use crate::{Attribution, Fill, Network, PassSpec, Quadrature, Rules, Seeds, Target};
+use crate::{Attribution, Fill, Network, PassSpec, Path, Quadrature, Rules, Seeds, Target};
 use voxplain_autodiff::{Composite, Gradient};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
@@ -154,8 +154,15 @@ impl<S: Scalar> IntegratedGradients<S> {
         let wanted = network.graph().inputs().to_vec();
         let spec = PassSpec { table: Some(&table), from: seeds.from, wanted, captures: Vec::new() };
         let mut maps = zeros_like(inputs);
+        let mut left = Vec::new();
+        for n in 0..examples {
+            let points = (&nodes[..], &seeds.rows[n][..]);
+            if !there(network, &spec, (inputs, baselines), points, (n, examples, &mut maps))? {
+                left.push(n);
+            }
+        }
         let mut fill = |row: usize, what: Fill, into: &mut [S]| {
-            let (k, example_index) = (row % n, row / n);
+            let (k, example_index) = (row % n, left[row / n]);
             match what {
                 Fill::Input(i) | Fill::Reference(i) => {
                     let at = S::from_f64(nodes[k].0);
@@ -170,10 +177,10 @@ impl<S: Scalar> IntegratedGradients<S> {
                 Fill::Seed => into.copy_from_slice(&seeds.rows[example_index]),
             }
         };
-        network.run(&spec, n * examples, &mut fill, &mut |row, out| {
+        network.run(&spec, n * left.len(), &mut fill, &mut |row, out| {
             let weight = S::from_f64(nodes[row % n].1);
             for (map, gradient) in maps.iter_mut().zip(&out.results) {
-                let sum = example_mut(map, examples, row / n);
+                let sum = example_mut(map, examples, left[row / n]);
                 in_parts(threads, sum, |first, sum| {
                     sum.iter_mut().zip(&gradient[first..]).for_each(|(s, &g)| *s += weight * g);
                 });
@@ -190,4 +197,22 @@ impl<S: Scalar> IntegratedGradients<S> {
         let residuals = sums.iter().zip(differences).map(|(s, d)| s - d).collect();
         Ok(Integral { maps, residuals, points: n })
     }
+}
+
+/// The sums over points for example `n` where the network runs; false if it cannot.
+fn there<S: Scalar>(
+    network: &mut dyn Network<S>,
+    spec: &PassSpec<'_>,
+    (inputs, baselines): Ends<'_, S>,
+    (nodes, seed): (&[(f64, f64)], &[S]),
+    (n, examples, maps): (usize, usize, &mut [Tensor<S>]),
+) -> Result<bool> {
+    let Some(mixing) = network.mixing() else { return Ok(false) };
+    let points: Vec<(S, S)> =
+        nodes.iter().map(|&(at, weight)| (S::from_f64(at), S::from_f64(weight))).collect();
+    let both = inputs.iter().zip(baselines);
+    let ends = both.map(|(x, b)| (example(x, examples, n), example(b, examples, n))).collect();
+    let Some(sums) = mixing.along(spec, &Path { ends, points: &points, seed })? else { return Ok(false) };
+    maps.iter_mut().zip(&sums).for_each(|(map, sums)| example_mut(map, examples, n).copy_from_slice(sums));
+    Ok(true)
 }

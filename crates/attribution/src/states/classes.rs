@@ -5,6 +5,7 @@ use super::program::{Program, Row};
 use super::tail::Tail;
 use super::{Change, FillPart, TakeValue, all, joined};
 use crate::engine::{Engine, Fill, Network, PassSpec};
+use crate::mixed::{FillNumbers, Mixing};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -78,6 +79,18 @@ impl<'a, D: Device> Engine<'a, D> {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Runs rows by full passes on inputs that are put together where the network runs.
+    fn run_mixed(
+        &mut self,
+        rows: &[usize],
+        numbers: FillNumbers<'_>,
+        take: TakeValue<'_, D::Scalar>,
+    ) -> Result<()> {
+        let from = self.overlay()?.target();
+        let mut of = |at: usize, input: usize, into: &mut [f64]| numbers(rows[at], input, into);
+        self.mix(from, rows.len(), &mut of, &mut |at, value| take(rows[at], value))
     }
 
     /// The plan of `rows` rows of a class, if a part is worth it and fits.
@@ -210,7 +223,7 @@ impl<'a, D: Device> Engine<'a, D> {
         &mut self,
         state: usize,
         changes: &[Change],
-        fill: FillPart<'_, D::Scalar>,
+        (fill, numbers): (FillPart<'_, D::Scalar>, Option<FillNumbers<'_>>),
         take: TakeValue<'_, D::Scalar>,
     ) -> Result<()> {
         let overlay = self.overlay()?;
@@ -245,9 +258,10 @@ impl<'a, D: Device> Engine<'a, D> {
                 (if flow.is_break() { flow } else { tail.run(take)? }, others)
             }
         };
-        if flow.is_continue() && !others.is_empty() {
-            let _ = self.run_whole(&others, fill, take)?;
+        match numbers {
+            _ if flow.is_break() || others.is_empty() => Ok(()),
+            Some(numbers) => self.run_mixed(&others, numbers, take),
+            None => self.run_whole(&others, fill, take).map(|_| ()),
         }
-        Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod program;
 mod tail;
 
 use crate::engine::Engine;
+use crate::mixed::FillNumbers;
 use classes::Errand;
 use program::Program;
 use std::collections::BTreeMap;
@@ -45,6 +46,20 @@ pub trait States<S: Scalar> {
         state: usize,
         changes: &[Change],
         fill: FillPart<'_, S>,
+        take: TakeValue<'_, S>,
+    ) -> Result<()>;
+
+    /// As [`States::evaluate`]; rows for which full passes are as good are put together where the network runs, from what was
+    /// laid there ([`crate::Mixing::lay`]) and their numbers.
+    ///
+    /// # Errors
+    /// As [`States::evaluate`], or nothing was laid.
+    fn evaluate_mixed(
+        &mut self,
+        state: usize,
+        changes: &[Change],
+        fill: FillPart<'_, S>,
+        numbers: FillNumbers<'_>,
         take: TakeValue<'_, S>,
     ) -> Result<()>;
 
@@ -141,7 +156,7 @@ impl<'a, D: Device> Engine<'a, D> {
             overlay.programs.clear();
         }
         self.forget_sessions();
-        let held = self.overlay.as_ref().map_or(0, Overlay::bytes);
+        let held = self.held();
         if held + bytes <= limit {
             return Ok(());
         }
@@ -234,7 +249,18 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
         fill: FillPart<'_, D::Scalar>,
         take: TakeValue<'_, D::Scalar>,
     ) -> Result<()> {
-        self.evaluate_rows(state, changes, fill, take)
+        self.evaluate_rows(state, changes, (fill, None), take)
+    }
+
+    fn evaluate_mixed(
+        &mut self,
+        state: usize,
+        changes: &[Change],
+        fill: FillPart<'_, D::Scalar>,
+        numbers: FillNumbers<'_>,
+        take: TakeValue<'_, D::Scalar>,
+    ) -> Result<()> {
+        self.evaluate_rows(state, changes, (fill, Some(numbers)), take)
     }
 
     fn advance(

@@ -6,6 +6,7 @@ pub mod bits;
 pub mod conv;
 pub mod conv_weight;
 pub mod matmul;
+pub mod mix;
 pub mod movement;
 pub mod normalize;
 pub mod pointwise;

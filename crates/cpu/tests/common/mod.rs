@@ -1,6 +1,7 @@
 //! Runs a single kernel, by a plan made by hand.
 #![allow(dead_code, clippy::large_enum_variant, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+use proptest::prelude::ProptestConfig;
 use std::sync::Arc;
 use voxplain_autodiff::{
     Composite, DType, Device, Gradient, Kernel, Plan, Planner, Slot, SlotInfo, Step, Storage,
@@ -8,6 +9,13 @@ use voxplain_autodiff::{
 use voxplain_cpu::{Cpu, Isa};
 use voxplain_graph::{GraphBuilder, Op};
 use voxplain_tensor::Shape;
+
+/// So many random cases, and a quarter of them where `VOXPLAIN_EMULATED` says that every instruction takes many: what only an
+/// emulated processor could get wrong is a matter of its vectors, which every case meets.
+pub fn cases(n: u32) -> ProptestConfig {
+    let emulated = std::env::var_os("VOXPLAIN_EMULATED").is_some();
+    ProptestConfig::with_cases(if emulated { n / 4 } else { n })
+}
 
 /// A value that goes into a kernel; bits and codes come from a kernel that makes them.
 #[derive(Clone)]

@@ -7,6 +7,7 @@ mod bits;
 pub(crate) mod conv;
 mod conv_weight;
 mod matmul;
+mod mix;
 pub(crate) mod movement;
 mod normalize;
 mod pointwise;
@@ -61,6 +62,9 @@ pub(crate) fn run<B: Backend>(o: &Operands<B>, kernel: &Kernel) -> Result<()> {
         Kernel::Pad(g) => movement::pad(o, g),
         Kernel::PadAdjoint(g) => movement::pad_adjoint(o, g),
         Kernel::Window(g) => movement::window(o, g),
+        Kernel::Mix(g) => mix::run(o, g),
+        Kernel::GridSums(g) => mix::sums(o, g),
+        Kernel::Accumulate { rows, length } => mix::accumulate(o, *rows, *length),
         Kernel::Concat { outer, sizes } => movement::concat(o, *outer, sizes),
         Kernel::Reduce(s, scale) => reduce::sum(o, *s, *scale),
         Kernel::Repeat(s, scale) => reduce::repeat(o, *s, *scale),

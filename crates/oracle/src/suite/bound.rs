@@ -65,6 +65,15 @@ fn single(case: &KernelCase, epsilon: f64) -> Result<Vec<f64>> {
         Kernel::Map(f) => (FORMULA, case.data(0).iter().map(|&x| map_terms(*f, x)).collect()),
         Kernel::MapGradient(_) | Kernel::MapSlope(_) => (FORMULA, weighted_terms(case, epsilon)),
         Kernel::Softmax(s, log) => (1.0, softmax(*s, *log, case.data(0))),
+        Kernel::Mix(g) => {
+            let both = |i: usize| case.data(0)[i % g.length].abs() + case.data(1)[i % g.length].abs();
+            (2.0, (0..*size).map(both).collect())
+        }
+        Kernel::GridSums(_) => {
+            // Of the three reals of a double the first is off by a rounding, and the others are smaller than that.
+            let sums = oracle(&absolute(case))?;
+            (3.0, (0..*size).map(|i| sums[i / 3 * 3]).collect())
+        }
         Kernel::SoftmaxAdjoint(s, log) => (1.0, softmax_adjoint(*s, *log, case.data(0), case.data(1))),
         Kernel::NormalizeAdjoint(s) => (s.n as f64 + 6.0, normalize_adjoint(*s, case)),
         kernel => (terms(kernel), oracle(&absolute(case))?),
@@ -91,6 +100,7 @@ fn terms(kernel: &Kernel) -> f64 {
             volume(g.kernel) + 1
         }
         Kernel::AxisMap(s, m) => s.n.max(m.rows()),
+        Kernel::Accumulate { rows, .. } => 2 * rows,
         Kernel::PadAdjoint(g) => g.padded.elements(),
         Kernel::Reduce(s, _) => s.n + 1,
         _ => 2,
@@ -117,6 +127,7 @@ fn absolute(case: &KernelCase) -> KernelCase {
     }
     match &mut case.kernel {
         Kernel::MatMul(g) => g.alpha = g.alpha.abs(),
+        Kernel::GridSums(g) => g.level = -g.level.abs(),
         Kernel::Reduce(_, scale) | Kernel::Repeat(_, scale) => *scale = scale.abs(),
         Kernel::AxisMap(_, m) => Arc::make_mut(m).weight.iter_mut().for_each(|w| *w = w.abs()),
         _ => {}

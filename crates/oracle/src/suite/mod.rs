@@ -12,6 +12,7 @@ mod draw;
 mod elements;
 mod joined;
 mod linear;
+mod mixes;
 mod run;
 mod shapes;
 mod statistics;
@@ -82,7 +83,7 @@ impl KernelCase {
 type Maker = fn(&mut Draw) -> KernelCase;
 
 /// The kinds of cases: what they are called and how they are drawn.
-const KINDS: [(&str, Maker); 37] = [
+const KINDS: [(&str, Maker); 41] = [
     ("conv", windows::conv),
     ("conv_adjoint", windows::conv_adjoint),
     ("conv_weight_adjoint", windows::conv_weight_adjoint),
@@ -98,6 +99,10 @@ const KINDS: [(&str, Maker); 37] = [
     ("pad", shapes::pad),
     ("pad_adjoint", shapes::pad_adjoint),
     ("window", shapes::window),
+    ("mix", mixes::labelled),
+    ("mix_grid", mixes::gridded),
+    ("grid_sums", mixes::sums),
+    ("accumulate", mixes::accumulate),
     ("concat", shapes::concat),
     ("reduce", shapes::reduce),
     ("repeat", shapes::repeat),

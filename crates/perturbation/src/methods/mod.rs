@@ -62,6 +62,15 @@ pub(crate) fn scores<S: Scalar>(
     sink.finish()
 }
 
+/// `share x + (1 - share) fill` in double precision; `x` itself where the share is 1 and `fill` itself where it is 0.
+pub(crate) fn between<S: Scalar>(share: f64, x: S, fill: S) -> S {
+    match share {
+        1.0 => x,
+        0.0 => fill,
+        _ => S::from_f64(share * x.to_f64() + (1.0 - share) * fill.to_f64()),
+    }
+}
+
 /// The values of example `n` of `examples`.
 fn example<S: Scalar>(tensor: &Tensor<S>, examples: usize, n: usize) -> &[S] {
     let length = tensor.data().len() / examples;

@@ -1,16 +1,16 @@
 //! RISE: how much more the output is where random smooth masks let an entry through.
 
 use super::taken_away::WHOLE;
-use super::{example, scores};
+use super::{between, example, scores};
 use crate::estimator::Estimator;
 use crate::features::Sharing;
 use crate::paint::CONSTANT;
 use crate::rise_masks::Masks;
-use crate::run::{Key, Run, Sink};
+use crate::run::{Finite, Key, Run, Sink};
 use voxplain_attribution::methods::Baseline;
-use voxplain_attribution::{Attribution, Grid, Map, Method, Network, Seeds, Target};
+use voxplain_attribution::{Attribution, Grid, Ground, Map, Method, Network, Seeds, Shares, Target};
 use voxplain_graph::Graph;
-use voxplain_tensor::{Error, Result, Scalar, Tensor};
+use voxplain_tensor::{Error, ErrorKind, Result, Scalar, Tensor};
 
 /// The masks that are asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +62,32 @@ struct Seen<'a, S: Scalar> {
 }
 
 impl<S: Scalar> Seen<'_, S> {
+    /// Whether the network puts masked rows of an example together itself.
+    fn lay(&self, network: &mut dyn Network<S>, n: usize) -> Result<bool> {
+        let grids: Option<Vec<_>> = (0..self.inputs.len()).map(|i| self.masks.grid(i)).collect();
+        let (Some(grids), Some(mixing)) = (grids, network.mixing()) else { return Ok(false) };
+        let examples: Vec<&[S]> = self.inputs.iter().map(|x| example(x, self.examples, n)).collect();
+        let mut fills: Vec<Vec<S>> = examples.iter().map(|x| x.to_vec()).collect();
+        fills.iter_mut().enumerate().for_each(|(i, fill)| self.baseline.fill(i, n, fill));
+        let ends = examples.into_iter().zip(fills.iter().map(Vec::as_slice)).collect();
+        mixing.lay(&Ground { ends, shares: Shares::Gridded(grids) })
+    }
+
+    /// The values of masked rows that the network puts together itself; false if it has no room.
+    fn mixed(&self, network: &mut dyn Network<S>, n: usize, draws: &[usize], sink: Sink<'_>) -> Result<bool> {
+        let (Some(mixing), mut sink) = (network.mixing(), Finite::new(sink)) else { return Ok(false) };
+        let mut numbers = |row: usize, i: usize, into: &mut [f64]| self.masks.numbers(draws[row], i, into);
+        let mut take = |row: usize, v: &[S]| sink.take(row, self.seeds.value(n, v));
+        match mixing.mix(self.seeds.from, draws.len(), &mut numbers, &mut take) {
+            Err(error) if error.kind() == ErrorKind::Limit => {
+                // What was laid would be in the way of rows that the host makes.
+                mixing.lift();
+                Ok(false)
+            }
+            mixed => mixed.and_then(|()| sink.finish()).map(|()| true),
+        }
+    }
+
     fn values(
         &self,
         network: &mut dyn Network<S>,
@@ -75,7 +101,7 @@ impl<S: Scalar> Seen<'_, S> {
             self.baseline.fill(i, n, into);
             self.masks.each(draw, i, &mut |at, mask| {
                 for ((v, x), m) in into[at..].iter_mut().zip(&x[at..]).zip(mask) {
-                    *v = S::from_f64(m * x.to_f64() + (1.0 - m) * v.to_f64());
+                    *v = between(*m, *x, *v);
                 }
             });
         };
@@ -116,27 +142,21 @@ impl<S: Scalar> Rise<S> {
     }
 
     /// Sums over the first masks, whose values are known.
-    fn maps(&self, seen: &Seen<'_, S>, values: &[f64]) -> Maps {
+    fn maps(&self, network: &mut dyn Network<S>, seen: &Seen<'_, S>, values: &[f64]) -> Result<Maps> {
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
         let (middle, level) = if self.centred { (mean, self.probability) } else { (0.0, 0.0) };
+        let gaps: Vec<f64> = values.iter().map(|value| value - middle).collect();
         let input = |(i, x): (usize, &Tensor<S>)| {
             let length = x.data().len() / seen.examples;
-            let (mut sums, mut squares) = (vec![0.0; length], vec![0.0; length]);
-            for (draw, value) in values.iter().enumerate() {
-                let gap = value - middle;
-                seen.masks.each(draw, i, &mut |at, mask| {
-                    for ((sum, square), m) in sums[at..].iter_mut().zip(&mut squares[at..]).zip(mask) {
-                        let part = gap * (m - level);
-                        *sum += part;
-                        *square += part * part;
-                    }
-                });
-            }
+            let (sums, squares) = match there(network, &seen.masks, i, (&gaps, level))? {
+                Some(sums) => sums,
+                None => here(&seen.masks, i, length, (&gaps, level)),
+            };
             let free = if self.centred { count - 1.0 } else { count };
             let variance = |(s, q): (&f64, f64)| (q / count - (s / count).powi(2)).max(0.0) / (count - 1.0);
             let errors = sums.iter().zip(squares).map(|p| variance(p).sqrt() / self.probability).collect();
-            (sums.iter().map(|s| s / free / self.probability).collect(), errors)
+            Ok((sums.iter().map(|s| s / free / self.probability).collect(), errors))
         };
         seen.inputs.iter().enumerate().map(input).collect()
     }
@@ -149,11 +169,16 @@ impl<S: Scalar> Rise<S> {
         n: usize,
         run: &mut Run,
     ) -> Result<(Maps, Vec<f64>)> {
+        let mut laid = seen.lay(network, n)?;
         let keys: Vec<Key> = (0..self.draws() as u64).map(|draw| Key::from([draw, 0])).collect();
         let sizes = run.sizes(64, keys.len());
         let mut best = None;
         for size in sizes {
             let mut evaluate = |at: &[usize], sink: Sink<'_>| {
+                laid = laid && seen.mixed(network, n, at, sink)?;
+                if laid {
+                    return Ok(());
+                }
                 let draws: Vec<Option<usize>> = at.iter().map(|&draw| Some(draw)).collect();
                 seen.values(network, n, &draws, sink)
             };
@@ -161,15 +186,46 @@ impl<S: Scalar> Rise<S> {
             if values.len() < 2 {
                 break;
             }
-            let maps = self.maps(seen, &values);
+            let maps = self.maps(network, seen, &values)?;
             let stop = values.len() < size || run.wants_error() && precise(run, &maps);
             best = Some((maps, values));
             if stop {
                 break;
             }
         }
+        if let Some(mixing) = network.mixing() {
+            mixing.lift();
+        }
         best.ok_or_else(|| run.too_small(n, 3))
     }
+}
+
+/// Sums over draws of `gap (mask - level)` and of its square, for every entry of an input.
+type Sums = (Vec<f64>, Vec<f64>);
+
+/// The sums where the network runs, if it can.
+fn there<S: Scalar>(
+    network: &mut dyn Network<S>,
+    masks: &Masks,
+    i: usize,
+    (gaps, level): (&[f64], f64),
+) -> Result<Option<Sums>> {
+    let (Some(grid), Some(mixing)) = (masks.grid(i), network.mixing()) else { return Ok(None) };
+    mixing.sums((i, grid), level, gaps, &mut |draw, i, into| masks.numbers(draw, i, into))
+}
+
+fn here(masks: &Masks, i: usize, length: usize, (gaps, level): (&[f64], f64)) -> Sums {
+    let (mut sums, mut squares) = (vec![0.0; length], vec![0.0; length]);
+    for (draw, gap) in gaps.iter().enumerate() {
+        masks.each(draw, i, &mut |at, mask| {
+            for ((sum, square), m) in sums[at..].iter_mut().zip(&mut squares[at..]).zip(mask) {
+                let part = gap * (m - level);
+                *sum += part;
+                *square += part * part;
+            }
+        });
+    }
+    (sums, squares)
 }
 
 fn precise(run: &mut Run, maps: &Maps) -> bool {

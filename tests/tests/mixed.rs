@@ -1,0 +1,222 @@
+//! Inputs that a device puts together itself, from an example, what fills it and a few numbers for each row, give the bits of
+//! inputs that the host writes: maps, scores and values, on the CPU and with the CUDA kernels in several orders of threads; and
+//! nothing of an image's size crosses to the device for a row.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use std::ops::ControlFlow;
+use voxplain::attribution::methods::{Baseline, IntegratedGradients, Steps};
+use voxplain::attribution::{
+    Attribution, Engine, Ground, Method, Network, PassSpec, Quadrature, Shares, Target,
+};
+use voxplain::autodiff::Device;
+use voxplain::cpu::Cpu;
+use voxplain::graph::Graph;
+use voxplain::perturbation::methods::{
+    Distance, KernelRows, KernelShap, Lime, LimeRows, Permutations, Rise, RiseMasks, ShapleySampling, Sobol,
+    SobolPoints, Surrogate,
+};
+use voxplain::perturbation::{Features, Sharing};
+use voxplain::tensor::{Scalar, Tensor};
+use voxplain_oracle::Oracle;
+use voxplain_tests::cuda::{gpu, shim};
+use voxplain_tests::layers::{layers, numbers};
+
+/// Scattered features.
+fn features(graph: &Graph) -> Features {
+    let mask = |sizes: &[usize]| {
+        let labels = (0..sizes.iter().product()).map(|i: usize| (i * i % 7 % 5) as f64);
+        Tensor::new(sizes, labels.collect()).unwrap()
+    };
+    let masks: Vec<Tensor<f64>> = graph.inputs().iter().map(|&v| mask(&graph.shape(v))).collect();
+    Features::from_masks(graph, &masks).unwrap()
+}
+
+fn real<S: Scalar>(values: &[f32]) -> Vec<S> {
+    values.iter().map(|&v| S::from_f64(f64::from(v))).collect()
+}
+
+fn tensor<S: Scalar>(sizes: &[usize], seed: u64) -> Tensor<S> {
+    Tensor::new(sizes, real(&numbers(seed, sizes.iter().product()))).unwrap()
+}
+
+fn inputs<S: Scalar>(graph: &Graph, seed: u64) -> Vec<Tensor<S>> {
+    graph.inputs().iter().map(|&v| tensor(&graph.shape(v), seed)).collect()
+}
+
+fn rise<S: Scalar>(graph: &Graph, sharing: Sharing, centred: bool) -> Rise<S> {
+    let masks = RiseMasks::Seeded { seed: 4, draws: 9 };
+    Rise { baseline: Baseline::Given(inputs(graph, 8)), cells: 2, probability: 0.4, sharing, centred, masks }
+}
+
+fn methods<S: Scalar>(graph: &Graph) -> Vec<Box<dyn Method<S>>> {
+    let (baseline, features) = (|| Baseline::Given(inputs(graph, 8)), || features(graph));
+    let (rows, distance) = (LimeRows::Seeded { seed: 2, draws: 12 }, Distance::Euclidean);
+    let surrogate = Surrogate::Ridge(0.1);
+    let permutations = Permutations::Seeded { seed: 3, draws: 2, antithetic: true };
+    vec![
+        Box::new(KernelShap {
+            baseline: baseline(),
+            features: features(),
+            rows: KernelRows::Leverage { seed: 5, draws: 14 },
+        }),
+        Box::new(Lime {
+            baseline: baseline(),
+            features: features(),
+            rows,
+            distance,
+            kernel_width: 2.0,
+            surrogate,
+        }),
+        Box::new(Sobol {
+            baseline: baseline(),
+            features: features(),
+            points: SobolPoints::Seeded { seed: 6, draws: 4 },
+        }),
+        Box::new(ShapleySampling { baseline: baseline(), features: features(), permutations }),
+        Box::new(IntegratedGradients {
+            baseline: baseline(),
+            steps: Steps::Fixed(Quadrature::GaussLegendre, 7),
+            multiply_by_inputs: true,
+        }),
+        Box::new(rise(graph, Sharing::Own, true)),
+        Box::new(rise(graph, Sharing::Joint, false)),
+    ]
+}
+
+/// Maps, scores and values.
+fn numbers_of<S: Scalar>(found: &Attribution<S>) -> Vec<Vec<f64>> {
+    let maps = found.maps.iter().map(|m| m.values.data().iter().map(|v| v.to_f64()).collect());
+    let scores = found.scores.iter().flat_map(|s| s.values.iter().cloned());
+    maps.chain(scores).chain([found.values.clone()]).collect()
+}
+
+/// The same bits, or with `loose` the same numbers but for roundings of double precision.
+fn same(a: &[Vec<f64>], b: &[Vec<f64>], loose: bool) -> bool {
+    let near =
+        |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || loose && (a - b).abs() <= 1e-9 * (1.0 + b.abs());
+    let all = |(a, b): (&Vec<f64>, &Vec<f64>)| a.len() == b.len() && a.iter().zip(b).all(near);
+    a.len() == b.len() && a.iter().zip(b).all(all)
+}
+
+/// Two examples, with rows of any number at once, by changes or by full passes, with little memory or much.
+fn check<D: Device>(device: &D, graph: &Graph, (rows, partial, tight): (usize, bool, bool), loose: bool) {
+    let pair = |(a, b): (Tensor<D::Scalar>, Tensor<D::Scalar>)| {
+        let sizes = [&[2 * a.shape()[0]], &a.shape()[1..]].concat();
+        Tensor::new(&sizes, [a.data(), b.data()].concat()).unwrap()
+    };
+    let x: Vec<Tensor<D::Scalar>> = inputs(graph, 5).into_iter().zip(inputs(graph, 6)).map(pair).collect();
+    let target = Target::Class(vec![0]);
+    let limit = tight.then(|| {
+        let output = graph.outputs()[0];
+        let spec = PassSpec { table: None, from: output, wanted: vec![], captures: vec![output] };
+        Engine::new(graph, device, None).plan(&spec, 1).unwrap().arena_bytes
+    });
+    for method in methods(graph) {
+        let run = |mixing: bool| {
+            let engine = Engine::new(graph, device, limit).with_rows(rows).with_mixing(mixing);
+            let mut engine = if partial { engine } else { engine.with_full_passes() };
+            // Little memory is too little for some, whoever makes the rows.
+            method.attribute(&mut engine, &x, &target).map(|found| numbers_of(&found)).map_err(|e| e.kind())
+        };
+        match (run(true), run(false)) {
+            (Ok(there), Ok(here)) => assert!(same(&there, &here, loose), "{}", method.name()),
+            (there, here) => assert_eq!(there.err(), here.err(), "{}", method.name()),
+        }
+    }
+}
+
+fn ways() -> impl Strategy<Value = (usize, bool, bool)> {
+    (1usize..9, any::<bool>(), any::<bool>())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn maps_are_the_same_whoever_makes_the_rows(net in layers(), ways in ways()) {
+        check(&Cpu::best().with_threads(2).unwrap(), &net.graph().unwrap(), ways, false);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
+
+    /// The oracle interpolates by another formula.
+    #[test]
+    fn so_they_are_in_double_precision(net in layers(), ways in ways()) {
+        check(&Oracle, &net.graph().unwrap(), ways, true);
+    }
+
+    #[test]
+    fn so_they_are_on_cuda(net in layers(), ways in ways(), order in 0u32..3) {
+        let Some(device) = shim(order) else { return Ok(()) };
+        check(&device, &net.graph().unwrap(), ways, false);
+    }
+}
+
+#[test]
+fn so_they_are_on_a_gpu() {
+    let Some(device) = gpu() else { return };
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(24));
+    let checked = runner.run(&(layers(), ways()), |(net, ways)| {
+        check(&device, &net.graph().unwrap(), ways, false);
+        Ok(())
+    });
+    checked.unwrap();
+}
+
+/// One convolution over a large image and the sum of all: copies to the device would be seen.
+fn large() -> Graph {
+    use voxplain::graph::ops::{ConvAttributes, Reduction};
+    let mut b = voxplain::graph::GraphBuilder::new();
+    let x = b.input("x", &[1, 2, 40, 32]).unwrap();
+    let w = b.parameter("w", &[2, 2, 3, 3], numbers(1, 36)).unwrap();
+    let y = b.conv("conv", x, w, None, ConvAttributes::padded(2, 1)).unwrap();
+    let y = b.relu("relu", y).unwrap();
+    let sum = voxplain::graph::Op::Reduce { reduction: Reduction::Sum, axes: vec![2, 3], keep_axes: false };
+    let y = b.node("sum", sum, &[y]).unwrap();
+    b.finish(&[y]).unwrap()
+}
+
+#[test]
+fn a_row_is_a_few_numbers() {
+    let (graph, Some(device)) = (large(), shim(0)) else { return };
+    let (image, features) = (2 * 40 * 32, features(&graph));
+    let (x, fill) = (real::<f32>(&numbers(1, image)), vec![0.0; image]);
+    let mut engine = Engine::new(&graph, &device, None).with_rows(8);
+    let mixing = engine.mixing().unwrap();
+    let shares = Shares::Labelled { labels: vec![features.of(0, 0)], count: features.count() };
+    assert!(mixing.lay(&Ground { ends: vec![(&x, &fill)], shares }).unwrap());
+    let before = device.backend().uploaded();
+    assert!(before >= 3 * 4 * image);
+    let mut seen = 0;
+    let mut take = |_: usize, _: &[f32]| {
+        seen += 1;
+        ControlFlow::Continue(())
+    };
+    let mut numbers = |row: usize, _: usize, into: &mut [f64]| {
+        into.iter_mut().enumerate().for_each(|(f, v)| *v = f64::from(u8::from(row >> f & 1 == 1)));
+    };
+    mixing.mix(graph.outputs()[0], 32, &mut numbers, &mut take).unwrap();
+    assert_eq!(seen, 32);
+    // The weights are uploaded once, a row is three numbers for every feature.
+    let weights = 4 * 36;
+    assert_eq!(device.backend().uploaded() - before, weights + 32 * features.count() * 3 * 4);
+}
+
+/// A device that prefers to put rows together is asked to, method by method.
+#[test]
+fn masks_stay_on_the_device() {
+    let (graph, Some(device)) = (large(), shim(0)) else { return };
+    let (x, image) = (inputs::<f32>(&graph, 5), 4 * 2 * 40 * 32);
+    for method in methods::<f32>(&graph) {
+        let before = device.backend().uploaded();
+        let found =
+            method.attribute(&mut Engine::new(&graph, &device, None), &x, &Target::Class(vec![0])).unwrap();
+        let images = (device.backend().uploaded() - before) / image;
+        // What a method starts from, walks begin at, and a few numbers for each row.
+        assert!(images <= 9, "{}: {images} images for {} rows", method.name(), found.forward_passes);
+    }
+}
