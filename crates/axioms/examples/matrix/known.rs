@@ -216,7 +216,8 @@ const REASONS: &[(&str, Axiom, &str)] = &[
     (
         "lrp_zplus",
         Axiom::Positivity,
-        "The expectation is for weighted layers, and without space it holds. The mean over space shares by value, also by what is negative.",
+        "The expectation is for weighted layers, and without space it holds. The mean over space shares by value, also by what is \
+         negative.",
     ),
     (
         "excitation_backprop",
