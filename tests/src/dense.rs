@@ -70,6 +70,7 @@ impl Dense {
                 let q = Box::new(move |j: usize, i: usize| pos(x[i] * a[j][i]));
                 own(q, Box::new(move |j| if biased { pos(b[j]) } else { 0.0 }), p[0])
             }
+            "z_plus_captum" => own(Box::new(move |j, i| x[i] * pos(a[j][i])), Box::new(move |j| b[j]), p[0]),
             "w_square" | "w_square_with_bias" => {
                 let biased = rule == "w_square_with_bias";
                 let q = Box::new(move |j: usize, i: usize| a[j][i] * a[j][i]);

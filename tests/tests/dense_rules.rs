@@ -17,7 +17,7 @@ use voxplain_tests::dense::{dense, relevance};
 use voxplain_tests::networks::{Case, Step, case};
 
 /// The rules of weighted layers with parameters that are not their defaults.
-const RULES: [(&str, &[(&str, f64)]); 13] = [
+const RULES: [(&str, &[(&str, f64)]); 14] = [
     ("zero", &[]),
     ("epsilon", &[("epsilon", 0.03)]),
     ("gamma", &[("gamma", 0.7), ("stabilizer", 0.02)]),
@@ -26,6 +26,7 @@ const RULES: [(&str, &[(&str, f64)]); 13] = [
     ("alpha_beta", &[("alpha", 1.75), ("beta", 0.75), ("stabilizer", 0.02)]),
     ("z_plus", &[("stabilizer", 0.02)]),
     ("z_plus_without_bias", &[("stabilizer", 0.02)]),
+    ("z_plus_captum", &[("stabilizer", 0.02)]),
     ("excitation_backprop", &[("stabilizer", 0.02)]),
     ("w_square", &[("stabilizer", 0.02)]),
     ("w_square_with_bias", &[("stabilizer", 0.02)]),

@@ -49,6 +49,23 @@ fn the_demo_network_keeps_what_methods_promise() {
     // Four layers, from the top, from the bottom and alone.
     assert_eq!(randomised["numbers"].as_array().unwrap().len(), 12);
 
+    let numbers = |method: &str, property: Property| {
+        let all = json["checks"].as_array().unwrap();
+        let name = property.name();
+        all.iter().find(|c| c["method"] == method && c["property"] == name).unwrap()["numbers"].clone()
+    };
+    // The gradient foretells small noise, and is no part of the output; a map on a layer says nothing about voxels.
+    let shares = ["slopes", "parts"]
+        .map(|reading| numbers("saliency", Property::Infidelity)[reading]["share"].as_f64());
+    assert!(shares[0].unwrap() < 0.5 && shares.iter().all(|s| s.unwrap() >= 0.0), "{shares:?}");
+    assert_eq!(status("gradcam", Property::Infidelity), "not applicable");
+    for method in ["saliency", "gradcam"] {
+        let found = numbers(method, Property::Concentration);
+        let [gini, entropy, most] =
+            ["sparseness", "complexity", "most"].map(|key| found[key].as_f64().unwrap());
+        assert!((0.0..1.0).contains(&gini) && (0.0..=most).contains(&entropy), "{found}");
+    }
+
     // Held to what it does not promise, input times gradient is found out.
     let output = verify(&["-m", "input_x_gradient", "--only", "completeness", "--promise", "completeness"]);
     assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stdout));

@@ -110,6 +110,19 @@ pub fn weights(graph: &Graph) -> Vec<Vec<f32>> {
     graph.parameters().iter().map(|p| p.data.to_vec()).collect()
 }
 
+/// The network with magnitudes for weights, its biases as they are: without differences and products of values it falls with no
+/// entry of its inputs.
+///
+/// # Errors
+/// None but faults of this crate.
+pub fn with_magnitudes(graph: &Graph) -> Result<Graph> {
+    let one = |(values, p): (Vec<f32>, &Parameter)| {
+        if p.shape.rank() == 1 { values } else { values.into_iter().map(f32::abs).collect() }
+    };
+    let values: Vec<Vec<f32>> = weights(graph).into_iter().zip(graph.parameters()).map(one).collect();
+    graph.with_parameters(&values)
+}
+
 /// Multiplies the entries of a weight tensor that belong to entry `at` of `axis` by `factor`.
 pub fn scale_slice(data: &mut [f32], shape: &Shape, axis: usize, at: usize, factor: f32) {
     let (inner, size) = (shape.inner(axis), shape[axis]);

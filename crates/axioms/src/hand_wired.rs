@@ -46,6 +46,20 @@ pub fn minimum(x: [f64; 2]) -> Result<Problem> {
     problem(finish(b, y)?, &x)
 }
 
+/// `relu(x1 + x2 - 3/2)` for inputs from 0: near (1, 1) either number adds 1/2 to the other and nothing alone, where it adds 1
+/// to [`minimum`].
+///
+/// # Errors
+/// None but faults of this crate.
+pub fn threshold(x: [f64; 2]) -> Result<Problem> {
+    let mut b = GraphBuilder::new();
+    let input = b.input("x0", &[1, 2, 1])?;
+    let h = layer(&mut b, "first", input, &[(&[1.0, 1.0], -1.5)])?;
+    let h = b.relu("relu", h)?;
+    let y = layer(&mut b, "second", h, &[(&[1.0], 0.0)])?;
+    problem(finish(b, y)?, &x)
+}
+
 /// Two networks for one function, `relu(relu(x1 - 1) - relu(x2))` and `relu(relu(x1) - 1 - relu(x2))`, at (3, 1)
 /// (Sundararajan, Taly & Yan, ICML 2017, figure 7).
 ///

@@ -10,6 +10,7 @@
 
 mod axioms;
 mod bench;
+mod coalitions;
 pub mod compose;
 mod draw;
 pub mod edits;

@@ -39,7 +39,7 @@ pub enum Step {
 pub struct Program {
     /// Channels of the input: 2 or 3.
     pub channels: u8,
-    /// Entries along the only spatial axis: 1 or 4.
+    /// Entries along the only spatial axis: 1 or 4, up to 8 where a check makes room.
     pub width: u8,
     /// Whether every channel is an input of its own.
     pub apart: bool,
@@ -92,7 +92,7 @@ impl Program {
     }
 
     fn sizes(&self) -> Vec<[usize; 3]> {
-        let (channels, width) = (usize::from(self.channels.clamp(2, 3)), usize::from(self.width.clamp(1, 4)));
+        let (channels, width) = (usize::from(self.channels.clamp(2, 3)), usize::from(self.width.clamp(1, 8)));
         if self.apart { vec![[1, 1, width]; channels] } else { vec![[1, channels, width]] }
     }
 

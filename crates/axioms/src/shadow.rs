@@ -8,14 +8,14 @@
 //! layer's condition `sum |w a| / |z|`. The bound multiplies along depth, so it is for networks of a few layers; larger ones
 //! are judged by [`crate::running_error`].
 
-use crate::compose::{copy, readers};
+use crate::compose::{copy, parameter, readers};
 use crate::problem::Problem;
 use crate::running_error::{OWN, fan_in, unit};
 use crate::subject::Arithmetic;
 use voxplain_attribution::{Engine, Fill, Network, PassSpec, Rules};
 use voxplain_autodiff::{Composite, Device, Gradient};
 use voxplain_graph::ops::{Binary, Pointwise};
-use voxplain_graph::{Class, Graph, GraphBuilder, Node, Op, ValueId};
+use voxplain_graph::{Class, Graph, GraphBuilder, Node, Op, Parameter, ValueId};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// Bounds for one problem on one device.
@@ -107,8 +107,11 @@ fn condition_of(graph: &Graph, node: &Node, z: &[f64], terms: &[f64]) -> f64 {
 
 /// The network with magnitudes.
 fn magnitudes(graph: &Graph) -> Result<Graph> {
-    let values =
-        graph.parameters().iter().map(|p| p.data.iter().map(|w| w.abs()).collect()).collect::<Vec<_>>();
+    let means = subtracted(graph);
+    let sign = |p: usize| if means.contains(&p) { -1.0 } else { 1.0 };
+    let magnitudes =
+        |(p, parameter): (usize, &Parameter)| parameter.data.iter().map(|w| sign(p) * w.abs()).collect();
+    let values: Vec<Vec<f32>> = graph.parameters().iter().enumerate().map(magnitudes).collect();
     let graph = graph.with_parameters(&values)?;
     let mut b = GraphBuilder::new();
     let inputs: Vec<ValueId> = graph
@@ -118,6 +121,13 @@ fn magnitudes(graph: &Graph) -> Result<Graph> {
         .collect::<Result<_>>()?;
     let map = copy(&mut b, &graph, "", &inputs, &mut |b, node, inputs| shadowed(b, node, inputs).map(Some))?;
     b.finish(&graph.outputs().iter().map(|v| map[v.index()]).collect::<Vec<_>>())
+}
+
+/// The means of normalisations with stored statistics: what is subtracted adds to magnitudes.
+fn subtracted(graph: &Graph) -> Vec<usize> {
+    let fixed = |n: &&Node| matches!(n.op, Op::BatchNormalization { .. });
+    let means = graph.nodes().iter().filter(fixed).filter_map(|n| parameter(graph, n.inputs[3]));
+    means.map(|(p, _)| p).collect()
 }
 
 fn shadowed(b: &mut GraphBuilder, node: &Node, inputs: &[ValueId]) -> Result<ValueId> {
@@ -135,10 +145,7 @@ fn shadowed(b: &mut GraphBuilder, node: &Node, inputs: &[ValueId]) -> Result<Val
         }
         // Between 0 and the identity where numbers are not negative.
         Op::Pointwise(Pointwise::Relu) => Op::Identity,
-        Op::BatchNormalization { .. }
-        | Op::Pointwise(_)
-        | Op::Softmax { .. }
-        | Op::GroupNormalization { .. } => {
+        Op::Pointwise(_) | Op::Softmax { .. } | Op::GroupNormalization { .. } => {
             return Err(Error::unsupported(format!("the roundings of {} have no shadow", node.op.kind())));
         }
         other => other.clone(),

@@ -5,25 +5,23 @@ use crate::program::{Program, Step};
 /// The most programs that are tried.
 const TRIES: usize = 4000;
 
-/// The smallest program that greedy steps find for which `shows` is true; `start` must be one.
+/// The smallest program that greedy steps find for which `shows` is true; `start` must be one. Behind a step that did it goes on
+/// with the next ones, round and round: what did not show before seldom does now.
 pub fn smallest(start: Program, shows: &mut dyn FnMut(&Program) -> bool) -> Program {
-    let (mut best, mut tries) = (start, 0);
-    loop {
-        let before = best.size();
-        for candidate in smaller(&best) {
-            tries += 1;
-            if tries > TRIES {
-                return best;
-            }
-            if candidate.size() < best.size() && shows(&candidate) {
-                best = candidate;
-                break;
-            }
-        }
-        if best.size() == before {
-            return best;
+    let mut best = start;
+    let (mut list, mut at, mut tries, mut failed) = (smaller(&best), 0, 0, 0);
+    while failed < list.len() && tries < TRIES {
+        let candidate = &list[at % list.len()];
+        let bold = candidate.size() < best.size();
+        tries += usize::from(bold);
+        if bold && shows(candidate) {
+            best = candidate.clone();
+            (list, failed) = (smaller(&best), 0);
+        } else {
+            (at, failed) = (at + 1, failed + 1);
         }
     }
+    best
 }
 
 /// Programs that are smaller in one respect, the boldest first.

@@ -7,7 +7,7 @@ use voxplain_attribution::methods::{Backward, Method, Scaling};
 use voxplain_attribution::{Attribution, Network, Target};
 use voxplain_autodiff::Gradient;
 use voxplain_axioms::{
-    Arithmetic, Axiom, Bench, Cell, Counterexample, Effort, Program, Subject, fills, methods, search,
+    Arithmetic, Axiom, Bench, Cell, Counterexample, Draw, Effort, Program, Subject, fills, methods, search,
 };
 use voxplain_oracle::Oracle;
 use voxplain_tensor::{Result, Tensor};
@@ -182,4 +182,22 @@ fn lines_that_are_no_counterexample_are_refused() {
         assert!(line.parse::<Counterexample>().is_err(), "{line}");
     }
     assert!("2x1 | relu layer2 | w 1 -1 | x | r 3".parse::<Program>().is_ok());
+}
+
+/// No check is silent for want of something it needs, such as a bound for an operator: every variant of every axiom says
+/// something about some method.
+#[test]
+fn every_variant_says_something() {
+    let subjects: Vec<Subject<f64>> =
+        ["input_x_gradient", "feature_ablation"].into_iter().filter_map(methods::named).collect();
+    let said = |axiom: Axiom, variant: usize, subject: &Subject<f64>| {
+        let bench = Bench { device: &Oracle, subject };
+        let mut draw = Draw::new(5);
+        (0..40).any(|_| matches!(axiom.check(&bench, &draw.program(), variant), Ok(Some(_))))
+    };
+    for axiom in Axiom::ALL {
+        for (variant, name) in axiom.variants().iter().enumerate() {
+            assert!(subjects.iter().any(|s| said(axiom, variant, s)), "{} {name}", axiom.name());
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Spearman's rank correlation: whether two maps put entries in the same order.
 
+use crate::pearson::pearson;
 use crate::ranks::ranks;
 
 /// The correlation of ranks in [-1, 1], equal values sharing the mean of their ranks (Spearman 1904). `None` where a map is
@@ -16,15 +17,6 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
         return None;
     }
     pearson(&ranks(a), &ranks(b))
-}
-
-/// Pearson's correlation; `None` where one side does not vary.
-fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
-    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len().max(1) as f64;
-    let (ma, mb) = (mean(a), mean(b));
-    let sum = |f: &dyn Fn(f64, f64) -> f64| a.iter().zip(b).map(|(a, b)| f(a - ma, b - mb)).sum::<f64>();
-    let (ab, aa, bb) = (sum(&|a, b| a * b), sum(&|a, _| a * a), sum(&|_, b| b * b));
-    (aa > 0.0 && bb > 0.0).then(|| (ab / (aa * bb).sqrt()).clamp(-1.0, 1.0))
 }
 
 #[cfg(test)]

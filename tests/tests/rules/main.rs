@@ -4,6 +4,7 @@
 
 mod counterexamples;
 mod host;
+mod identities;
 mod laws;
 mod patterns;
 mod values;

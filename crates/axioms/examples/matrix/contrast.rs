@@ -10,8 +10,8 @@ use voxplain_tensor::{Result, Tensor};
 
 const DEPTHS: [usize; 3] = [4, 8, 16];
 const WIDTH: usize = 64;
-const NETWORKS: u64 = 12;
-const METHODS: [&str; 9] = [
+pub const NETWORKS: u64 = 12;
+pub const METHODS: [&str; 9] = [
     "input_x_gradient",
     "integrated_gradients",
     "deeplift",
@@ -24,7 +24,7 @@ const METHODS: [&str; 9] = [
 ];
 
 /// Fully connected rectifier networks without biases, weights normal with variance 2 / width, two classes.
-fn network(depth: usize, seed: u64) -> Result<Problem> {
+pub fn network(depth: usize, seed: u64) -> Result<Problem> {
     let generator = |stream: usize| Generator::new(seed, stream as u32);
     let normals = |stream: usize, n: usize| (0..n as u64).map(move |i| generator(stream).normal(0, i));
     let mut b = GraphBuilder::new();

@@ -3,12 +3,16 @@
 //! reason that the page can give.
 
 mod contrast;
+mod dependence;
 mod fills;
 mod known;
 mod page;
 
+use std::num::NonZero;
 use std::process::ExitCode;
-use voxplain_axioms::{Axiom, Cell, Effort, methods, search};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use voxplain_axioms::{Axiom, Cell, Effort, Subject, methods, search};
 use voxplain_oracle::Oracle;
 
 /// One method's cells.
@@ -19,16 +23,33 @@ pub struct Row {
     pub cells: Vec<Cell>,
 }
 
+/// One row per method, in the order of the list, as many at a time as the machine has cores.
 fn rows(only: &[String]) -> Vec<Row> {
     let wanted = |name: &String| only.is_empty() || only.contains(name);
-    let one = |subject: voxplain_axioms::Subject<f64>| {
-        let cells: Vec<Cell> =
-            Axiom::ALL.into_iter().map(|axiom| search(&Oracle, &subject, axiom, Effort::default())).collect();
-        let signs: String = cells.iter().map(page::sign).collect();
-        println!("{signs}  {}", subject.name);
-        Row { method: subject.name, cells }
+    let subjects: Vec<Subject<f64>> = methods::all().into_iter().filter(|s| wanted(&s.name)).collect();
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        loop {
+            let k = next.fetch_add(1, Ordering::Relaxed);
+            let Some(subject) = subjects.get(k) else { return };
+            let row = row(subject);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((k, row));
+        }
     };
-    methods::all().into_iter().filter(|s| wanted(&s.name)).map(one).collect()
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        (0..cores).for_each(|_| drop(scope.spawn(work)));
+    });
+    let mut rows = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    rows.sort_by_key(|(k, _)| *k);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+fn row(subject: &Subject<f64>) -> Row {
+    let cells: Vec<Cell> =
+        Axiom::ALL.into_iter().map(|axiom| search(&Oracle, subject, axiom, Effort::default())).collect();
+    println!("{}  {}", cells.iter().map(page::sign).collect::<String>(), subject.name);
+    Row { method: subject.name.clone(), cells }
 }
 
 fn main() -> ExitCode {
@@ -45,7 +66,8 @@ fn main() -> ExitCode {
     let examples = rows.iter().chain(&fills).flat_map(|r| &r.cells).flat_map(|c| &c.broken);
     let list: String = examples.map(|(example, _)| format!("{example}\n")).collect();
     let (differences, unexplained) = known::differences(&rows);
-    let text = page::page(&rows, &differences, &[&fills::table(&fills), &contrast::table()]);
+    let text =
+        page::page(&rows, &differences, &[&fills::table(&fills), &contrast::table(), &dependence::table()]);
     let written = std::fs::write("docs/AXIOMS.md", text)
         .and_then(|()| std::fs::write("crates/axioms/tests/methods.counterexamples", list));
     if let Err(error) = written {

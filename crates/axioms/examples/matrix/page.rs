@@ -45,6 +45,16 @@ const NOTES: &str = "\
   the same network.
 * **input-scale** ✗ of methods that do not multiply by the input means that the map is per unit of the image: sums of
   |gradient| over modalities compare units, not modalities.
+* **implementation** is tried with every way to write the same function in `crates/axioms/src/rewrites/`: neurons split,
+  reordered and dead, layers factored, refined by one that does nothing, in two groups that are joined, as matrices, with a
+  constant added and taken away, identities of two rectifiers, unfolded normalisation, sums in another order.
+* **consistency**: where an entry adds at least as much to every set of the others in one network as in another, its part is
+  no smaller (Young 1985; the consistency of SHAP). Averages of what an entry adds keep it: Shapley, Banzhaf and Owen values,
+  ablation. Of methods that are complete besides, Shapley values alone do for every pair of networks.
+* **translation** is tried on a wider image with one layer, away from borders. Windows and drawn masks and noise belong to
+  the place in the image, and do not move with it.
+* **positivity** is tried on all networks and on those without space by themselves: a mean over space shares by value under
+  every rule here, also by what is negative.
 * **missing-modality**: a channel that is as in the reference. Methods without a reference cannot know.
 * **sensitivity-n** is tried on networks without rectifiers, entry by entry and for every set of entries. On others no method
   can keep it for all sets (Ancona et al., ICLR 2018, proposition 1).
@@ -58,7 +68,7 @@ const NOTES: &str = "\
 ";
 
 /// The whole page.
-pub fn page(rows: &[Row], differences: &[Difference], [fills, contrast]: &[&str; 2]) -> String {
+pub fn page(rows: &[Row], differences: &[Difference], [fills, contrast, dependence]: &[&str; 3]) -> String {
     let mut out = String::from(HEAD);
     out += "\n## The table\n\n";
     let names: Vec<&str> = Axiom::ALL.iter().map(|a| a.name()).collect();
@@ -75,8 +85,12 @@ pub fn page(rows: &[Row], differences: &[Difference], [fills, contrast]: &[&str;
             d.method, d.axiom, d.expected, d.found, d.reason
         );
     }
-    out +=
-        &format!("\n## Fills\n\n{fills}\n## Class contrast\n\n{contrast}\n## Smallest counterexamples\n\n");
+    for (title, table) in
+        [("Fills", fills), ("Class contrast", contrast), ("Parameter dependence", dependence)]
+    {
+        out += &format!("\n## {title}\n\n{table}");
+    }
+    out += "\n## Smallest counterexamples\n\n";
     out += "A network is written `CHANNELSxWIDTH | steps | w weights | x input | r reference`; lists that end early go on \
             with 1, 1 and 0. The first layer, the mean over space and the last layer are always there \
             (`crates/axioms/src/program.rs`).\n";

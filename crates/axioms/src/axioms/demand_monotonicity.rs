@@ -3,7 +3,7 @@
 
 use super::Finding;
 use crate::bench::Bench;
-use crate::compose::weights;
+use crate::compose::with_magnitudes;
 use crate::hand_wired::minimum;
 use crate::problem::Problem;
 use crate::subject::Arithmetic;
@@ -18,11 +18,7 @@ pub fn check<D: Device>(bench: &Bench<'_, D>, problem: &Problem, variant: usize)
     let (less, step) = if variant == 1 {
         (minimum([1.0, 1.0])?, 1.0 / 1024.0)
     } else {
-        let biases = |p: &voxplain_graph::Parameter| p.shape.rank() == 1;
-        let magnitudes = weights(&problem.graph).into_iter().zip(problem.graph.parameters());
-        let magnitudes =
-            magnitudes.map(|(w, p)| w.into_iter().map(|v| if biases(p) { v } else { v.abs() }).collect());
-        (problem.on(problem.graph.with_parameters(&magnitudes.collect::<Vec<_>>())?), 1.0)
+        (problem.on(with_magnitudes(&problem.graph)?), 1.0)
     };
     let more = less.map_input(|rows| rows[0][0] += step)?;
     let (before, behind) = (bench.maps(&less)?[0][0], bench.maps(&more)?[0][0]);

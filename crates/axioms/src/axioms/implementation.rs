@@ -14,10 +14,17 @@ use voxplain_tensor::Result;
 
 /// The rewrites, a sum of which two parts cancel, and the two networks of Sundararajan et al.
 pub const VARIANTS: &[&str] = &[
-    "neuron split",
-    "layer factored",
-    "relu(z) - relu(-z)",
-    "normalisation unfolded",
+    Rewrite::Split.name(),
+    Rewrite::Factored.name(),
+    Rewrite::Rectified.name(),
+    Rewrite::Normalised.name(),
+    Rewrite::Identity.name(),
+    Rewrite::Shifted.name(),
+    Rewrite::Grouped.name(),
+    Rewrite::Dense.name(),
+    Rewrite::Exchanged.name(),
+    Rewrite::Reordered.name(),
+    Rewrite::Dead.name(),
     "f + f - f",
     "two networks for one",
 ];
@@ -35,9 +42,9 @@ pub fn check<D: Device>(bench: &Bench<'_, D>, problem: &Problem, variant: usize)
 /// Two problems whose networks compute the same function.
 fn pair(problem: &Problem, variant: usize) -> Result<Option<(Problem, Problem)>> {
     let same = |graph: Option<Graph>| graph.map(|g| (problem.clone(), problem.on(g)));
-    match (Rewrite::ALL.get(variant), variant) {
+    match (Rewrite::ALL.get(variant), VARIANTS.get(variant)) {
         (Some(rewrite), _) => Ok(same(rewrite.apply(&problem.graph)?)),
-        (None, 4) => {
+        (None, Some(&"f + f - f")) => {
             let (f, order) = (&problem.graph, (0..problem.x.len()).collect::<Vec<usize>>());
             Ok(same(Some(combined(&[(f, 1.0, &order), (f, 1.0, &order), (f, -1.0, &order)])?)))
         }

@@ -5,6 +5,7 @@ mod anonymity;
 mod batches;
 mod completeness;
 mod conservation;
+mod consistency;
 mod continuity;
 mod demand_monotonicity;
 mod dummy;
@@ -26,6 +27,7 @@ mod sensitivity;
 mod sensitivity_n;
 mod symmetry;
 mod targets;
+mod translation;
 
 use crate::bench::Bench;
 use crate::program::Program;
@@ -66,10 +68,14 @@ pub enum Axiom {
     InputScale,
     /// A mirrored network on a mirrored image has the mirrored map.
     Flip,
+    /// A moved image has a moved map.
+    Translation,
     /// Small changes of the input are small changes of the map.
     Continuity,
     /// More of what the output never falls with is no smaller part.
     DemandMonotonicity,
+    /// What adds more to every set in one network than in another has no smaller part.
+    Consistency,
     /// What enters only through its sum is shared in proportion.
     Proportionality,
     /// On a linear network any entries together have their own effect.
@@ -93,7 +99,7 @@ pub type Finding = Result<Option<Verdict>>;
 
 impl Axiom {
     /// All of them, in the order of tables.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Completeness,
         Self::Conservation,
         Self::Sensitivity,
@@ -109,8 +115,10 @@ impl Axiom {
         Self::NeuronScale,
         Self::InputScale,
         Self::Flip,
+        Self::Translation,
         Self::Continuity,
         Self::DemandMonotonicity,
+        Self::Consistency,
         Self::Proportionality,
         Self::SensitivityN,
         Self::Positivity,
@@ -139,8 +147,10 @@ impl Axiom {
             Self::NeuronScale => "neuron-scale",
             Self::InputScale => "input-scale",
             Self::Flip => "flip",
+            Self::Translation => "translation",
             Self::Continuity => "continuity",
             Self::DemandMonotonicity => "demand-monotonicity",
+            Self::Consistency => "consistency",
             Self::Proportionality => "proportionality",
             Self::SensitivityN => "sensitivity-n",
             Self::Positivity => "positivity",
@@ -172,7 +182,9 @@ impl Axiom {
             Self::Linearity => &["2f + 3g", "2f - 3g"],
             Self::Symmetry => &["symmetric implementation", "min(x1, x2)"],
             Self::Continuity | Self::DemandMonotonicity => &["drawn networks", "min(x1, x2)"],
+            Self::Consistency => consistency::VARIANTS,
             Self::SensitivityN => sensitivity_n::VARIANTS,
+            Self::Positivity => &["any network", "without space"],
             Self::Quotient => quotient::VARIANTS,
             Self::MaskIdempotence => mask_idempotence::VARIANTS,
             _ => &[""],
@@ -200,11 +212,13 @@ impl Axiom {
             Self::NeuronScale => neuron_scale::check(bench, &program.problem()?),
             Self::InputScale => input_scale::check(bench, &program.problem()?),
             Self::Flip => flip::check(bench, &program.problem()?),
+            Self::Translation => translation::check(bench, program),
             Self::Continuity => continuity::check(bench, &program.problem()?, variant),
             Self::DemandMonotonicity => demand_monotonicity::check(bench, &program.problem()?, variant),
+            Self::Consistency => consistency::check(bench, program, variant),
             Self::Proportionality => proportionality::check(bench, &program.problem()?),
             Self::SensitivityN => sensitivity_n::check(bench, &program.problem()?, variant),
-            Self::Positivity => positivity::check(bench, &program.problem()?),
+            Self::Positivity => positivity::check(bench, &program.problem()?, variant),
             Self::Batches => batches::check(bench, &program.problem()?),
             Self::Targets => targets::check(bench, &program.problem()?),
             Self::MissingModality => missing_modality::check(bench, &program.problem()?),

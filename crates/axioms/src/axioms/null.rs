@@ -14,10 +14,10 @@ use voxplain_autodiff::Device;
 /// How the two g differ: not at all, in their implementation, or as the two networks of Sundararajan et al. do.
 pub const VARIANTS: &[&str] = &[
     "g - g",
-    "neuron split",
-    "layer factored",
-    "relu(z) - relu(-z)",
-    "normalisation unfolded",
+    Rewrite::Split.name(),
+    Rewrite::Factored.name(),
+    Rewrite::Rectified.name(),
+    Rewrite::Normalised.name(),
     "two networks for one",
 ];
 

@@ -34,7 +34,7 @@ pub struct Verify {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Only these properties, with commas: completeness, dummy-modality, modality-symmetry, neuron-scale, implementation,
-    /// batches, threads, devices, translation, randomisation, stability, class-contrast.
+    /// batches, threads, devices, translation, randomisation, stability, class-contrast, infidelity, concentration.
     #[arg(long, value_name = "PROPERTIES")]
     only: Option<String>,
     /// Hold every method to these properties too, with commas, although its definition does not promise them.
@@ -130,6 +130,15 @@ fn legend(all: &[Checked]) -> Vec<&'static str> {
         (
             Property::ClassContrast,
             "class-contrast: near 1, the map does not say why this class and not that one",
+        ),
+        (
+            Property::Infidelity,
+            "infidelity: 0, the map foretells what changes of the image do, 1, no better than a map of zeros; read gradients as \
+             slopes, what is multiplied by the image as parts",
+        ),
+        (
+            Property::Concentration,
+            "concentration: sparseness 1 and complexity 0, all in one entry; a degenerate map has them too",
         ),
     ];
     let mut shown: Vec<&str> =

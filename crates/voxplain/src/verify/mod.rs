@@ -7,6 +7,7 @@
 
 mod device;
 mod exact;
+mod fidelity;
 mod measured;
 mod modalities;
 mod promises;
@@ -51,11 +52,15 @@ pub enum Property {
     Stability,
     /// How alike the maps of two classes are.
     ClassContrast,
+    /// How far the map is from foretelling what changes of the image do.
+    Infidelity,
+    /// Over how much of the image the map is spread.
+    Concentration,
 }
 
 impl Property {
     /// All of them, in the order of tables.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Completeness,
         Self::DummyModality,
         Self::ModalitySymmetry,
@@ -68,6 +73,8 @@ impl Property {
         Self::Randomisation,
         Self::Stability,
         Self::ClassContrast,
+        Self::Infidelity,
+        Self::Concentration,
     ];
 
     /// The name, as on the command line.
@@ -85,6 +92,8 @@ impl Property {
             Self::Randomisation => "randomisation",
             Self::Stability => "stability",
             Self::ClassContrast => "class-contrast",
+            Self::Infidelity => "infidelity",
+            Self::Concentration => "concentration",
         }
     }
 
@@ -101,7 +110,8 @@ impl Property {
 
     /// Whether there is something to keep or break, rather than a number to read.
     pub fn can_be_promised(self) -> bool {
-        !matches!(self, Self::Translation | Self::Randomisation | Self::Stability | Self::ClassContrast)
+        use Property::{ClassContrast, Concentration, Infidelity, Randomisation, Stability, Translation};
+        !matches!(self, Translation | Randomisation | Stability | ClassContrast | Infidelity | Concentration)
     }
 }
 

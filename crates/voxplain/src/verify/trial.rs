@@ -1,6 +1,8 @@
 //! A method on one network, image and target, and networks and images near them.
 
-use super::{Checked, Measured, Property, device, exact, measured, modalities, rewriting, summation};
+use super::{
+    Checked, Measured, Property, device, exact, fidelity, measured, modalities, rewriting, summation,
+};
 use crate::device::Machine;
 use crate::explain::Explainer;
 use crate::request::Request;
@@ -111,6 +113,7 @@ impl<'t> Trial<'t> {
             Property::DummyModality,
             Property::ModalitySymmetry,
             Property::Translation,
+            Property::Infidelity,
         ];
         if self.on_layer && on_inputs.contains(&property) {
             return Ok(Measured::Nothing(String::from("the map lies on a layer, one for all modalities")));
@@ -128,6 +131,8 @@ impl<'t> Trial<'t> {
             Property::Randomisation => measured::randomisation(self),
             Property::Stability => measured::stability(self),
             Property::ClassContrast => measured::class_contrast(self),
+            Property::Infidelity => fidelity::infidelity(self),
+            Property::Concentration => Ok(fidelity::concentration(self)),
         }
     }
 

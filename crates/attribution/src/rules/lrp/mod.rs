@@ -20,6 +20,7 @@ mod named;
 mod normalise;
 mod number;
 mod pass;
+mod positive_weights;
 mod product;
 mod sum;
 mod w_square;
@@ -40,6 +41,7 @@ pub use named::{AnyRule, Entry, STABILIZER, named};
 pub use normalise::Normalise;
 pub use number::{Given, Number};
 pub use pass::Unweighted;
+pub use positive_weights::PositiveWeights;
 pub use product::ProductHalves;
 pub use sum::SumByMagnitude;
 pub use w_square::WSquare;
@@ -58,6 +60,7 @@ pub const RULES: &[Entry] = &[
     alpha_beta::ENTRY,
     z_plus::ENTRY,
     z_plus::WITHOUT_BIAS,
+    positive_weights::ENTRY,
     excitation_backprop::ENTRY,
     flat::ENTRY,
     w_square::ENTRY,
