@@ -75,7 +75,8 @@ fn apart(data: &[i8], phase: f64) -> Tensor<f64> {
 }
 
 fn maps(graph: &Graph, method: &dyn Method<f64>, x: &Tensor<f64>, target: &Target) -> Vec<Tensor<f64>> {
-    let found = method.attribute(&mut Engine::new(graph, &Oracle, None), &[x.clone()], target).unwrap();
+    let found =
+        method.attribute(&mut Engine::new(graph, &Oracle, None), std::slice::from_ref(x), target).unwrap();
     found.maps.into_iter().map(|m| m.values).collect()
 }
 
@@ -149,7 +150,7 @@ proptest! {
         let graph = b.finish(&[p]).unwrap();
         let x = apart(&case.x, 0.0);
         let mut engine = Engine::new(&graph, &Oracle, None);
-        let p = voxplain::Network::values(&mut engine, &[x.clone()], graph.outputs()[0]).unwrap().remove(0);
+        let p = voxplain::Network::values(&mut engine, std::slice::from_ref(&x), graph.outputs()[0]).unwrap().remove(0);
         let methods: [&dyn Method<f64>; 2] = [&Backward::saliency(false), &Backward::input_x_gradient()];
         for method in methods {
             let of = |graph: &Graph, target: Target| maps(graph, method, &x, &target)[0].data().to_vec();

@@ -141,7 +141,7 @@ pub(crate) fn convolve(
     };
     let bias = if own_bias { Some(o.real(2)?) } else { prepared.shift.as_deref() };
     let output = output(convolution, o)?;
-    if !convolution.run(pool, isa, &source(o)?, packed, bias, &output, known) {
+    if !convolution.run((pool, isa), &source(o)?, packed, bias, &output, known) {
         return Err(Error::internal("a convolution was prepared for another operand"));
     }
     Ok(())

@@ -187,8 +187,7 @@ impl Convolution {
     #[must_use]
     pub fn run(
         &self,
-        pool: &Pool,
-        isa: Isa,
+        (pool, isa): (&Pool, Isa),
         source: &Source<'_>,
         packed: &[f32],
         bias: Option<&[f32]>,
