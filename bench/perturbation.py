@@ -250,7 +250,9 @@ def main():
     # Without regions and background there is no worse case.
     networks = arguments.networks or (["genenet"] if arguments.worst else list(METHODS))
     for name in networks:
-        methods = arguments.methods or METHODS[name]
+        methods = [m for m in METHODS[name] if m in (arguments.methods or METHODS[name])]
+        if not methods:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(arguments.keep or folder)
             folder.mkdir(exist_ok=True)
