@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{bits, cpus, numbers};
+use common::{bits, cases, cpus, numbers};
 use proptest::prelude::*;
 use std::sync::Arc;
 use voxplain_autodiff::{Composite, Gradient, Planner, Session};
@@ -94,7 +94,7 @@ fn blocks() -> impl Strategy<Value = Blocks> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn an_image_on_a_background_has_the_bits_of_any_other(
