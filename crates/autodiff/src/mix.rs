@@ -187,21 +187,7 @@ fn finish<S>(
     (inputs, captures): (Vec<Slot>, Vec<Slot>),
     limit: Option<usize>,
 ) -> Result<Plan> {
-    let mut plan = Plan {
-        batch,
-        slots: e.slots,
-        steps: Vec::new(),
-        forward: 0..0,
-        reverses: Vec::new(),
-        inputs,
-        references: None,
-        captures,
-        reference_captures: Vec::new(),
-        parameters: Vec::new(),
-        arena_bytes: 0,
-        scalar_bytes: size_of::<S>(),
-        reference: 0..0,
-    };
+    let mut plan = Plan::forward_alone::<S>(batch, (inputs, captures), (e.slots, Vec::new()));
     collect(&mut plan, e.sections, Vec::new(), 1);
     settle(&mut plan, crate::fuse::Joining::Nothing, limit)?;
     Ok(plan)

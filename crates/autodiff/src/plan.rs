@@ -110,6 +110,29 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan for `batch` examples without reverse segments or references, whose steps are still to come.
+    pub(crate) fn forward_alone<S>(
+        batch: usize,
+        (inputs, captures): (Vec<Slot>, Vec<Slot>),
+        (slots, parameters): (Vec<SlotInfo>, Vec<Parameter>),
+    ) -> Self {
+        Self {
+            batch,
+            slots,
+            steps: Vec::new(),
+            forward: 0..0,
+            reverses: Vec::new(),
+            inputs,
+            references: None,
+            captures,
+            reference_captures: Vec::new(),
+            parameters,
+            arena_bytes: 0,
+            scalar_bytes: size_of::<S>(),
+            reference: 0..0,
+        }
+    }
+
     /// Shape, type and place of a value.
     pub fn slot(&self, slot: Slot) -> &SlotInfo {
         &self.slots[slot.index()]

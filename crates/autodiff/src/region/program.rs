@@ -84,21 +84,8 @@ impl Regions<'_> {
             captures.extend(kept.map(|&v| run.part(v)).collect::<Result<Vec<_>>>()?);
         }
         inputs.append(&mut run.places);
-        let mut plan = Plan {
-            batch: rows,
-            slots: e.slots,
-            steps: Vec::new(),
-            forward: 0..0,
-            reverses: Vec::new(),
-            inputs,
-            references: None,
-            captures,
-            reference_captures: Vec::new(),
-            parameters: [parts.graph.parameters(), &e.constants].concat(),
-            arena_bytes: 0,
-            scalar_bytes: size_of::<S>(),
-            reference: 0..0,
-        };
+        let parameters = [parts.graph.parameters(), &e.constants].concat();
+        let mut plan = Plan::forward_alone::<S>(rows, (inputs, captures), (e.slots, parameters));
         collect(&mut plan, e.sections, Vec::new(), 1);
         settle(&mut plan, fused, limit)?;
         Ok(plan)
