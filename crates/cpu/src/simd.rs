@@ -39,6 +39,11 @@ pub(crate) trait Simd: Copy {
     unsafe fn interleave(even: Self::V, odd: Self::V) -> (Self::V, Self::V);
     /// One bit for each of the eight numbers at `p`, the first the least: whether it is positive.
     unsafe fn positive(p: *const f32) -> u8;
+    /// One bit for each of the sixteen bytes at `p`, the first the least: whether it is `value`.
+    unsafe fn equal_bytes(p: *const u8, value: u8) -> u16;
+    /// Asks for the cache line at `p`, which need not be readable, where the machine can be asked.
+    #[inline(always)]
+    unsafe fn prefetch(_: *const u8) {}
     /// Writes whole numbers from 0 to 255 as bytes, one a lane.
     unsafe fn store_bytes(p: *mut u8, v: Self::V);
 
@@ -109,6 +114,9 @@ instructions! { Portable, Four, lanes 4, tile 2;
     fn deinterleave(a: Four, b: Four) -> (Four, Four) { ([a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]]) }
     fn interleave(e: Four, o: Four) -> (Four, Four) { ([e[0], o[0], e[1], o[1]], [e[2], o[2], e[3], o[3]]) }
     fn positive(p: *const f32) -> u8 { (0..8).fold(0, |bits, i| bits | u8::from(*p.add(i) > 0.0) << i) }
+    fn equal_bytes(p: *const u8, value: u8) -> u16 {
+        (0..16).fold(0, |bits, i| bits | u16::from(*p.add(i) == value) << i)
+    }
     fn store_bytes(p: *mut u8, v: Four) { p.cast::<[u8; 4]>().write(v.map(|x| x as u8)) }
 }
 
@@ -153,6 +161,10 @@ mod avx2 {
         fn positive(p: *const f32) -> u8 {
             _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(_mm256_loadu_ps(p), _mm256_setzero_ps())) as u8
         }
+        fn equal_bytes(p: *const u8, value: u8) -> u16 {
+            _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(p.cast()), _mm_set1_epi8(value as i8))) as u16
+        }
+        fn prefetch(p: *const u8) { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         fn store_bytes(p: *mut u8, v: __m256) {
             {
                 let whole = _mm256_cvtps_epi32(v);
@@ -277,6 +289,10 @@ mod avx512 {
         fn positive(p: *const f32) -> u8 {
             _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(_mm256_loadu_ps(p), _mm256_setzero_ps())) as u8
         }
+        fn equal_bytes(p: *const u8, value: u8) -> u16 {
+            _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(p.cast()), _mm_set1_epi8(value as i8))) as u16
+        }
+        fn prefetch(p: *const u8) { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         fn store_bytes(p: *mut u8, v: __m512) {
             _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)))
         }
@@ -322,6 +338,13 @@ mod neon {
                 let weights = vld1q_u32([1, 2, 4, 8].as_ptr());
                 let bits = |p| vaddvq_u32(vandq_u32(vcgtq_f32(vld1q_f32(p), vdupq_n_f32(0.0)), weights));
                 (bits(p) | bits(p.add(4)) << 4) as u8
+            }
+        }
+        fn equal_bytes(p: *const u8, value: u8) -> u16 {
+            {
+                let weights = vld1_u8([1, 2, 4, 8, 16, 32, 64, 128].as_ptr());
+                let bits = |p| u16::from(vaddv_u8(vand_u8(vceq_u8(vld1_u8(p), vdup_n_u8(value)), weights)));
+                bits(p) | bits(p.add(8)) << 8
             }
         }
         fn store_bytes(p: *mut u8, v: float32x4_t) {

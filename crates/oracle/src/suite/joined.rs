@@ -27,7 +27,8 @@ fn geometry(draw: &mut Draw) -> ConvGeometry {
     g
 }
 
-/// A geometry whose adjoint can begin with the signal of a pooling.
+/// A geometry whose adjoint can begin with the signal of a pooling; sometimes one with more channels or slices than a device
+/// might take at once.
 fn few_channels(draw: &mut Draw) -> ConvGeometry {
     let mut g = conv_geometry(draw);
     (g.groups, g.in_channels, g.out_channels) = (1, draw.up_to(4), draw.up_to(5));
@@ -35,6 +36,11 @@ fn few_channels(draw: &mut Draw) -> ConvGeometry {
     (g.stride, g.dilation) = ([1; 3], [1; 3]);
     g.pad = g.kernel.map(|k| draw.below(k + 1));
     g.input = [draw.up_to(9), draw.up_to(20), draw.up_to(20)].map(|n| n + 4);
+    match draw.below(4) {
+        0 => g.out_channels = 14 + draw.up_to(20),
+        1 => g.input = [16 + draw.up_to(20), 4 + draw.up_to(4), 4 + draw.up_to(8)],
+        _ => {}
+    }
     g.output = [0, 1, 2].map(|a| g.input[a] + 2 * g.pad[a] + 1 - g.kernel[a]);
     g
 }
