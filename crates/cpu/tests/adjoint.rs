@@ -27,7 +27,7 @@ prop_compose! {
 prop_compose! {
     fn conv()(
         z in axis(5), y in axis(6), x in axis(37), batch in 1usize..3, groups in 1usize..4,
-        ci in 1usize..4, co in 1usize..7,
+        ci in 1usize..12, co in 1usize..9,
     ) -> ConvGeometry {
         let pick = |i: usize| [z[i], y[i], x[i]];
         ConvGeometry {

@@ -72,7 +72,7 @@ proptest! {
     #[test]
     fn convolution(
         mut input in triple(5..20), kernel in triple(1..4), stride in triple(1..3), pad in triple(0..3),
-        dilation in triple(1..3), batch in 1usize..3, groups in 1usize..4, ci in 1usize..4, co in 1usize..9,
+        dilation in triple(1..3), batch in 1usize..3, groups in 1usize..4, ci in 1usize..8, co in 1usize..14,
     ) {
         input[0] = input[0].min(6);
         let output = outputs(input, kernel, stride, pad, dilation);

@@ -4,21 +4,28 @@
 //! residues of the stride ([`Axis`]), so that every tap of the kernel is a shifted view of a panel row, and consecutive
 //! rows of outputs lie behind each other at one pitch: short rows fill vectors as well as long ones, at the price of the
 //! few outputs between the rows. One register-blocked loop adds the taps of four channels and a few vectors of positions.
-//! An element's terms are added in the order of its taps, whatever the strip, tile, thread or batch.
+//! Source channels come in groups ([`Problem::near_channels`]), one after the other, so that what all target channels read
+//! of a few vectors stays in the first cache, and the panel of a group in the second however many channels there are.
+//! An element's terms are added in the order of the groups and of the taps, whatever the strip, tile, thread or batch.
 
 use super::output::{Block, Output};
 use super::panel::Panel;
 use super::tile::{CHANNELS, Operands, tiles_of_blocks};
-use super::{ITEMS, Problem};
+use super::{ITEMS, Problem, groups_of};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 use core::ops::Range;
 
-/// Bytes of a panel that stay in the second cache beside weights.
+/// Bytes of a panel, and of the sums of all channels of an item, that stay in the second cache beside weights.
 const PANEL_BYTES: usize = 160 << 10;
-/// Bytes of the data of a tile that stay in the first cache, beside weights, until the last block of channels has read them.
-const NEAR_BYTES: usize = 12 << 10;
+const SUMS_BYTES: usize = 160 << 10;
+/// Bytes of the data of a tile that stay in the first cache, beside weights, until the last block of channels has read them,
+/// and what a tile reads of a row of a panel: its vectors, with the lines that they begin and end in.
+const NEAR_BYTES: usize = 16 << 10;
+const TILE_ROW_BYTES: usize = 160;
+/// So many blocks of channels read the data of a tile too seldom to group source channels for them.
+const FEW_BLOCKS: usize = 2;
 /// Positions of a strip beyond which longer strips gain nothing.
 const POSITIONS: usize = 256;
 /// Numbers behind panels and rows that vectors may run over: a tile of the widest instruction set.
@@ -52,11 +59,12 @@ impl Strips {
         while rows > window[1] && items(rows) < ITEMS && rows * pitch > POSITIONS / 4 {
             rows -= window[1];
         }
-        let blocks = p.target_channels.div_ceil(CHANNELS);
-        let chunks = (ITEMS / items(rows).max(1)).clamp(1, blocks.div_ceil(4));
+        let phases: usize = p.axes.iter().map(|a| a.phases.len()).product();
+        let block_bytes = CHANNELS * phases * depth * rows * pitch * size_of::<f32>();
+        let chunks = (ITEMS / items(rows).max(1)).clamp(1, p.blocks().div_ceil(4));
+        let blocks = p.blocks().div_ceil(chunks).min((SUMS_BYTES / block_bytes).max(4));
+        let chunks = p.blocks().div_ceil(blocks);
         let size = [depth, rows];
-        let blocks = blocks.div_ceil(chunks);
-        let chunks = p.target_channels.div_ceil(CHANNELS).div_ceil(blocks);
         Self { size, count: [slices, most[1].div_ceil(rows)], blocks, chunks }
     }
 
@@ -72,7 +80,9 @@ pub struct Workspace {
     panel: Buffer,
     /// Of every tap that reads data: its offset in the panel, and its place among packed weights.
     taps: Vec<(u32, u32)>,
-    rows: Buffer,
+    /// The sums of every phase, channel and slice.
+    sums: Buffer,
+    rows: Vec<Rows>,
 }
 
 /// Everything that the strips of one call share.
@@ -113,6 +123,53 @@ impl Job<'_> {
     }
 }
 
+/// Where the sums of a phase are among those of an item.
+struct Rows {
+    phase: [usize; 3],
+    /// Positions along each axis.
+    count: [usize; 3],
+    /// Numbers between slices.
+    slice: usize,
+    /// The first.
+    at: usize,
+}
+
+impl Rows {
+    /// Numbers between channels.
+    fn pitch(&self) -> usize {
+        self.slice * self.count[0]
+    }
+}
+
+impl Job<'_> {
+    /// The blocks of target channels of a strip.
+    fn blocks(&self, strip: &Strip) -> Range<usize> {
+        let first = strip.chunk * self.strips.blocks;
+        first..(first + self.strips.blocks).min(self.problem.blocks())
+    }
+
+    /// Lists the phases that have positions in a strip; numbers of all their sums.
+    fn list_rows(&self, strip: &Strip, layout: &Panel, lanes: usize, rows: &mut Vec<Rows>) -> usize {
+        let (p, size) = (self.problem, self.strips.size);
+        let phases = [0, 1, 2].map(|a| p.axes[a].phases.len());
+        let channels = self.blocks(strip).len() * CHANNELS;
+        let mut at = 0;
+        rows.clear();
+        for number in 0..phases.iter().product() {
+            let phase = [number / phases[2] / phases[1], number / phases[2] % phases[1], number % phases[2]];
+            let left = |a: usize| p.axes[a].count(phase[a]).saturating_sub(strip.first[a]).min(size[a]);
+            let count = [left(0), left(1), p.axes[2].count(phase[2])];
+            if !count.contains(&0) {
+                let positions = (count[1] - 1) * layout.pitch + count[2];
+                let slice = positions.next_multiple_of(lanes).next_multiple_of(16);
+                rows.push(Rows { phase, count, slice, at });
+                at += channels * slice * count[0];
+            }
+        }
+        at
+    }
+}
+
 /// Computes one item.
 ///
 /// # Safety
@@ -122,98 +179,104 @@ unsafe fn item<S: Simd>(job: &Job<'_>, item: usize, w: &mut Workspace) {
     let p = job.problem;
     let strip = job.strip(item);
     let layout = p.panel(job.strips.size[0], job.strips.size[1]);
+    let mut rows = core::mem::take(&mut w.rows);
+    let room = job.list_rows(&strip, &layout, S::LANES, &mut rows);
     let in_place = job.in_place(&strip, &layout);
-    if in_place.is_none() {
-        job.fill(&strip, &layout, w.panel.room(layout.len() + SLACK));
-    }
-    let phases = [0, 1, 2].map(|a| p.axes[a].phases.len());
-    for fz in 0..phases[0] {
-        for fy in 0..phases[1] {
-            for fx in 0..phases[2] {
-                // SAFETY: as the caller says.
-                unsafe { phase::<S>(job, &strip, &layout, [fz, fy, fx], in_place, w) };
-            }
+    for near in groups_of(p.source_channels, p.near_channels()) {
+        if in_place.is_none() {
+            job.fill(&strip, &layout, &near, w.panel.room(layout.len() + SLACK));
+        }
+        for rows in &rows {
+            // SAFETY: as the caller says; there is room for the sums of all phases.
+            unsafe { add_products::<S>(job, &strip, &layout, &near, (rows, room), in_place, w) };
         }
     }
+    let sums = w.sums.room(room + SLACK).as_mut_ptr();
+    for rows in &rows {
+        // SAFETY: the rows were just computed; items do not share outputs.
+        unsafe { finish::<S>(job, &strip, &layout, rows, sums.add(rows.at)) };
+    }
+    w.rows = rows;
 }
 
+/// Adds the products of the source channels `near` to the sums of a phase.
 #[inline(always)]
-unsafe fn phase<S: Simd>(
+unsafe fn add_products<S: Simd>(
     job: &Job<'_>,
     strip: &Strip,
     layout: &Panel,
-    phase: [usize; 3],
+    near: &Range<usize>,
+    (rows, room): (&Rows, usize),
     in_place: Option<usize>,
     w: &mut Workspace,
 ) {
-    let p = job.problem;
-    let size = job.strips.size;
-    let left = |a: usize| p.axes[a].count(phase[a]).saturating_sub(strip.first[a]).min(size[a]);
-    let count = [left(0), left(1), p.axes[2].count(phase[2])];
-    if count.contains(&0) {
-        return;
-    }
-    let positions = (count[1] - 1) * layout.pitch + count[2];
-    let vectors = positions.div_ceil(S::LANES);
-    let slice = (vectors * S::LANES).next_multiple_of(16);
-    let pitch = slice * count[0];
-    let step = [0, 1, 2].map(|a| p.axes[a].phases.len());
-    let at = |a: usize| strip.first.get(a).map_or(0, |q| q * step[a]) + phase[a];
-    let taps = p.kernel.iter().product::<usize>() * p.source_channels;
-    let first = strip.chunk * job.strips.blocks;
-    let last = (first + job.strips.blocks).min(p.target_channels.div_ceil(CHANNELS));
-    let rows = w.rows.room((last - first) * CHANNELS * pitch + SLACK).as_mut_ptr();
-    // Slices differ only in the taps that fall outside, so lists are made once for each, before the channels.
-    for z in 0..count[0] {
+    let blocks = job.blocks(strip);
+    let positions = (rows.count[1] - 1) * layout.pitch + rows.count[2];
+    let sums = w.sums.room(room + SLACK)[rows.at..].as_mut_ptr();
+    let volume: usize = job.problem.axes.iter().map(|a| a.source).product();
+    let panel = match in_place {
+        Some(from) => job.source[from + near.start * volume..].as_ptr(),
+        None => w.panel.room(layout.len() + SLACK).as_ptr(),
+    };
+    // Slices differ only in the taps that fall outside.
+    for z in 0..rows.count[0] {
         match in_place {
-            Some(_) => job.list_channels(&mut w.taps),
-            None => job.list_taps(strip, layout, phase, z, &mut w.taps),
+            Some(_) => job.list_channels(near.len(), &mut w.taps),
+            None => job.list_taps(strip, layout, rows.phase, z, near.len(), &mut w.taps),
         }
-        let panel = match in_place {
-            Some(from) => job.source[from..].as_ptr(),
-            None => w.panel.room(layout.len() + SLACK).as_ptr(),
-        };
         let operands = |number: usize| {
-            let block = first + number;
-            let weights =
-                &job.packed[(strip.group * p.blocks() + block) * taps * CHANNELS..][..taps * CHANNELS];
-            let start = core::array::from_fn(|c| job.start(strip.group, block * CHANNELS + c));
-            let sums = rows.wrapping_add(number * CHANNELS * pitch + z * slice);
-            Operands { data: panel, weights: weights.as_ptr(), start, sums, pitch }
+            let block = blocks.start + number;
+            Operands {
+                data: panel,
+                weights: job.weights(strip.group, block, near).as_ptr(),
+                start: (near.start == 0).then(|| job.start(strip.group, block)),
+                sums: sums.wrapping_add(number * CHANNELS * rows.pitch() + z * rows.slice),
+                pitch: rows.pitch(),
+            }
         };
         let terms = w.taps.iter().map(|&(at, tap)| (at as usize, tap as usize * CHANNELS));
-        let near = w.taps.len() * S::TILE * S::LANES * size_of::<f32>() < p.kernel[2] * NEAR_BYTES;
-        // SAFETY: the taps were listed for this panel, whose slack covers the last tile (in place, `in_place` made sure
-        // that the source goes on for as long); the rows have room for all blocks.
-        unsafe { tiles_of_blocks::<S>(vectors, last - first, near, operands, terms) };
+        // SAFETY: the taps were listed for this panel, whose slack covers the last tile (in place, `in_place` made sure that
+        // the source goes on for as long); the sums have room for all blocks.
+        unsafe { tiles_of_blocks::<S>(positions.div_ceil(S::LANES), blocks.len(), operands, terms) };
     }
-    let finished =
-        Block { plane: 0, first: [at(0), at(1), at(2)], step, count, pitch: [slice, layout.pitch] };
-    // SAFETY: the rows were just computed; items do not share outputs.
-    unsafe { finish::<S>(job, strip, first..last, finished, rows) };
 }
 
-/// Finishes the rows of some blocks of channels, each channel `count[0]` slices behind the one before.
+/// Hands the sums of a phase to the output.
 ///
 /// # Safety
-/// As [`Output::write`] says, for every channel of the blocks.
+/// As [`Output::write`] says, for every channel of the strip.
 #[inline(always)]
-unsafe fn finish<S: Simd>(job: &Job<'_>, strip: &Strip, blocks: Range<usize>, like: Block, rows: *mut f32) {
-    let p = job.problem;
+unsafe fn finish<S: Simd>(job: &Job<'_>, strip: &Strip, layout: &Panel, rows: &Rows, sums: *mut f32) {
+    let (p, blocks) = (job.problem, job.blocks(strip));
+    let step = [0, 1, 2].map(|a| p.axes[a].phases.len());
+    let at = |a: usize| strip.first.get(a).map_or(0, |q| q * step[a]) + rows.phase[a];
     let channels = blocks.start * CHANNELS..p.target_channels.min(blocks.end * CHANNELS);
-    let pitch = like.pitch[0] * like.count[0];
     for (number, channel) in channels.enumerate() {
         let plane = (strip.example * p.groups + strip.group) * p.target_channels + channel;
+        let pitch = [rows.slice, layout.pitch];
+        let block = Block { plane, first: [at(0), at(1), at(2)], step, count: rows.count, pitch };
         // SAFETY: as the caller says.
-        unsafe { job.output.write::<S>(&Block { plane, ..like }, rows.add(number * pitch)) };
+        unsafe { job.output.write::<S>(&block, sums.add(number * rows.pitch())) };
     }
 }
 
 impl Job<'_> {
-    fn start(&self, group: usize, channel: usize) -> f32 {
+    /// What the sums of the channels of a block begin with.
+    fn start(&self, group: usize, block: usize) -> [f32; CHANNELS] {
         let p = self.problem;
-        let at = group * p.target_channels + channel;
-        self.bias.filter(|_| channel < p.target_channels).map_or(0.0, |b| b[at])
+        core::array::from_fn(|c| {
+            let channel = block * CHANNELS + c;
+            let at = group * p.target_channels + channel;
+            self.bias.filter(|_| channel < p.target_channels).map_or(0.0, |b| b[at])
+        })
+    }
+
+    /// The weights of a block of target channels and of the source channels `near`.
+    fn weights(&self, group: usize, block: usize, near: &Range<usize>) -> &[f32] {
+        let p = self.problem;
+        let taps = p.kernel.iter().product::<usize>() * CHANNELS;
+        let at = (group * p.source_channels + near.start) * p.blocks() + block * near.len();
+        &self.packed[at * taps..][..near.len() * taps]
     }
 }
 
@@ -234,22 +297,35 @@ pub fn packed_len(p: &Problem) -> usize {
     p.groups * p.blocks() * p.source_channels * p.kernel.iter().product::<usize>() * CHANNELS
 }
 
-/// Weights as `[group][block of channels][tap along depth][along height][source channel][tap along width][channel in block]`,
-/// zeros behind the last channel: the order in which terms are added.
+/// Weights as `[group][group of source channels][block of channels][tap along depth][along height][source channel][tap along
+/// width][channel in block]`, zeros behind the last channel: the order in which terms are added.
 /// `weight(o, c, k)` is the weight of target channel `o` (all groups), source channel `c` and tap `k`.
 pub fn pack(p: &Problem, weight: impl Fn(usize, usize, usize) -> f64, packed: &mut [f32]) {
     let (taps, width) = (p.kernel.iter().product::<usize>(), p.kernel[2]);
-    let block = p.source_channels * taps * CHANNELS;
     packed.fill(0.0);
     for group in 0..p.groups {
-        for t in 0..p.target_channels {
-            let from = (group * p.blocks() + t / CHANNELS) * block + t % CHANNELS;
-            for c in 0..p.source_channels {
-                for k in 0..taps {
-                    let at = (k / width * p.source_channels + c) * width + k % width;
-                    packed[from + at * CHANNELS] = weight(group * p.target_channels + t, c, k) as f32;
+        for near in groups_of(p.source_channels, p.near_channels()) {
+            for t in 0..p.target_channels {
+                let from = (group * p.source_channels + near.start) * p.blocks() + t / CHANNELS * near.len();
+                for c in near.clone() {
+                    for k in 0..taps {
+                        let at = (k / width * near.len() + c - near.start) * width + k % width;
+                        packed[(from * taps + at) * CHANNELS + t % CHANNELS] =
+                            weight(group * p.target_channels + t, c, k) as f32;
+                    }
                 }
             }
+        }
+    }
+}
+
+impl Problem {
+    /// Source channels whose products are summed before those of others.
+    pub(super) fn near_channels(&self) -> usize {
+        let rows = self.kernel[0] * self.kernel[1] * self.axes[2].residues.len().min(self.kernel[2]);
+        match self.blocks() > FEW_BLOCKS {
+            true => (NEAR_BYTES / (rows * TILE_ROW_BYTES).max(1)).clamp(1, self.source_channels.max(1)),
+            false => self.source_channels.max(1),
         }
     }
 }

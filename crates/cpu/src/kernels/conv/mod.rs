@@ -19,6 +19,7 @@ use crate::isa::Isa;
 use crate::parallel::Pool;
 use axis::{Axis, AxisGeometry};
 use background::Background;
+use core::ops::Range;
 use direct::Strips;
 use output::Output;
 use panel::Panel;
@@ -31,6 +32,20 @@ use winograd::Tiles;
 
 /// Work items that keep the threads of any machine busy.
 const ITEMS: usize = 16;
+
+/// Numbers between planes or channels that are read together, `numbers` or a few more: an odd number of cache lines, so that they
+/// do not share the few places of the cache that one stride reaches.
+const fn apart(numbers: usize) -> usize {
+    const LINE: usize = 16;
+    let lines = numbers.div_ceil(LINE);
+    (lines + 1 - lines % 2) * LINE
+}
+
+/// `0..channels` in groups of nearly equal size, at most `most`.
+fn groups_of(channels: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let size = channels.div_ceil(channels.div_ceil(most).max(1)).max(1);
+    (0..channels).step_by(size).map(move |first| first..(first + size).min(channels))
+}
 
 /// A convolution as its outputs see it: from source to target, forward or adjoint.
 pub struct Problem {

@@ -1,8 +1,9 @@
 //! What a strip of a direct convolution reads, laid out so that every tap is a shift.
 
-use super::Problem;
 use super::axis::Axis;
 use super::direct::{Job, SLACK, Strip};
+use super::{Problem, apart};
+use core::ops::Range;
 
 /// The layout of the data that a strip reads: `[channel][depth residue][slice][height residue][width residue][row][column]`.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +12,8 @@ pub struct Panel {
     residues: [usize; 3],
     /// Slices, rows and columns of one residue.
     size: [usize; 3],
+    /// Numbers between channels.
+    apart: usize,
     /// Numbers between rows; also between rows of outputs.
     pub pitch: usize,
 }
@@ -21,19 +24,20 @@ impl Panel {
         let reach = |a: usize| (p.axes[a].high - p.axes[a].low) as usize;
         let size = [slices + reach(0), rows + reach(1), p.axes[2].most() + reach(2)];
         let residues = [0, 1, 2].map(|a| p.axes[a].residues.len());
-        Self { channels: p.source_channels, residues, size, pitch: size[2] }
+        let channel = residues.iter().product::<usize>() * size.iter().product::<usize>();
+        Self { channels: p.near_channels(), residues, size, apart: apart(channel), pitch: size[2] }
     }
 
     /// Numbers of the panel.
     pub fn len(&self) -> usize {
-        self.channels * self.residues.iter().product::<usize>() * self.size.iter().product::<usize>()
+        self.channels * self.apart
     }
 
     /// Where a row begins.
     fn row(&self, channel: usize, residue: [usize; 3], slice: usize, row: usize) -> usize {
-        let z = (channel * self.residues[0] + residue[0]) * self.size[0] + slice;
+        let z = residue[0] * self.size[0] + slice;
         let plane = (z * self.residues[1] + residue[1]) * self.residues[2] + residue[2];
-        (plane * self.size[1] + row) * self.pitch
+        channel * self.apart + (plane * self.size[1] + row) * self.pitch
     }
 }
 
@@ -61,26 +65,26 @@ impl Job<'_> {
         (end <= self.source.len() && p.source_channels * volume < u32::MAX as usize).then_some(from)
     }
 
-    /// The taps of a convolution of width 1 in the source itself: one of each channel.
-    pub fn list_channels(&self, taps: &mut Vec<(u32, u32)>) {
+    /// The taps of a convolution of width 1 in the source itself: one of each of `channels` channels.
+    pub fn list_channels(&self, channels: usize, taps: &mut Vec<(u32, u32)>) {
         let volume: usize = self.problem.axes.iter().map(|a| a.source).product();
         taps.clear();
-        taps.extend((0..self.problem.source_channels).map(|c| ((c * volume) as u32, c as u32)));
+        taps.extend((0..channels).map(|c| ((c * volume) as u32, c as u32)));
     }
 
-    /// Copies what the strip reads into the panel.
-    pub fn fill(&self, strip: &Strip, layout: &Panel, panel: &mut [f32]) {
+    /// Copies what the strip reads of the channels `near` into the panel.
+    pub fn fill(&self, strip: &Strip, layout: &Panel, near: &Range<usize>, panel: &mut [f32]) {
         let p = self.problem;
         let volume: usize = p.axes.iter().map(|a| a.source).product();
         let from = (strip.example * p.groups + strip.group) * p.source_channels * volume;
-        for channel in 0..p.source_channels {
+        for channel in near.clone() {
             let data = &self.source[from + channel * volume..from + (channel + 1) * volume];
             for rz in 0..layout.residues[0] {
                 for slice in 0..layout.size[0] {
                     let q = (strip.first[0] + slice) as isize + p.axes[0].low;
                     let Some(z) = p.axes[0].source_at(q, rz) else { continue };
                     let plane = p.axes[1].source * p.axes[2].source;
-                    let place = (channel, rz, slice);
+                    let place = (channel - near.start, rz, slice);
                     self.fill_slice(strip, layout, panel, &data[z * plane..(z + 1) * plane], place);
                 }
             }
@@ -113,13 +117,15 @@ impl Job<'_> {
         }
     }
 
-    /// The taps of phase `phase` for the strip's slice `slice`, without those that read zeros alone.
+    /// The taps of phase `phase` for the strip's slice `slice` and `channels` source channels, without those that read zeros
+    /// alone.
     pub fn list_taps(
         &self,
         strip: &Strip,
         layout: &Panel,
         phase: [usize; 3],
         slice: usize,
+        channels: usize,
         taps: &mut Vec<(u32, u32)>,
     ) {
         let p = self.problem;
@@ -133,8 +139,8 @@ impl Job<'_> {
             let in_slice = (slice as isize + z.offset - p.axes[0].low) as usize;
             for y in lists[1] {
                 let in_rows = (y.offset - p.axes[1].low) as usize;
-                for channel in 0..p.source_channels {
-                    let tap = ((z.index * p.kernel[1] + y.index) * p.source_channels + channel) * p.kernel[2];
+                for channel in 0..channels {
+                    let tap = ((z.index * p.kernel[1] + y.index) * channels + channel) * p.kernel[2];
                     for x in lists[2] {
                         let row = layout.row(channel, [z.residue, y.residue, x.residue], in_slice, in_rows);
                         let offset = row + (x.offset - p.axes[2].low) as usize;
@@ -157,7 +163,14 @@ fn width_row(width: &Axis, residue: usize, line: &[f32], into: &mut [f32]) {
         into[before + n..].fill(0.0);
         return;
     }
-    for (i, to) in into.iter_mut().enumerate() {
-        *to = width.source_at(i as isize + width.low, residue).map_or(0.0, |at| line[at]);
+    let (step, at) = (width.step, |i: usize| width.source_at(i as isize + width.low, residue));
+    let before = (0..into.len()).find(|&i| at(i).is_some()).unwrap_or(into.len());
+    let (outside, inside) = into.split_at_mut(before);
+    outside.fill(0.0);
+    let from = at(before).unwrap_or(line.len());
+    let n = (line.len() - from).div_ceil(step).min(inside.len());
+    for (to, value) in inside.iter_mut().zip(line[from..].iter().step_by(step)) {
+        *to = *value;
     }
+    inside[n..].fill(0.0);
 }

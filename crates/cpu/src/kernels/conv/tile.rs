@@ -17,8 +17,8 @@ pub struct Operands {
     pub data: *const f32,
     /// The weights.
     pub weights: *const f32,
-    /// What the sums of each channel begin with.
-    pub start: [f32; CHANNELS],
+    /// What the sums of each channel begin with, unless with what is there.
+    pub start: Option<[f32; CHANNELS]>,
     /// The sums, one row for each channel.
     pub sums: *mut f32,
     /// Numbers between rows of sums.
@@ -34,7 +34,15 @@ pub struct Operands {
 unsafe fn tile<S: Simd, const J: usize>(o: Operands, terms: impl Terms) {
     // SAFETY: as the caller says.
     unsafe {
-        let mut sum: [[S::V; J]; CHANNELS] = o.start.map(|s| [S::splat(s); J]);
+        let mut sum = [[S::splat(0.0); J]; CHANNELS];
+        for c in 0..CHANNELS {
+            for j in 0..J {
+                sum[c][j] = match o.start {
+                    Some(start) => S::splat(start[c]),
+                    None => S::load(o.sums.add(c * o.pitch + j * S::LANES)),
+                };
+            }
+        }
         for (data, weights) in terms {
             S::add_products(&mut sum, o.data.add(data), o.weights.add(weights));
         }
@@ -52,17 +60,12 @@ unsafe fn tile<S: Simd, const J: usize>(o: Operands, terms: impl Terms) {
 /// As for one tile of them all.
 #[inline(always)]
 pub unsafe fn tiles<S: Simd>(vectors: usize, o: Operands, terms: impl Terms) {
-    let mut done = 0;
-    while done < vectors {
-        let n = share(vectors - done, S::TILE);
-        // SAFETY: as the caller says.
-        unsafe { one::<S>(n, o.behind(done * S::LANES), terms.clone()) };
-        done += n;
-    }
+    // SAFETY: as the caller says.
+    unsafe { tiles_of_blocks::<S>(vectors, 1, |_| o, terms) };
 }
 
-/// As [`tiles`] for `blocks` blocks of channels on the same data. Where the data of a tile are few (`near`), tile by tile: what
-/// one block has read is near when the next one reads it.
+/// As [`tiles`] for `blocks` blocks of channels on the same data, tile by tile: what one block has read is near when the next
+/// one reads it.
 ///
 /// # Safety
 /// As for [`tiles`], for each of the operands.
@@ -70,26 +73,17 @@ pub unsafe fn tiles<S: Simd>(vectors: usize, o: Operands, terms: impl Terms) {
 pub unsafe fn tiles_of_blocks<S: Simd>(
     vectors: usize,
     blocks: usize,
-    near: bool,
     operands: impl Fn(usize) -> Operands,
     terms: impl Terms,
 ) {
-    // SAFETY: as the caller says.
-    unsafe {
-        if !near {
-            for block in 0..blocks {
-                tiles::<S>(vectors, operands(block), terms.clone());
-            }
-            return;
+    let mut done = 0;
+    while done < vectors {
+        let n = share(vectors - done, S::TILE);
+        for block in 0..blocks {
+            // SAFETY: as the caller says.
+            unsafe { one::<S>(n, operands(block).behind(done * S::LANES), terms.clone()) };
         }
-        let mut done = 0;
-        while done < vectors {
-            let n = share(vectors - done, S::TILE);
-            for block in 0..blocks {
-                one::<S>(n, operands(block).behind(done * S::LANES), terms.clone());
-            }
-            done += n;
-        }
+        done += n;
     }
 }
 

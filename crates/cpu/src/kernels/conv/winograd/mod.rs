@@ -25,11 +25,11 @@ pub use pack::{pack, packed_len};
 use super::output::{Block, Output};
 use super::tile::{CHANNELS, Operands, tiles};
 use super::whole_windows::Collected;
-use super::{ITEMS, Problem};
+use super::{ITEMS, Problem, apart};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
-use transform::{add_up, apart, finish_rows, transform_data};
+use transform::{add_up, finish_rows, transform_data};
 
 /// Bytes of data, sums and slices that are alive together: they and some weights fit a second cache of half a megabyte.
 const CACHE_BYTES: usize = 400 << 10;
@@ -296,7 +296,7 @@ unsafe fn multiply<S: Simd>(
                 let operands = Operands {
                     data: data.add(position * item.plane(channels)),
                     weights: job.packed[at..][..channels * CHANNELS].as_ptr(),
-                    start: [0.0; CHANNELS],
+                    start: Some([0.0; CHANNELS]),
                     sums: sums.add(position * item.plane(SHARE) + block * CHANNELS * item.pitch),
                     pitch: item.pitch,
                 };

@@ -290,12 +290,4 @@ pub(super) unsafe fn add_up<S: Simd>(
     }
 }
 
-/// Numbers between the planes of the transformed positions: an odd number of cache lines, so that the [`PLANE`] rows that
-/// are written and read together do not share the few places of the cache that one stride reaches.
-pub(super) const fn apart(numbers: usize) -> usize {
-    const LINE: usize = 16;
-    let lines = numbers.div_ceil(LINE);
-    (lines + 1 - lines % 2) * LINE
-}
-
 const _: () = assert!(PLANE == 16, "four positions along two axes");
