@@ -2,7 +2,7 @@
 //! engine's affair.
 
 use crate::Method;
-use crate::inputs::check_inputs;
+use crate::inputs::{check_inputs, count_examples};
 use crate::mixed::{Laid, Mixing};
 use crate::prepared::{Prepared, segment};
 use crate::states::{Overlay, States};
@@ -104,7 +104,7 @@ pub trait Network<S: Scalar> {
     /// # Errors
     /// Shapes that do not fit the graph; the message names the input.
     fn examples(&self, inputs: &[Tensor<S>]) -> Result<usize> {
-        check_inputs(self.graph(), inputs)
+        check_inputs(self.graph(), inputs, self.threads())
     }
 
     /// The values of output `value` for every example.
@@ -153,7 +153,7 @@ pub trait Network<S: Scalar> {
     /// # Errors
     /// The target does not exist, or as [`Network::run`].
     fn seeds(&mut self, target: &Target, inputs: &[Tensor<S>]) -> Result<Seeds<S>> {
-        let examples = self.examples(inputs)?;
+        let examples = count_examples(self.graph(), inputs)?;
         self.settle(target, inputs)?.resolve(self.graph(), examples)
     }
 }
@@ -254,7 +254,7 @@ impl<'a, D: Device> Engine<'a, D> {
     /// does everything if the memory limit leaves no room.
     pub fn share(&mut self, methods: &[(&dyn Method<D::Scalar>, &Target)], inputs: &[Tensor<D::Scalar>]) {
         self.shared = None;
-        let Ok(examples) = check_inputs(self.graph, inputs) else { return };
+        let Ok(examples) = count_examples(self.graph, inputs) else { return };
         let Ok(mut survey) = Survey::new(self.graph, examples, self.device.joining()) else { return };
         let single = |method: &dyn Method<D::Scalar>| matches!(method.passes(), (1..=2, 1..=2));
         for (method, target) in methods.iter().filter(|(method, _)| single(*method)) {

@@ -1,5 +1,6 @@
 //! Whether tensors are what a network takes.
 
+use crate::parts::first_in_parts;
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
@@ -18,11 +19,11 @@ fn not_finite<S: Scalar>(data: &[S]) -> Option<usize> {
     if all { None } else { data.iter().position(|v| !clean(v)) }
 }
 
-/// The number of examples of `inputs`, one tensor per graph input.
+/// The number of examples of `inputs`, one tensor per graph input, whatever is in them.
 ///
 /// # Errors
-/// Shapes that do not fit the graph, or a value that is not finite; the message names the input.
-pub(crate) fn check_inputs<S: Scalar>(graph: &Graph, inputs: &[Tensor<S>]) -> Result<usize> {
+/// Shapes that do not fit the graph; the message names the input.
+pub(crate) fn count_examples<S: Scalar>(graph: &Graph, inputs: &[Tensor<S>]) -> Result<usize> {
     if inputs.len() != graph.inputs().len() {
         return Err(Error::invalid(format!(
             "{} inputs given, the network has {}",
@@ -44,15 +45,26 @@ pub(crate) fn check_inputs<S: Scalar>(graph: &Graph, inputs: &[Tensor<S>]) -> Re
                 &want[1..]
             )));
         }
-        if let Some(at) = not_finite(tensor.data()) {
-            return Err(Error::invalid(format!(
-                "input {:?}: element {at} is not finite; NaN and infinite voxels must be replaced first",
-                info.name
-            )));
-        }
         examples = Some(have[0] / want[0]);
     }
     examples.ok_or_else(|| Error::invalid("the network has no inputs"))
+}
+
+/// As [`count_examples`], where every value must be finite; looked through by so many threads.
+///
+/// # Errors
+/// As [`count_examples`], or a value that is not finite; the message names the input.
+pub(crate) fn check_inputs<S: Scalar>(graph: &Graph, inputs: &[Tensor<S>], threads: usize) -> Result<usize> {
+    let examples = count_examples(graph, inputs)?;
+    for (&value, tensor) in graph.inputs().iter().zip(inputs) {
+        if let Some(at) = first_in_parts(threads, tensor.data(), |_, part| not_finite(part)) {
+            return Err(Error::invalid(format!(
+                "input {:?}: element {at} is not finite; NaN and infinite voxels must be replaced first",
+                graph.value(value).name
+            )));
+        }
+    }
+    Ok(examples)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::Table;
 use crate::engine::{Fill, FillRow, PassSpec, Row, TakeRow, row_of};
-use crate::parts::in_parts;
+use crate::parts::{first_in_parts, in_parts};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,7 +70,18 @@ fn differs<S: Scalar>(a: &[S], b: &[S]) -> bool {
     a.chunks(1024).zip(b.chunks(1024)).any(part)
 }
 
-/// Makes `known` what `row` is, by so many threads; whether it was not.
+/// Makes `known` what `row` is, which may become anything of its length; whether it was not.
+fn replace<S: Scalar>(threads: usize, known: &mut Tensor<S>, row: &mut Vec<S>) -> Result<bool> {
+    let other = |first: usize, part: &[S]| differs(part, &row[first..first + part.len()]).then_some(0);
+    if first_in_parts(threads, known.data(), other).is_none() {
+        return Ok(false);
+    }
+    let new = Tensor::new(&known.shape(), std::mem::take(row))?;
+    *row = std::mem::replace(known, new).into_data();
+    Ok(true)
+}
+
+/// As [`replace`] for a part of a tensor.
 fn refresh<S: Scalar>(threads: usize, known: &mut [S], row: &[S]) -> bool {
     let changed = AtomicBool::new(false);
     in_parts(threads, known, |first, part| {
@@ -167,7 +178,7 @@ impl<'a, D: Device> Prepared<'a, D> {
         take: TakeRow<'_, D::Scalar>,
     ) -> Result<()> {
         let count = self.session.plan().batch;
-        self.gather(start, fill);
+        self.gather(start, fill)?;
         if !self.is_forward {
             self.forward()?;
         }
@@ -209,7 +220,7 @@ impl<'a, D: Device> Prepared<'a, D> {
     }
 
     /// Fills inputs and references, and notes what the last run is no longer true of.
-    fn gather(&mut self, start: usize, fill: FillRow<'_, D::Scalar>) {
+    fn gather(&mut self, start: usize, fill: FillRow<'_, D::Scalar>) -> Result<()> {
         let count = self.session.plan().batch;
         let inputs = (0..self.inputs.len()).map(Fill::Input);
         for what in inputs.chain((0..self.references.len()).map(Fill::Reference)) {
@@ -220,14 +231,22 @@ impl<'a, D: Device> Prepared<'a, D> {
             };
             let length = (tensor.data().len() / count).max(1);
             self.row.resize(length, D::Scalar::ZERO);
-            for (row, known) in tensor.data_mut().chunks_exact_mut(length).enumerate() {
-                fill(start + row, what, &mut self.row);
-                if refresh(self.threads, known, &self.row) {
-                    self.is_forward = false;
-                    self.has_reference &= matches!(what, Fill::Input(_));
+            let mut changed = false;
+            if count == 1 {
+                fill(start, what, &mut self.row);
+                changed = replace(self.threads, tensor, &mut self.row)?;
+            } else {
+                for (row, known) in tensor.data_mut().chunks_exact_mut(length).enumerate() {
+                    fill(start + row, what, &mut self.row);
+                    changed |= refresh(self.threads, known, &self.row);
                 }
             }
+            if changed {
+                self.is_forward = false;
+                self.has_reference &= matches!(what, Fill::Input(_));
+            }
         }
+        Ok(())
     }
 
     fn forward(&mut self) -> Result<()> {

@@ -32,6 +32,7 @@ pub use reveal_cancel::DeepLiftRevealCancel;
 pub use smooth::{Smooth, Statistic};
 
 use crate::engine::example;
+use crate::inputs::count_examples;
 use crate::parts::in_parts;
 use crate::{Attribution, Fill, Grid, Map, Network, PassSpec, Row, Target};
 use voxplain_graph::Graph;
@@ -79,7 +80,7 @@ fn signals<S: Scalar>(
     seeds: &[Vec<S>],
     look: &mut dyn FnMut(usize, &Row<'_, S>),
 ) -> Result<Vec<Tensor<S>>> {
-    let (examples, threads) = (network.examples(inputs)?, network.threads());
+    let (examples, threads) = (count_examples(network.graph(), inputs)?, network.threads());
     let mut maps = zeros_like(inputs);
     let mut fill = |row: usize, what: Fill, into: &mut [S]| match what {
         Fill::Input(i) | Fill::Reference(i) => copy(example(&inputs[i], examples, row), into, threads),

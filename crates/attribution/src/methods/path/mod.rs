@@ -10,7 +10,7 @@ pub use guided::GuidedPath;
 pub use straight::StraightPath;
 
 use super::signals;
-use crate::inputs::check_inputs;
+use crate::inputs::count_examples;
 use crate::{Network, PassSpec, Rules, Seeds};
 use std::time::Instant;
 use voxplain_autodiff::{Composite, Gradient};
@@ -59,7 +59,7 @@ pub(super) fn at_least_one(steps: usize) -> Result<()> {
 
 /// Seconds of all steps of a path on these inputs without the passes, from one in the middle.
 pub(super) fn seconds_of<S: Scalar>(path: &dyn Path, graph: &Graph, inputs: &[Tensor<S>]) -> Result<f64> {
-    let examples = check_inputs(graph, inputs)?;
+    let examples = count_examples(graph, inputs)?;
     let inputs: Point = inputs.iter().map(Tensor::convert).collect();
     let start = path.start(graph, &inputs, examples)?;
     let begun = Instant::now();
