@@ -301,7 +301,9 @@ impl Cpu {
                 _ => k::pool::max::<u32>(pool, isa, g, o.real(0)?, o.result(0)?, o.result(1)?),
             },
             Kernel::MaxScatter(g) => match o.dtype(1)? {
-                DType::Byte => k::pool::scatter::<u8>(pool, g, o.real(0)?, o.coded(1)?, o.out()?),
+                DType::Byte => {
+                    k::unpool::run(pool, g, o.real(0)?, o.coded(1)?, Gates::default(), o.out()?);
+                }
                 _ => k::pool::scatter::<u32>(pool, g, o.real(0)?, o.coded(1)?, o.out()?),
             },
             Kernel::MaxGather(g) => match o.dtype(1)? {

@@ -6,7 +6,7 @@ use crate::parallel::{Pool, Shared};
 use voxplain_autodiff::PoolGeometry;
 
 /// What a scattered row goes through.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Gates<'a> {
     /// Bits of the whole result, every row beginning on a byte.
     pub bits: Option<&'a [u8]>,

@@ -1,10 +1,12 @@
 //! Pooling, and the scatter and gather by winners' codes.
 
+mod max_row;
+
 use crate::arena::Plain;
-use crate::isa::{Isa, vectorized};
+use crate::isa::Isa;
 use crate::parallel::{Pool, Shared};
+use max_row::{MaxRow, NOTHING};
 use std::cell::RefCell;
-use std::ops::Range;
 use voxplain_autodiff::PoolGeometry;
 
 /// A winner's position in its window.
@@ -75,104 +77,21 @@ fn sizes(g: &PoolGeometry) -> (usize, usize) {
     (g.input.iter().product(), g.output.iter().product())
 }
 
-/// Outputs along a row that read data through tap `k`.
-fn reached(g: &PoolGeometry, k: usize) -> Range<usize> {
-    let reach = k * g.dilation[2];
-    let first = g.pad[2].saturating_sub(reach).div_ceil(g.stride[2]);
-    let end = (g.input[2] + g.pad[2]).saturating_sub(reach).div_ceil(g.stride[2]);
-    first.min(g.output[2])..end.min(g.output[2])
-}
-
-/// The entries of a row by their remainder after the step of the windows, so that the entries that one tap meets lie side
-/// by side: `parts[r][i] = line[step i + r]`.
-fn split(step: usize, line: &[f32], parts: &mut [Vec<f32>]) {
-    for (r, part) in parts.iter_mut().take(step).enumerate() {
-        part.clear();
-        match line.get(r..) {
-            Some(rest) if step == 2 => {
-                part.extend(rest.chunks_exact(2).map(|pair| pair[0]));
-                part.extend(rest.chunks_exact(2).remainder());
-            }
-            Some(rest) => part.extend(rest.iter().step_by(step)),
-            None => {}
-        }
-    }
-}
-
 std::thread_local! {
     /// A thread's buffers, kept so that only the first run of a network makes them grow.
     static MAX_ROW: RefCell<MaxRow> = RefCell::new(MaxRow::default());
 }
 
-/// What a thread needs for a row of windows.
-#[derive(Default)]
-struct MaxRow {
-    best: Vec<f32>,
-    position: Vec<u32>,
-    parts: Vec<Vec<f32>>,
-}
-
-impl MaxRow {
-    /// The maxima of one row of windows with their positions, a tap at a time over the whole row.
-    fn find(&mut self, isa: Isa, g: &PoolGeometry, plane: &[f32], place: [usize; 2]) {
-        let step = g.stride[2];
-        self.best.clear();
-        self.best.resize(g.output[2], f32::NEG_INFINITY);
-        self.position.clear();
-        self.position.resize(g.output[2], u32::MAX);
-        if self.parts.len() < step {
-            self.parts.resize(step, Vec::new());
-        }
-        let [z, y] = [0, 1].map(|axis| taps(g, axis, place[axis]));
-        for kz in 0..z.1 {
-            for ky in 0..y.1 {
-                let line = (z.2 + kz * g.dilation[0]) * g.input[1] + y.2 + ky * g.dilation[1];
-                let line = &plane[line * g.input[2]..(line + 1) * g.input[2]];
-                if step > 1 {
-                    split(step, line, &mut self.parts);
-                }
-                for kx in 0..g.kernel[2] {
-                    let code = (((z.0 + kz) * g.kernel[1] + y.0 + ky) * g.kernel[2] + kx) as u32;
-                    let reached = reached(g, kx);
-                    let from = (reached.start * step + kx * g.dilation[2]).checked_sub(g.pad[2]);
-                    let Some(from) = from.filter(|_| !reached.is_empty()) else { continue };
-                    let part = if step > 1 { &self.parts[from % step][..] } else { line };
-                    let data = part.get(from / step..).unwrap_or_default();
-                    take_larger(
-                        isa,
-                        &mut self.best[reached.clone()],
-                        &mut self.position[reached],
-                        data,
-                        code,
-                    );
-                }
-            }
-        }
-    }
-}
-
-vectorized! {
-    /// Where a datum is larger it becomes the best. What is found first stays, and NaN is never larger.
-    fn take_larger(best: &mut [f32], position: &mut [u32], data: &[f32], code: u32) {
-        for ((best, position), &v) in best.iter_mut().zip(position).zip(data) {
-            let larger = v > *best;
-            *best = if larger { v } else { *best };
-            *position = if larger { code } else { *position };
-        }
-    }
-}
-
-/// Windows in which nothing was larger than minus infinity: their first entry, unless that is NaN and another is not.
-fn settle(g: &PoolGeometry, plane: &[f32], p: [usize; 3], value: &mut f32, code: &mut u32) {
-    let mut any = false;
+/// A window in which nothing was larger than minus infinity: its first entry, unless that is NaN and another is not. Its code.
+fn settle(g: &PoolGeometry, plane: &[f32], p: [usize; 3], value: &mut f32) -> u32 {
+    let (mut any, mut code) = (false, 0);
+    *value = f32::NEG_INFINITY;
     window(g, p, |position, at| {
         if !any || (value.is_nan() && !plane[at].is_nan()) {
-            (*value, *code, any) = (plane[at], position as u32, true);
+            (*value, code, any) = (plane[at], position as u32, true);
         }
     });
-    if !any {
-        (*value, *code) = (f32::NEG_INFINITY, 0);
-    }
+    code
 }
 
 /// The maximum of every window and, where wanted, its code.
@@ -191,13 +110,13 @@ pub fn max<C: Code>(
     let cost = x.len().saturating_mul(g.kernel.iter().product());
     let plane = |p: usize, found: &mut MaxRow| {
         let plane = &x[p * input..(p + 1) * input];
+        found.begin(g);
         for row in 0..rows {
             let place = [row / g.output[1], row % g.output[1]];
-            found.find(isa, g, plane, place);
-            let MaxRow { best, position, .. } = &mut *found;
-            for (i, (value, code)) in best.iter_mut().zip(position.iter_mut()).enumerate() {
-                if *code == u32::MAX {
-                    settle(g, plane, [place[0], place[1], i], value, code);
+            let (best, found) = found.find(isa, g, plane, place);
+            for (i, (value, bits)) in best.iter_mut().zip(found.iter_mut()).enumerate() {
+                if bits.to_bits() == NOTHING {
+                    *bits = f32::from_bits(settle(g, plane, [place[0], place[1], i], value));
                 }
             }
             let at = p * output + row * width;
@@ -208,9 +127,8 @@ pub fn max<C: Code>(
                 }
                 if let Some(codes) = &codes {
                     let into = codes.slice(at, width);
-                    into.iter_mut()
-                        .zip(position.iter())
-                        .for_each(|(c, &k)| *c = C::from_position(k as usize));
+                    let position = |bits: &f32| C::from_position(bits.to_bits() as usize);
+                    into.iter_mut().zip(found.iter()).for_each(|(code, bits)| *code = position(bits));
                 }
             }
         }
@@ -218,15 +136,64 @@ pub fn max<C: Code>(
     pool.each(g.planes, cost, |p| MAX_ROW.with_borrow_mut(|found| plane(p, found)));
 }
 
+/// Windows of at most so many entries have their places in a table.
+const TABLE: usize = 256;
+
+/// Where every code lies from its window's corner, and where the corners are: for windows that all have entries inside the data.
+struct Places {
+    offsets: [isize; TABLE],
+    strides: [isize; 3],
+    first: isize,
+}
+
+impl Places {
+    /// The places of windows that are not too large; none where a window may lie in padding alone.
+    fn new(g: &PoolGeometry) -> Option<Self> {
+        let codes: usize = g.kernel.iter().product();
+        let has_entries = |axis: usize| (0..g.output[axis]).all(|at| taps(g, axis, at).1 > 0);
+        if codes > TABLE || !(0..3).all(has_entries) {
+            return None;
+        }
+        let [_, height, width] = g.input.map(|n| n as isize);
+        let flat = |at: [usize; 3]| (at[0] as isize * height + at[1] as isize) * width + at[2] as isize;
+        let mut offsets = [0; TABLE];
+        for (code, offset) in offsets.iter_mut().enumerate().take(codes) {
+            let tap = place(g.kernel, code);
+            *offset = flat([0, 1, 2].map(|axis| tap[axis] * g.dilation[axis]));
+        }
+        let strides =
+            [g.stride[0] as isize * height * width, g.stride[1] as isize * width, g.stride[2] as isize];
+        Some(Self { offsets, strides, first: -flat(g.pad) })
+    }
+
+    /// Calls `visit(window, data index)` for every window of a plane.
+    #[inline(always)]
+    fn each<C: Code>(&self, g: &PoolGeometry, codes: &[C], mut visit: impl FnMut(usize, usize)) {
+        let width = g.output[2].max(1);
+        for (row, codes) in codes.chunks(width).enumerate() {
+            let [z, y] = [row / g.output[1], row % g.output[1]].map(|at| at as isize);
+            let mut corner = self.first + z * self.strides[0] + y * self.strides[1];
+            for (x, code) in codes.iter().enumerate() {
+                visit(row * width + x, (corner + self.offsets[code.position() % TABLE]) as usize);
+                corner += self.strides[2];
+            }
+        }
+    }
+}
+
 /// Every `upper` added to its window's winner.
 pub fn scatter<C: Code>(pool: &Pool, g: &PoolGeometry, upper: &[f32], codes: &[C], dx: &mut [f32]) {
     let (input, output) = sizes(g);
+    let places = Places::new(g);
     pool.chunks(dx, input, |p, dx| {
         dx.fill(0.0);
+        let (upper, codes) = (&upper[p * output..][..output], &codes[p * output..][..output]);
+        if let Some(places) = &places {
+            return places.each(g, codes, |i, at| dx[at] += upper[i]);
+        }
         for i in 0..output {
-            let at = p * output + i;
-            if let Some(winner) = winner(g, place(g.output, i), codes[at].position()) {
-                dx[winner] += upper[at];
+            if let Some(winner) = winner(g, place(g.output, i), codes[i].position()) {
+                dx[winner] += upper[i];
             }
         }
     });
@@ -235,10 +202,14 @@ pub fn scatter<C: Code>(pool: &Pool, g: &PoolGeometry, upper: &[f32], codes: &[C
 /// The entry that the code names in every window; as in [`max`], minus infinity for a window without entries.
 pub fn gather<C: Code>(pool: &Pool, g: &PoolGeometry, x: &[f32], codes: &[C], y: &mut [f32]) {
     let (input, output) = sizes(g);
+    let places = Places::new(g);
     pool.chunks(y, output, |p, y| {
-        let plane = &x[p * input..(p + 1) * input];
+        let (plane, codes) = (&x[p * input..][..input], &codes[p * output..][..output]);
+        if let Some(places) = &places {
+            return places.each(g, codes, |i, at| y[i] = plane[at]);
+        }
         for (i, y) in y.iter_mut().enumerate() {
-            let winner = winner(g, place(g.output, i), codes[p * output + i].position());
+            let winner = winner(g, place(g.output, i), codes[i].position());
             *y = winner.map_or(f32::NEG_INFINITY, |at| plane[at]);
         }
     });
