@@ -320,12 +320,16 @@ pub fn pack(p: &Problem, weight: impl Fn(usize, usize, usize) -> f64, packed: &m
 }
 
 impl Problem {
-    /// Source channels whose products are summed before those of others.
+    /// Source channels whose products are summed before those of others: as many as tiles find in the first cache, or, where
+    /// too few blocks of channels read them again, as leave a panel room for strips of some length.
     pub(super) fn near_channels(&self) -> usize {
         let rows = self.kernel[0] * self.kernel[1] * self.axes[2].residues.len().min(self.kernel[2]);
-        match self.blocks() > FEW_BLOCKS {
-            true => (NEAR_BYTES / (rows * TILE_ROW_BYTES).max(1)).clamp(1, self.source_channels.max(1)),
-            false => self.source_channels.max(1),
-        }
+        let one = |rows: usize| Panel::new(self, 1, rows, 1);
+        let long = one(POSITIONS.div_ceil(one(1).pitch.max(1)));
+        let most = match self.blocks() > FEW_BLOCKS {
+            true => NEAR_BYTES / (rows * TILE_ROW_BYTES).max(1),
+            false => PANEL_BYTES / (long.len() * size_of::<f32>()).max(1),
+        };
+        most.clamp(1, self.source_channels.max(1))
     }
 }

@@ -80,7 +80,7 @@ impl Problem {
     }
 
     fn panel(&self, slices: usize, rows: usize) -> Panel {
-        Panel::new(self, slices, rows)
+        Panel::new(self, slices, rows, self.near_channels())
     }
 
     fn target(&self) -> [usize; 3] {

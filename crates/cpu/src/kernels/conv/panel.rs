@@ -19,13 +19,13 @@ pub struct Panel {
 }
 
 impl Panel {
-    /// The layout for strips of `slices` times `rows` outputs of every phase.
-    pub fn new(p: &Problem, slices: usize, rows: usize) -> Self {
+    /// The layout for strips of `slices` times `rows` outputs of every phase and so many source channels.
+    pub fn new(p: &Problem, slices: usize, rows: usize, channels: usize) -> Self {
         let reach = |a: usize| (p.axes[a].high - p.axes[a].low) as usize;
         let size = [slices + reach(0), rows + reach(1), p.axes[2].most() + reach(2)];
         let residues = [0, 1, 2].map(|a| p.axes[a].residues.len());
         let channel = residues.iter().product::<usize>() * size.iter().product::<usize>();
-        Self { channels: p.near_channels(), residues, size, apart: apart(channel), pitch: size[2] }
+        Self { channels, residues, size, apart: apart(channel), pitch: size[2] }
     }
 
     /// Numbers of the panel.
