@@ -259,7 +259,7 @@ impl Cpu {
             Kernel::AxisMap(s, m) => k::axis_map::run(pool, *s, m, o.real(0)?, o.out()?),
             Kernel::Permute(s, p) => k::movement::permute(pool, *s, p, o.real(0)?, o.out()?),
             Kernel::Slice(g) => k::movement::slice(pool, g, o.real(0)?, o.out()?),
-            Kernel::Embed(g) => k::movement::embed(g, o.real(0)?, o.out()?),
+            Kernel::Embed(g) => k::movement::embed(pool, g, o.real(0)?, o.out()?),
             Kernel::Pad(g) => k::movement::pad(pool, g, o.real(0)?, o.out()?),
             Kernel::PadAdjoint(g) => k::movement::pad_adjoint(g, o.real(0)?, o.out()?),
             Kernel::Window(g) => {

@@ -6,7 +6,8 @@ mod common;
 use common::{Source, assert_close, cpus, numbers, run, run_on};
 use proptest::prelude::*;
 use voxplain_autodiff::{
-    BinaryFn, BroadcastGeometry, ConvGeometry, Kernel, MatMulGeometry, MatrixStrides, PoolGeometry, Span,
+    BinaryFn, BroadcastGeometry, ConvGeometry, Kernel, MatMulGeometry, MatrixStrides, PoolGeometry,
+    SliceGeometry, SliceStep, Span,
 };
 use voxplain_graph::ops::Pointwise;
 use voxplain_tensor::{MAX_RANK, Shape};
@@ -344,6 +345,77 @@ fn short_slopes_meet_the_derivative() {
         let gradient = run(cpu, Kernel::MapGradient(f), &[&g, &a], 6);
         for i in (0..6).filter(|&i| !gradient[i].is_nan() && !slope[i].is_nan()) {
             assert!((slope[i] - gradient[i]).abs() < 1e-4, "{f:?} at {}: {} {}", a[i], slope[i], gradient[i]);
+        }
+    }
+}
+
+/// An axis of a whole, and which of its entries a slice takes.
+fn sliced() -> impl Strategy<Value = (usize, SliceStep, usize)> {
+    (1usize..60, 0usize..4, 1isize..3, any::<bool>(), any::<bool>()).prop_map(
+        |(n, begin, step, back, all)| {
+            let begin = begin.min(n - 1);
+            match (all, back) {
+                (true, _) => (n, SliceStep { begin: 0, step: 1 }, n),
+                (_, false) => (n, SliceStep { begin, step }, (n - begin).div_ceil(step as usize)),
+                (_, true) => (n, SliceStep { begin: n - 1, step: -step }, n.div_ceil(step as usize)),
+            }
+        },
+    )
+}
+
+/// Place along every axis of element `i`.
+fn place_of(sizes: &[usize], mut i: usize) -> Vec<usize> {
+    let mut place = vec![0; sizes.len()];
+    for axis in (0..sizes.len()).rev() {
+        (place[axis], i) = (i % sizes[axis], i / sizes[axis]);
+    }
+    place
+}
+
+fn index_of(sizes: &[usize], place: &[usize]) -> usize {
+    sizes.iter().zip(place).fold(0, |index, (n, at)| index * n + at)
+}
+
+proptest! {
+    #![proptest_config(common::cases(48))]
+
+    /// Arrays of more elements than a thread takes at a time.
+    #[test]
+    fn slices_and_permutations(axes in prop::collection::vec(sliced(), 1..4), turn in 0usize..3) {
+        let whole: Vec<usize> = axes.iter().map(|a| a.0).collect();
+        let part: Vec<usize> = axes.iter().map(|a| a.2).collect();
+        let (n, size) = (whole.iter().product(), part.iter().product());
+        let mut g = SliceGeometry {
+            whole: Shape::new(&whole).unwrap(),
+            part: Shape::new(&part).unwrap(),
+            axes: [SliceStep { begin: 0, step: 1 }; MAX_RANK],
+        };
+        axes.iter().enumerate().for_each(|(i, a)| g.axes[i] = a.1);
+        let x = numbers(5, n);
+        let from = |i: usize| {
+            let place = place_of(&part, i);
+            let at = |axis: usize| {
+                g.axes[axis].begin.wrapping_add_signed(place[axis] as isize * g.axes[axis].step)
+            };
+            index_of(&whole, &(0..whole.len()).map(at).collect::<Vec<_>>())
+        };
+        let expected: Vec<f32> = (0..size).map(|i| x[from(i)]).collect();
+        let mut embedded = vec![0.0; n];
+        (0..size).for_each(|i| embedded[from(i)] = expected[i]);
+        let mut order: Vec<usize> = (0..whole.len()).collect();
+        order.rotate_left(turn % whole.len());
+        let turned: Vec<usize> = order.iter().map(|&axis| whole[axis]).collect();
+        let permuted: Vec<f32> = (0..n).map(|i| {
+            let (mut place, at) = (vec![0; whole.len()], place_of(&turned, i));
+            order.iter().zip(at).for_each(|(&axis, at)| place[axis] = at);
+            x[index_of(&whole, &place)]
+        }).collect();
+        let mut permutation = [0; MAX_RANK];
+        permutation[..order.len()].copy_from_slice(&order);
+        for cpu in cpus() {
+            prop_assert_eq!(&run(&cpu, Kernel::Slice(g), &[&x], size), &expected);
+            prop_assert_eq!(&run(&cpu, Kernel::Embed(g), &[&expected], n), &embedded);
+            prop_assert_eq!(&run(&cpu, Kernel::Permute(g.whole, permutation), &[&x], n), &permuted);
         }
     }
 }
