@@ -36,17 +36,18 @@ impl Code for u32 {
 }
 
 /// Taps of a window along one axis that lie inside the data: first tap, count, data position of the first.
-fn taps(g: &PoolGeometry, axis: usize, window: usize) -> (usize, usize, usize) {
+type Taps = (usize, usize, usize);
+
+fn taps(g: &PoolGeometry, axis: usize, window: usize) -> Taps {
     let (start, d) = (window * g.stride[axis], g.dilation[axis]);
     let first = g.pad[axis].saturating_sub(start).div_ceil(d);
     let end = (g.input[axis] + g.pad[axis]).saturating_sub(start).div_ceil(d).min(g.kernel[axis]);
     (first, end.saturating_sub(first), (start + first * d).saturating_sub(g.pad[axis]))
 }
 
-/// Calls `visit(position in window, data index)` for the taps of window `p` inside the data, row-major.
+/// Calls `visit(position in window, data index)` for the taps of a window inside the data, row-major.
 #[inline(always)]
-fn window(g: &PoolGeometry, p: [usize; 3], mut visit: impl FnMut(usize, usize)) {
-    let [z, y, x] = [0, 1, 2].map(|axis| taps(g, axis, p[axis]));
+fn window(g: &PoolGeometry, [z, y, x]: [Taps; 3], mut visit: impl FnMut(usize, usize)) {
     for kz in 0..z.1 {
         for ky in 0..y.1 {
             let line = (z.2 + kz * g.dilation[0]) * g.input[1] + y.2 + ky * g.dilation[1];
@@ -86,7 +87,7 @@ std::thread_local! {
 fn settle(g: &PoolGeometry, plane: &[f32], p: [usize; 3], value: &mut f32) -> u32 {
     let (mut any, mut code) = (false, 0);
     *value = f32::NEG_INFINITY;
-    window(g, p, |position, at| {
+    window(g, [0, 1, 2].map(|axis| taps(g, axis, p[axis])), |position, at| {
         if !any || (value.is_nan() && !plane[at].is_nan()) {
             (*value, code, any) = (plane[at], position as u32, true);
         }
@@ -215,18 +216,30 @@ pub fn gather<C: Code>(pool: &Pool, g: &PoolGeometry, x: &[f32], codes: &[C], y:
     });
 }
 
-/// What the average of window `p` divides by.
-fn divisor(g: &PoolGeometry, p: [usize; 3]) -> f32 {
-    let count = |axis: usize| {
-        if !g.include_pad {
-            return taps(g, axis, p[axis]).1;
+/// How many taps of a window along one axis its average counts.
+fn counted(g: &PoolGeometry, axis: usize, at: usize) -> usize {
+    if !g.include_pad {
+        return taps(g, axis, at).1;
+    }
+    // Taps inside data and padding; what ceil mode adds beyond does not count.
+    let end = g.input[axis] + g.pad[axis] + g.pad_end[axis];
+    (0..g.kernel[axis]).filter(|k| at * g.stride[axis] + k * g.dilation[axis] < end).count()
+}
+
+/// Calls `visit(window, its taps, what its average divides by)` for every window of a plane.
+fn each_window(g: &PoolGeometry, mut visit: impl FnMut(usize, [Taps; 3], f32)) {
+    let mut window = 0;
+    for z in 0..g.output[0] {
+        for y in 0..g.output[1] {
+            let (slices, rows) = (taps(g, 0, z), taps(g, 1, y));
+            let counted_before = counted(g, 0, z) * counted(g, 1, y);
+            for x in 0..g.output[2] {
+                let divisor = ((counted_before * counted(g, 2, x)) as f32).max(1.0);
+                visit(window, [slices, rows, taps(g, 2, x)], divisor);
+                window += 1;
+            }
         }
-        // Taps inside data and padding; what ceil mode adds beyond does not count.
-        let end = g.input[axis] + g.pad[axis] + g.pad_end[axis];
-        let inside = |k: &usize| p[axis] * g.stride[axis] + k * g.dilation[axis] < end;
-        (0..g.kernel[axis]).filter(inside).count()
-    };
-    ((count(0) * count(1) * count(2)) as f32).max(1.0)
+    }
 }
 
 /// The average of every window.
@@ -234,12 +247,11 @@ pub fn average(pool: &Pool, g: &PoolGeometry, x: &[f32], y: &mut [f32]) {
     let (input, output) = sizes(g);
     pool.chunks(y, output, |p, y| {
         let plane = &x[p * input..(p + 1) * input];
-        for (i, y) in y.iter_mut().enumerate() {
-            let at = place(g.output, i);
+        each_window(g, |i, taps, divisor| {
             let mut sum = 0.0f64;
-            window(g, at, |_, k| sum += f64::from(plane[k]));
-            *y = (sum / f64::from(divisor(g, at))) as f32;
-        }
+            window(g, taps, |_, k| sum += f64::from(plane[k]));
+            y[i] = (sum / f64::from(divisor)) as f32;
+        });
     });
 }
 
@@ -248,10 +260,9 @@ pub fn average_adjoint(pool: &Pool, g: &PoolGeometry, upper: &[f32], dx: &mut [f
     let (input, output) = sizes(g);
     pool.chunks(dx, input, |p, dx| {
         dx.fill(0.0);
-        for i in 0..output {
-            let at = place(g.output, i);
-            let share = upper[p * output + i] / divisor(g, at);
-            window(g, at, |_, k| dx[k] += share);
-        }
+        each_window(g, |i, taps, divisor| {
+            let share = upper[p * output + i] / divisor;
+            window(g, taps, |_, k| dx[k] += share);
+        });
     });
 }
