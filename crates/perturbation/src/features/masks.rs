@@ -1,6 +1,7 @@
 //! Features as masks name them: equal numbers are one feature, wherever they are.
 
 use super::Features;
+use std::collections::BTreeMap;
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Tensor};
 
@@ -18,9 +19,17 @@ pub(super) fn whole(value: f64, name: &str) -> Result<u32> {
     })
 }
 
+/// Numbers that occur, from 0 on.
+fn close_gaps(labels: &mut [Vec<Vec<u32>>]) {
+    let mut place: BTreeMap<u32, u32> = labels.iter().flatten().flatten().map(|&l| (l, 0)).collect();
+    place.values_mut().zip(0..).for_each(|(number, next)| *number = next);
+    labels.iter_mut().flatten().flatten().for_each(|l| *l = place[l]);
+}
+
 impl Features {
     /// Features from masks of whole numbers, one per input, of the input's shape with one row for all examples or one
-    /// row each. Equal numbers are one feature, in whatever inputs they are, as in Captum.
+    /// row each. Equal numbers are one feature, in whatever inputs they are, as in Captum. Features are numbered in the order of
+    /// their numbers in the masks; numbers that occur nowhere, as those between an atlas's labels, are none.
     ///
     /// # Errors
     /// A mask has another shape, or holds something else than whole numbers from 0; the message names the input.
@@ -45,6 +54,7 @@ impl Features {
             let all: Vec<u32> = mask.data().iter().map(|&v| whole(v, name)).collect::<Result<_>>()?;
             labels.push(all.chunks(one).map(<[u32]>::to_vec).collect());
         }
+        close_gaps(&mut labels);
         Ok(Self::counted(labels))
     }
 }

@@ -8,6 +8,7 @@ mod regions;
 
 pub use regions::Sharing;
 
+use crate::frame::Frame;
 use voxplain_attribution::{Network, Region};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Scalar};
@@ -90,12 +91,10 @@ impl Features {
         let mut regions = vec![Region::default(); self.count];
         let mut seen = vec![false; self.count];
         for (input, &value) in graph.inputs().iter().enumerate() {
-            let shape = graph.shape(value);
-            let channels = shape.get(1).copied().unwrap_or(1);
-            let inner = shape.elements() / shape[0].max(1) / channels.max(1);
+            let frame = Frame::of(graph, value);
             let labels = self.of(input, example).iter().enumerate();
             for (at, &label) in labels.filter(|(_, l)| **l != NO_FEATURE) {
-                let (region, channel) = (&mut regions[label as usize], at / inner.max(1) % channels.max(1));
+                let (region, channel) = (&mut regions[label as usize], frame.place(at).0);
                 let first = !std::mem::replace(&mut seen[label as usize], true);
                 let same = |place: Option<usize>, now: usize| (first || place == Some(now)).then_some(now);
                 region.channel =

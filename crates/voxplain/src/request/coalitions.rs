@@ -25,7 +25,8 @@ impl Context<'_> {
     pub(super) fn kernel_shap<S: Scalar>(&self, p: &Parameters<'_>) -> Result<KernelShap<S>> {
         p.only_with(&["mask", "spread", "mode", "coalitions", "weights", "draws", "seed"])?;
         let features = self.features(p, "modality")?;
-        let (seed, draws) = (self.seed_of(p)?, p.draws(300, most::ROWS)?);
+        // As many rows as the study, or what twice identifies the scores of more features.
+        let (seed, draws) = (self.seed_of(p)?, p.draws(300.max(4 * features.count()), most::ROWS)?);
         let stored = p.map.contains_key("coalitions");
         let mode = p.text("mode")?.unwrap_or_else(|| if stored { "sampled" } else { "leverage" }.into());
         let rows = match mode.as_str() {
@@ -63,7 +64,10 @@ impl Context<'_> {
         let features = self.features(p, "modality")?;
         let rows = match p.text("coalitions")? {
             Some(key) => LimeRows::Given(self.coalitions(&key, features.count())?),
-            None => LimeRows::Seeded { seed: self.seed_of(p)?, draws: p.draws(500, most::ROWS)? },
+            None => {
+                let draws = p.draws(500.max(2 * features.count()), most::ROWS)?;
+                LimeRows::Seeded { seed: self.seed_of(p)?, draws }
+            }
         };
         let distance = match p.text("distance")?.as_deref() {
             None | Some("cosine") => Distance::Cosine,
