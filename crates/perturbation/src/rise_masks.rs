@@ -43,7 +43,7 @@ impl Masks {
             let sizes = frame.image();
             let grids = if sharing == Sharing::Joint { 1 } else { frame.channels };
             // A grid that is moved by a part of a cell reaches one cell further, and interpolation one node.
-            let nodes = (cells + 2).pow(sizes.len() as u32);
+            let nodes = (cells + 2).saturating_pow(sizes.len() as u32);
             first += grids * nodes;
             Layer { frame, sizes, grids, nodes, first: first - grids * nodes }
         };
@@ -72,7 +72,8 @@ impl Masks {
         Ok(Self { source: Source::Given { cells: cells.clone(), shifts: shifts.clone() }, ..self })
     }
 
-    fn nodes(&self) -> usize {
+    /// Nodes of the grids of all inputs together.
+    pub fn nodes(&self) -> usize {
         self.layers.last().map_or(0, |l| l.first + l.grids * l.nodes)
     }
 

@@ -76,6 +76,12 @@ fn bad_estimations_are_one_sentence() {
     let (cells, sharing) = (3, Sharing::Own);
     let rise = Rise { baseline: zero(), cells, probability: 1.0, sharing, centred: true, masks };
     fail(&rise, None, "below 1 expected");
+    let volume = volume();
+    let rise = Rise { probability: 0.5, cells: 1000, ..rise };
+    let mut engine = Engine::new(&volume, &Oracle, None);
+    let x = [tensor(&[1, 1, 2, 2, 2], &[1.0; 8])];
+    let error = rise.estimate(&mut engine, &x, &first(), &mut Run::default()).unwrap_err();
+    assert!(error.message().contains("use fewer cells"), "{error}");
     // The product of huge numbers is no number of any score.
     let huge = Baseline::Constant(1e200);
     fail(
@@ -83,6 +89,14 @@ fn bad_estimations_are_one_sentence() {
         None,
         "choose a fill that the network can take",
     );
+}
+
+/// A volume of eight entries, laid out flat.
+fn volume() -> Graph {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 1, 2, 2, 2]).unwrap();
+    let y = b.node("y", Op::Reshape { sizes: vec![1, 8] }, &[x]).unwrap();
+    b.finish(&[y]).unwrap()
 }
 
 /// A network that does not look at its input scores 0 everywhere and says why.

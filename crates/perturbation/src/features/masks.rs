@@ -19,11 +19,12 @@ pub(super) fn whole(value: f64, name: &str) -> Result<u32> {
     })
 }
 
-/// Numbers that occur, from 0 on.
-fn close_gaps(labels: &mut [Vec<Vec<u32>>]) {
+/// Numbers the labels that occur from 0 on; returns what they were.
+fn close_gaps(labels: &mut [Vec<Vec<u32>>]) -> Vec<u32> {
     let mut place: BTreeMap<u32, u32> = labels.iter().flatten().flatten().map(|&l| (l, 0)).collect();
     place.values_mut().zip(0..).for_each(|(number, next)| *number = next);
     labels.iter_mut().flatten().flatten().for_each(|l| *l = place[l]);
+    place.into_keys().collect()
 }
 
 impl Features {
@@ -54,7 +55,21 @@ impl Features {
             let all: Vec<u32> = mask.data().iter().map(|&v| whole(v, name)).collect::<Result<_>>()?;
             labels.push(all.chunks(one).map(<[u32]>::to_vec).collect());
         }
-        close_gaps(&mut labels);
-        Ok(Self::counted(labels))
+        let names = close_gaps(&mut labels);
+        Ok(Self { names, ..Self::counted(labels) })
+    }
+
+    /// The column of every feature in draws of `width` columns: one for each feature, or one for each number that a mask
+    /// could have had, from 0 or from its least, as Captum has them.
+    pub fn columns(&self, width: usize) -> Option<Vec<usize>> {
+        let least = self.names.first().map_or(0, |&l| l as usize);
+        let span = self.names.last().map_or(0, |&l| l as usize + 1);
+        let from = |first: usize| self.names.iter().map(|&l| l as usize - first).collect();
+        match width {
+            w if w == self.count() => Some((0..w).collect()),
+            w if w == span => Some(from(0)),
+            w if w == span - least => Some(from(least)),
+            _ => None,
+        }
     }
 }

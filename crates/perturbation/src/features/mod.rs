@@ -30,6 +30,8 @@ pub struct Features {
     labels: Vec<Vec<Vec<u32>>>,
     count: usize,
     spread: Spread,
+    /// What a mask called each feature; empty where no mask named them.
+    names: Vec<u32>,
 }
 
 /// The label of entries that belong to no feature: they stay as they are.
@@ -39,7 +41,7 @@ impl Features {
     fn counted(labels: Vec<Vec<Vec<u32>>>) -> Self {
         let most = labels.iter().flatten().flatten().filter(|l| **l != NO_FEATURE).max();
         let count = most.map_or(0, |m| *m as usize + 1);
-        Self { labels, count, spread: Spread::Copy }
+        Self { labels, count, spread: Spread::Copy, names: Vec::new() }
     }
 
     /// With another way from scores to maps.
@@ -47,6 +49,11 @@ impl Features {
     pub fn spread(mut self, spread: Spread) -> Self {
         self.spread = spread;
         self
+    }
+
+    /// What a mask called each feature; none where no mask named them.
+    pub fn names(&self) -> Option<&[u32]> {
+        Some(&self.names[..]).filter(|names| !names.is_empty())
     }
 
     /// One more than the largest number.

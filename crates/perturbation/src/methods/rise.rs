@@ -52,6 +52,9 @@ pub struct Rise<S> {
     pub masks: RiseMasks,
 }
 
+/// The most numbers of a mask: as many as a large volume has entries.
+const MOST_NODES: usize = 1 << 24;
+
 /// What is evaluated.
 struct Seen<'a, S: Scalar> {
     inputs: &'a [Tensor<S>],
@@ -135,6 +138,13 @@ impl<S: Scalar> Rise<S> {
             )));
         }
         let masks = Masks::new(graph, self.cells, self.sharing);
+        if masks.nodes() > MOST_NODES {
+            return Err(Error::invalid(format!(
+                "RISE with {} cells along every axis needs {} numbers for a mask, at most {MOST_NODES}; use fewer cells",
+                self.cells,
+                masks.nodes()
+            )));
+        }
         match &self.masks {
             RiseMasks::Seeded { seed, .. } => Ok(masks.seeded(*seed, self.probability)),
             RiseMasks::Given { cells, shifts } => masks.given(cells, shifts),

@@ -14,7 +14,7 @@ impl Context<'_> {
         p.only_with(&["mask", "spread", "mode", "coalitions", "draws", "seed"])?;
         let (features, seed) = (self.features(p, "modality")?, self.seed_of(p)?);
         let rows = match (p.text("coalitions")?, p.choice("mode", &["reuse", "plain", "exact"])?) {
-            (Some(key), _) => BanzhafRows::Given(self.coalitions(&key, features.count())?),
+            (Some(key), _) => BanzhafRows::Given(self.coalitions(&key, &features)?),
             (None, 0) => BanzhafRows::Reuse { seed, draws: p.draws(1000, most::ROWS)? },
             (None, 1) => BanzhafRows::Plain { seed, draws: p.draws(25, most::ORDERS)? },
             (None, _) => BanzhafRows::Exact,
@@ -38,7 +38,7 @@ impl Context<'_> {
                     let key = p.text(name)?;
                     key.ok_or_else(|| Error::invalid(format!("mode sampled needs a tensor {name}")))
                 };
-                let rows = self.coalitions(&key("coalitions")?, features.count())?;
+                let rows = self.coalitions(&key("coalitions")?, &features)?;
                 KernelRows::Given(rows, self.tensor::<f64>(&key("weights")?)?.data().to_vec())
             }
             other => {
@@ -63,7 +63,7 @@ impl Context<'_> {
         ])?;
         let features = self.features(p, "modality")?;
         let rows = match p.text("coalitions")? {
-            Some(key) => LimeRows::Given(self.coalitions(&key, features.count())?),
+            Some(key) => LimeRows::Given(self.coalitions(&key, &features)?),
             None => {
                 let draws = p.draws(500.max(2 * features.count()), most::ROWS)?;
                 LimeRows::Seeded { seed: self.seed_of(p)?, draws }
