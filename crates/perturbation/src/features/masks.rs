@@ -1,7 +1,6 @@
 //! Features as masks name them: equal numbers are one feature, wherever they are.
 
 use super::Features;
-use std::collections::BTreeMap;
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Tensor};
 
@@ -21,10 +20,13 @@ pub(super) fn whole(value: f64, name: &str) -> Result<u32> {
 
 /// Numbers the labels that occur from 0 on; returns what they were.
 fn close_gaps(labels: &mut [Vec<Vec<u32>>]) -> Vec<u32> {
-    let mut place: BTreeMap<u32, u32> = labels.iter().flatten().flatten().map(|&l| (l, 0)).collect();
-    place.values_mut().zip(0..).for_each(|(number, next)| *number = next);
-    labels.iter_mut().flatten().flatten().for_each(|l| *l = place[l]);
-    place.into_keys().collect()
+    let most = labels.iter().flatten().flatten().max().map_or(0, |&l| l as usize + 1);
+    let mut place = vec![0; most];
+    labels.iter().flatten().flatten().for_each(|&l| place[l as usize] = 1);
+    let names: Vec<u32> = (0..most as u32).filter(|&l| place[l as usize] == 1).collect();
+    names.iter().zip(0..).for_each(|(&l, number)| place[l as usize] = number);
+    labels.iter_mut().flatten().flatten().for_each(|l| *l = place[*l as usize]);
+    names
 }
 
 impl Features {
