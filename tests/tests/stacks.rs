@@ -4,6 +4,8 @@
 
 use voxplain::attribution::methods::Baseline;
 use voxplain::attribution::{Engine, Method, Target};
+use voxplain::cpu::Cpu;
+use voxplain::graph::ops::{ConvAttributes, Reduction};
 use voxplain::graph::{Graph, GraphBuilder, Op};
 use voxplain::perturbation::methods::{FeatureAblation, Occlusion, Rise, RiseMasks};
 use voxplain::perturbation::{Features, Sharing};
@@ -121,4 +123,39 @@ fn windows_over_slices() {
         let (window, strides) = (of(3, [2, 3, 4]), of(3, [1, 2, 3]));
         run(graph, &Occlusion { baseline: Baseline::Constant(0.0), window, strides }, x)
     });
+}
+
+/// A convolution that sees slice by slice, and the maximum over slices; what changed alone has the bits of full passes.
+#[test]
+fn windows_over_slices_compute_what_they_change() {
+    let slices = [SLICES, 3, 9, 8];
+    for sizes in [&slices[..], &[1, SLICES, 3, 9, 8]] {
+        let mut b = GraphBuilder::new();
+        let mut x = b.input("x", sizes).unwrap();
+        if sizes.len() > slices.len() {
+            x = b.node("slices", Op::Reshape { sizes: slices.to_vec() }, &[x]).unwrap();
+        }
+        let w = b.parameter("w", &[4, 3, 3, 3], numbers(1, 108)).unwrap();
+        let y = b.conv("conv", x, w, None, ConvAttributes::padded(2, 1)).unwrap();
+        let y = b.relu("relu", y).unwrap();
+        let mean = Op::Reduce { reduction: Reduction::Mean, axes: vec![2, 3], keep_axes: false };
+        let y = b.node("mean", mean, &[y]).unwrap();
+        let stack = b.node("stack", Op::Reshape { sizes: vec![1, SLICES, 4] }, &[y]).unwrap();
+        let most = Op::Reduce { reduction: Reduction::Max, axes: vec![1], keep_axes: false };
+        let y = b.node("most", most, &[stack]).unwrap();
+        let graph = b.finish(&[y]).unwrap();
+        let x = Tensor::new(sizes, numbers(2, SLICES * 3 * 72)).unwrap();
+        let (window, strides) = (vec![vec![2, 3, 4, 3]], vec![vec![1, 3, 2, 3]]);
+        let method: Occlusion<f32> = Occlusion { baseline: Baseline::Constant(0.25), window, strides };
+        let cpu = Cpu::best().with_threads(2).unwrap();
+        let map = |engine: Engine<'_, Cpu>| {
+            let mut engine = engine;
+            let found =
+                method.attribute(&mut engine, std::slice::from_ref(&x), &Target::Class(vec![1])).unwrap();
+            found.maps[0].values.data().iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
+        };
+        let parts = map(Engine::new(&graph, &cpu, None));
+        assert!(parts == map(Engine::new(&graph, &cpu, None).with_full_passes()), "{sizes:?}");
+        assert!(parts.iter().any(|bits| *bits != parts[0]));
+    }
 }
