@@ -18,8 +18,9 @@ pub enum Sharing {
 
 impl Features {
     /// Features from maps of regions, one per input: `[1 or examples, 1 or channels, spatial]` of whole numbers (the slices of
-    /// a stack, [`Frame`], are the first spatial axis), where 0 is no region, so that the entry always stays as it is. Numbers of different inputs, and with [`Sharing::Own`] of
-    /// different channels, never mean the same feature; gaps in them cost nothing.
+    /// a stack, [`Frame`], are the first spatial axis), where 0 is no region, so that the entry always stays as it is. Numbers
+    /// of different inputs, and with [`Sharing::Own`] of different channels, never mean the same feature; gaps in them cost
+    /// nothing.
     ///
     /// # Errors
     /// A map has another shape, holds something else than whole numbers, or there is no region at all.
