@@ -72,7 +72,11 @@ def blocks(size, side):
 
 
 def table(size, stride, part):
-    """Our name, parameters, Captum's call, and whether both compute the same map; `part` is that of the draws to take."""
+    """Our name, parameters, Captum's call, and whether both compute the same map; `part` is that of the draws to take.
+
+    Along Integrated Gradients' path units of this untrained network switch within rounding, and its output hardly differs from
+    that of the baseline: Captum in single precision is up to a hundredth of the largest value from itself in double precision.
+    """
     # Fewer rows than these cannot tell the 32 features of a trial apart.
     shapley, kernel, lime = (max(least, round(n * part)) for n, least in ((25, 1), (300, 40), (500, 40)))
     window, step = min(11, size), min(stride, size)
