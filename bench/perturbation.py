@@ -18,7 +18,7 @@ cores, peers included:
   python bench/perturbation.py --networks genenet --methods KernelShap Lime            6
   python bench/perturbation.py --networks genenet --methods ShapleyValueSampling       8
   python bench/perturbation.py --networks resnet18                                     1
-  python bench/perturbation.py --networks triplemrnet                                  8
+  python bench/perturbation.py --networks triplemrnet                                 15
   python bench/perturbation.py --worst --methods FeatureAblation KernelShap Lime      10
   python bench/perturbation.py --worst --methods Occlusion                            20
 """
@@ -33,7 +33,12 @@ from pathlib import Path
 
 from speed import ROOT, build, export, settle
 
-WINDOWS = {"genenet": (11, 5), "resnet18": (16, 8), "triplemrnet": (32, 16)}
+# Sizes and steps along all axes behind the first, as the study has them for volumes and stacks of slices.
+WINDOWS = {
+    "genenet": ((1, 11, 11, 11), (1, 5, 5, 5)),
+    "resnet18": ((3, 16, 16), (3, 8, 8)),
+    "triplemrnet": ((5, 3, 11, 11), (5, 3, 5, 5)),
+}
 METHODS = {
     "genenet": ["FeatureAblation", "FeaturePermutation", "KernelShap", "Lime", "ShapleyValueSampling", "Occlusion"],
     "resnet18": ["Occlusion"],
@@ -97,9 +102,8 @@ def windows(inputs, size, stride):
     """How many there are over each input, and Captum's parameters."""
     counts, shapes, strides = [], [], []
     for x in inputs:
-        channels = 1 if x.dim() == 5 else x.shape[1]
-        sizes = (channels, *[size] * (x.dim() - 2))
-        steps = (channels, *[stride] * (x.dim() - 2))
+        # Captum refuses windows that are larger than an input.
+        sizes, steps = [tuple(map(min, of, x.shape[1:])) for of in (size, stride)]
         count = 1
         for n, w, s in zip(x.shape[1:], sizes, steps):
             count *= max(0, -(-(n - w) // s)) + 1
@@ -203,7 +207,7 @@ def occlusion_part(model, inputs, shapes, strides, part):
 def ours(folder, name, methods, threads, mode):
     target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
     program = Path(target) / "release" / "perturbation"
-    size, stride = WINDOWS[name]
+    size, stride = [",".join(map(str, of)) for of in WINDOWS[name]]
     masks = [str(folder / f"{m}.npy") if (folder / f"{m}.npy").exists() else "-" for m in ("own", "joint")]
     files = sorted(str(p) for p in folder.glob("x*.npy"))
     words = [program, folder / "model.pt2", str(threads), mode, ",".join(methods), f"{size}/{stride}", *masks, *files]

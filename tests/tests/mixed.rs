@@ -220,3 +220,37 @@ fn masks_stay_on_the_device() {
         assert!(images <= 9, "{}: {images} images for {} rows", method.name(), found.forward_passes);
     }
 }
+
+/// A stack of slices, in the layouts that networks of slices have, and a sum over all entries.
+fn stack(sizes: &[usize], slices: &[usize]) -> Graph {
+    use voxplain::graph::Op;
+    let mut b = voxplain::graph::GraphBuilder::new();
+    let mut x = b.input("x", sizes).unwrap();
+    if sizes != slices {
+        x = b.node("slices", Op::Reshape { sizes: slices.to_vec() }, &[x]).unwrap();
+    }
+    let entries = sizes.iter().product();
+    let flat = b.node("flat", Op::Reshape { sizes: vec![1, entries] }, &[x]).unwrap();
+    let y = b.relu("relu", flat).unwrap();
+    let w = b.parameter("w", &[2, entries], numbers(9, 2 * entries)).unwrap();
+    let y = b.linear("linear", y, w, None).unwrap();
+    b.finish(&[y]).unwrap()
+}
+
+/// Slices of several channels and of one, as the leading axis and made into it.
+#[test]
+fn stacks_of_slices_are_the_same_too() {
+    for channels in [1, 3] {
+        let slices = [4, channels, 5, 6];
+        for sizes in [&slices[..], &[1, 4, channels, 5, 6]] {
+            let graph = stack(sizes, &slices);
+            for partial in [false, true] {
+                check(&Cpu::best().with_threads(2).unwrap(), &graph, (3, partial, false), false);
+                check(&Oracle, &graph, (3, partial, false), true);
+                if let Some(device) = shim(1) {
+                    check(&device, &graph, (3, partial, false), false);
+                }
+            }
+        }
+    }
+}

@@ -255,8 +255,9 @@ fn closed_form_on_a_linear_model() {
     }
     let surrogate = run(&graph, &ols(Surrogate::LeastSquares, 60), &input);
     assert!(surrogate.notes[0].contains("R^2 = 1.0000"), "{:?}", surrogate.notes);
-    // Fewer rows than unknowns: said, not hidden.
-    let few = run(&graph, &ols(Surrogate::LeastSquares, 3), &input);
+    // Fewer given rows than unknowns: said, not hidden.
+    let rows = LimeRows::Given([[0, 1, 2], [1, 2, 3]].map(|s| Coalition::of(4, |f| s.contains(&f))).to_vec());
+    let few = run(&graph, &Lime { rows, ..ols(Surrogate::LeastSquares, 0) }, &input);
     assert!(few.notes.iter().any(|n| n.contains("use more draws or ridge")), "{:?}", few.notes);
 }
 
@@ -277,8 +278,12 @@ fn bad_input_is_one_sentence() {
         let error = method.attribute(&mut engine, x, &Target::Class(vec![0])).unwrap_err();
         assert!(error.message().contains(part), "{error}");
     };
-    let many = Features::from_masks(&graph, &[tensor(&[1, 3], &[0.0, 1.0, 30.0])]).unwrap();
-    fail(&ShapleyValues { baseline: zero(), features: many }, &x, "at most 20 features");
+    let wide = linear(21);
+    let values = ShapleyValues { baseline: zero(), features: Features::each(&wide) };
+    let mut engine = Engine::new(&wide, &Oracle, None);
+    let error =
+        values.attribute(&mut engine, &[tensor(&[1, 21], &[1.0; 21])], &Target::Class(vec![0])).unwrap_err();
+    assert!(error.message().contains("at most 20 features"), "{error}");
     let single = Features::from_masks(&graph, &[tensor(&[1, 3], &[0.0; 3])]).unwrap();
     let rows = KernelRows::Exact;
     fail(&KernelShap { baseline: zero(), features: single, rows }, &x, "at least two features");
@@ -293,6 +298,62 @@ fn bad_input_is_one_sentence() {
     fail(&ShapleySampling { baseline: zero(), features, permutations }, &x, "row 0 is no order");
     let strides = vec![vec![3]];
     fail(&Occlusion { baseline: zero(), window: vec![vec![1]], strides }, &x, "leave entries uncovered");
+}
+
+/// One output that is the sum of `n` entries.
+fn linear(n: usize) -> Graph {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, n]).unwrap();
+    let y = dense(&mut b, "f", x, &[1, n], &vec![1.0; n], &[0.0]);
+    b.finish(&[y]).unwrap()
+}
+
+/// Draws that cannot tell the scores apart are refused before anything is evaluated, and so are regressions without end.
+#[test]
+fn more_features_than_samples_can_identify() {
+    let refused = |n: usize, method: &dyn Method<f64>, part: &str| {
+        let graph = linear(n);
+        let mut engine = Engine::new(&graph, &Oracle, None);
+        let x = [tensor(&[1, n], &vec![1.0; n])];
+        let error = method.attribute(&mut engine, &x, &Target::Class(vec![0])).unwrap_err();
+        assert!(error.message().contains(part), "{error}");
+    };
+    let kernel = |n: usize, rows| KernelShap { baseline: zero(), features: Features::each(&linear(n)), rows };
+    let lime = |n: usize, surrogate, draws| Lime {
+        baseline: zero(),
+        features: Features::each(&linear(n)),
+        rows: LimeRows::Seeded { seed: 1, draws },
+        distance: Distance::Cosine,
+        kernel_width: 1.0,
+        surrogate,
+    };
+    refused(9, &kernel(9, KernelRows::Leverage { seed: 1, draws: 15 }), "takes 16 draws or more");
+    refused(9, &kernel(9, KernelRows::Captum { seed: 1, draws: 9 }), "takes 10 draws or more");
+    refused(9, &lime(9, Surrogate::LeastSquares, 9), "takes 10 draws or more");
+    refused(2000, &kernel(2000, KernelRows::Leverage { seed: 1, draws: 20_000 }), "at most 1024");
+    refused(2000, &lime(2000, Surrogate::Ridge(1.0), 20_000), "at most 1024");
+    // Some more than the least are enough.
+    for rows in [KernelRows::Leverage { seed: 1, draws: 24 }, KernelRows::Leverage { seed: 5, draws: 32 }] {
+        let found = run(&linear(9), &kernel(9, rows), &[tensor(&[1, 9], &[1.0; 9])]);
+        assert!(scores(&found).iter().all(|s| (s - 1.0).abs() < 1e-9), "{:?}", scores(&found));
+        assert!(!found.notes.iter().any(|n| n.contains("determine")), "{:?}", found.notes);
+    }
+}
+
+/// An atlas's labels: numbers between them are no features, and cost nothing.
+#[test]
+fn gaps_between_labels_are_no_features() {
+    let graph = linear(4);
+    let mask = |labels: &[f64]| Features::from_masks(&graph, &[tensor(&[1, 4], labels)]).unwrap();
+    let atlas = mask(&[2.0, 2035.0, 41.0, 2.0]);
+    assert_eq!((atlas.count(), atlas.of(0, 0)), (3, &[0, 2, 1, 0][..]));
+    assert_eq!(atlas.names(), Some(&[2, 41, 2035][..]));
+    // Draws may have a column for every number.
+    let last = |width| atlas.columns(width).map(|c| c[2]);
+    assert_eq!([3, 2036, 2034, 7].map(last), [Some(2), Some(2035), Some(2033), None]);
+    let found =
+        run(&graph, &ShapleyValues { baseline: zero(), features: atlas }, &[tensor(&[1, 4], &[1.0; 4])]);
+    assert_eq!(scores(&found), [2.0, 1.0, 1.0]);
 }
 
 /// Regions of two inputs that have the same numbers are never one feature; entries of no region stay; maps of divided

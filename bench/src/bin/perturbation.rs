@@ -5,7 +5,8 @@
 //! cargo run --release -p voxplain-bench --bin perturbation -- MODEL THREADS MODE METHODS WINDOW MASKS JOINT INPUT.npy ...
 //! ```
 //!
-//! MODE is `parts` or `full` (every input by a full pass); METHODS are names with commas; WINDOW is `11/5`, size and stride;
+//! MODE is `parts` or `full` (every input by a full pass); METHODS are names with commas; WINDOW is `1,11,11,11/1,5,5,5`, sizes and
+//! strides along all axes behind the first, cut to the inputs;
 //! MASKS and JOINT are files of region numbers of the inputs' shapes with commas, or `-`: regions of single channels, and
 //! regions that all channels share.
 
@@ -38,18 +39,15 @@ fn features(graph: &Graph, files: &str) -> Fallible<Option<Features>> {
     Ok(Some(Features::from_masks(graph, &masks)?))
 }
 
-/// Windows over space; of one channel at a time in volumes, of all channels in images.
+/// The same windows over every input.
 fn occlusion(graph: &Graph, window: &str) -> Fallible<Occlusion<f32>> {
-    let (size, stride) = window.split_once('/').ok_or("WINDOW is SIZE/STRIDE")?;
-    let (size, stride) = (size.parse::<usize>()?, stride.parse::<usize>()?);
-    let along = |of: usize| -> Vec<Vec<usize>> {
-        let one = |shape: voxplain::tensor::Shape| {
-            let channels = if shape.rank() == 5 { 1 } else { shape[1] };
-            [&[channels][..], &vec![of; shape.rank() - 2]].concat()
-        };
-        graph.inputs().iter().map(|&v| one(graph.shape(v))).collect()
+    let (size, stride) = window.split_once('/').ok_or("WINDOW is SIZES/STRIDES")?;
+    let along = |words: &str| -> Fallible<Vec<Vec<usize>>> {
+        let sizes = words.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
+        let one = |&v: &_| graph.shape(v)[1..].iter().zip(&sizes).map(|(&n, &w)| n.min(w)).collect();
+        Ok(graph.inputs().iter().map(one).collect())
     };
-    Ok(Occlusion { baseline: Baseline::Constant(0.0), window: along(size), strides: along(stride) })
+    Ok(Occlusion { baseline: Baseline::Constant(0.0), window: along(size)?, strides: along(stride)? })
 }
 
 /// A method with the settings of the study.

@@ -2,23 +2,22 @@
 //! linearly. Every entry's mask is a weighted mean of cells, so its expectation is that of a cell.
 
 use crate::features::Sharing;
+use crate::frame::Frame;
 use voxplain_attribution::{Generator, GridGeometry};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Tensor};
 
 /// The coarse grid over one input.
 struct Layer {
-    /// Spatial sizes.
+    frame: Frame,
+    /// Sizes of the axes that the grid lies over: slices, where there are several, and space.
     sizes: Vec<usize>,
-    channels: usize,
     /// Grids: one for all channels, or one each.
     grids: usize,
     /// Nodes of one grid.
     nodes: usize,
     /// The first node among those of all inputs.
     first: usize,
-    /// Whether grids cover all of an example.
-    whole: bool,
 }
 
 enum Source {
@@ -36,19 +35,17 @@ pub(crate) struct Masks {
 const STREAM: u32 = 0x5249_5345;
 
 impl Masks {
-    /// Masks of `cells` cells along every spatial axis, all open until a source is given.
+    /// Masks of `cells` cells along every spatial axis and along the slices of a stack, all open until a source is given.
     pub fn new(graph: &Graph, cells: usize, sharing: Sharing) -> Self {
         let mut first = 0;
         let layer = |&value| {
-            let shape = graph.shape(value);
-            let sizes = shape.get(2..).unwrap_or(&[]).to_vec();
-            let channels = shape.get(1).copied().unwrap_or(1);
-            let grids = if sharing == Sharing::Joint { 1 } else { channels };
+            let frame = Frame::of(graph, value);
+            let sizes = frame.image();
+            let grids = if sharing == Sharing::Joint { 1 } else { frame.channels };
             // A grid that is moved by a part of a cell reaches one cell further, and interpolation one node.
-            let nodes = (cells + 2).pow(sizes.len() as u32);
+            let nodes = (cells + 2).saturating_pow(sizes.len() as u32);
             first += grids * nodes;
-            let whole = shape.elements() == channels * sizes.iter().product::<usize>();
-            Layer { sizes, channels, grids, nodes, first: first - grids * nodes, whole }
+            Layer { frame, sizes, grids, nodes, first: first - grids * nodes }
         };
         let layers = graph.inputs().iter().map(layer).collect();
         Self { layers, cells, source: Source::Seeded { seed: 0, probability: 1.0 } }
@@ -75,7 +72,8 @@ impl Masks {
         Ok(Self { source: Source::Given { cells: cells.clone(), shifts: shifts.clone() }, ..self })
     }
 
-    fn nodes(&self) -> usize {
+    /// Nodes of the grids of all inputs together.
+    pub fn nodes(&self) -> usize {
         self.layers.last().map_or(0, |l| l.first + l.grids * l.nodes)
     }
 
@@ -116,12 +114,16 @@ impl Masks {
         Tensor::new(&[draws, axes], data.collect())
     }
 
-    /// The grid over an input as a network can interpolate it, if it has so few axes.
+    /// The grid over an input as a network can interpolate it: if it has so few axes, and its channels' images lie one behind
+    /// the other.
     pub fn grid(&self, input: usize) -> Option<GridGeometry> {
-        let Layer { sizes, channels, grids, .. } = self.layers.get(input).filter(|l| l.whole)?;
+        let Layer { frame, sizes, grids, .. } = self.layers.get(input)?;
+        if frame.slices > 1 && frame.channels > 1 {
+            return None;
+        }
         let mut last = [1; 3];
         last.get_mut(3usize.checked_sub(sizes.len())?..)?.copy_from_slice(sizes);
-        let (channels, grids, axes) = (*channels, *grids, sizes.len());
+        let (channels, grids, axes) = (frame.channels, *grids, sizes.len());
         Some(GridGeometry { sizes: last, axes, cells: self.cells, channels, grids })
     }
 
@@ -133,7 +135,7 @@ impl Masks {
         into[nodes..].iter_mut().enumerate().for_each(|(axis, v)| *v = self.shift(draw, axis));
     }
 
-    /// Calls `visit(first entry, mask)` for every channel of an input.
+    /// Calls `visit(first entry, mask)` for every channel of every slice of an input.
     pub fn each(&self, draw: usize, input: usize, visit: &mut dyn FnMut(usize, &[f64])) {
         let layer = &self.layers[input];
         for grid in 0..layer.grids {
@@ -141,8 +143,12 @@ impl Masks {
             let coarse: Vec<f64> = (first..first + layer.nodes).map(|node| self.cell(draw, node)).collect();
             let mask = (0..layer.sizes.len())
                 .fold(coarse, |values, axis| self.along(&values, &layer.sizes, axis, self.shift(draw, axis)));
-            let channels = if layer.grids == 1 { 0..layer.channels } else { grid..grid + 1 };
-            channels.for_each(|channel| visit(channel * mask.len(), &mask));
+            let channels = if layer.grids == 1 { 0..layer.frame.channels } else { grid..grid + 1 };
+            let inner = layer.frame.inner();
+            for (slice, mask) in mask.chunks(inner.max(1)).enumerate() {
+                let first = slice * layer.frame.channels;
+                channels.clone().for_each(|channel| visit((first + channel) * inner, mask));
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use crate::request::Request;
 use crate::windows::Windows;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use voxplain_attribution::{Entry, Ledger};
+use voxplain_attribution::{Entry, Ledger, Region, Scores};
 
 /// The SHA-256 of bytes, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
@@ -66,6 +66,22 @@ fn ledger(ledger: &Ledger) -> Value {
     (0..ledger.entries.len()).map(example).collect()
 }
 
+/// Features from which they are not listed one by one: entries by themselves, which the maps show.
+const LISTED: usize = 10_000;
+
+/// Scores of features with their errors and, feature by feature, where each lies and how large it is.
+fn scores(explainer: &Explainer<'_>, scores: &Scores) -> Value {
+    let region = |r: &Region| {
+        let modality = explainer.modality_name(r.input, r.channel);
+        json!({"modality": modality, "number": r.number, "entries": r.entries})
+    };
+    let listed = scores.regions.iter().all(|all| all.len() <= LISTED);
+    let regions = listed.then(|| -> Vec<Vec<Value>> {
+        scores.regions.iter().map(|all| all.iter().map(region).collect()).collect()
+    });
+    json!({"values": scores.values, "errors": scores.errors, "regions": regions})
+}
+
 /// The manifest of one result; `outputs` are names and hashes of the files written.
 pub(crate) fn manifest(
     explainer: &Explainer<'_>,
@@ -98,7 +114,7 @@ pub(crate) fn manifest(
         "windows": explainer.case.windows.as_ref().map(Windows::count),
         "seed": explainer.settings.seed,
         "completeness": {"residuals": a.residuals, "differences": a.differences},
-        "scores": a.scores.as_ref().map(|s| json!({"values": s.values, "errors": s.errors})),
+        "scores": a.scores.as_ref().map(|s| scores(explainer, s)),
         "rules": explainer.rules(&explained.request).unwrap_or_default(),
         "ledger": a.ledger.as_ref().map(ledger),
         "ended_by_budget": explained.estimation.stopped,

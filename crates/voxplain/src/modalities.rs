@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use voxplain_attribution::Generator;
 use voxplain_metrics::{accuracy, area_under_curve};
 use voxplain_models::{Card, Model};
-use voxplain_perturbation::{coalition_outputs, shapley};
+use voxplain_perturbation::{Frame, coalition_outputs, shapley};
 use voxplain_tensor::{Error, Result};
 
 /// What a coalition of modalities is worth.
@@ -113,14 +113,20 @@ impl Explainer<'_> {
         Ok(ModalityOutputs { id: self.case.id.clone(), names, outputs })
     }
 
-    fn modality_name(&self, input: Option<usize>, channel: Option<usize>) -> String {
+    fn channels(&self, input: usize) -> usize {
+        let graph = &self.model.graph;
+        Frame::of(graph, graph.inputs()[input]).channels
+    }
+
+    /// What a channel of an input, or an input, is called.
+    pub(crate) fn modality_name(&self, input: Option<usize>, channel: Option<usize>) -> String {
         let graph = &self.model.graph;
         let Some(input) = input else { return String::from("several inputs") };
         let name = &graph.value(graph.inputs()[input]).name;
         let card = self.model.card.inputs.iter().find(|c| c.name == *name);
         match (channel, card) {
-            // An input with a single channel is that channel; several inputs go by their own names.
-            (Some(_), _) if graph.inputs().len() > 1 => name.clone(),
+            // Of several inputs, those with a single channel go by their own names.
+            (Some(_), _) if graph.inputs().len() > 1 && self.channels(input) == 1 => name.clone(),
             (Some(channel), Some(card)) if channel < card.channels.len() => card.channels[channel].clone(),
             (Some(channel), _) => format!("{name}[{channel}]"),
             (None, _) => name.clone(),

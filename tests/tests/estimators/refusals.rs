@@ -62,14 +62,26 @@ fn bad_estimations_are_one_sentence() {
     fail(&ShapleySampling { baseline: zero(), features: features(), permutations }, Some(2), "too small");
     let points = SobolPoints::Seeded { seed: 0, draws: 2 };
     fail(&Sobol { baseline: zero(), features: features(), points }, None, "at least 4 needed");
-    let many = Features::from_masks(&graph, &[tensor(&[1, 1, 3], &[0.0, 1.0, 600.0])]).unwrap();
-    let points = SobolPoints::Seeded { seed: 0, draws: 64 };
-    fail(&Sobol { baseline: zero(), features: many.clone(), points }, None, "more than the 512");
-    fail(&Owen { baseline: zero(), features: many, orders: OwenOrders::Exact }, None, "use mode sampled");
+    let wide = linear(&vec![1.0; 600], 0.0);
+    let ones = [tensor(&[1, 600], &[1.0; 600])];
+    let refuse = |method: &dyn Estimator<f64>, part: &str| {
+        let mut engine = Engine::new(&wide, &Oracle, None);
+        let error = method.estimate(&mut engine, &ones, &first(), &mut Run::default()).unwrap_err();
+        assert!(error.message().contains(part), "{error}");
+    };
+    let (each, points) = (|| Features::each(&wide), SobolPoints::Seeded { seed: 0, draws: 64 });
+    refuse(&Sobol { baseline: zero(), features: each(), points }, "more than the 512");
+    refuse(&Owen { baseline: zero(), features: each(), orders: OwenOrders::Exact }, "use mode sampled");
     let masks = RiseMasks::Seeded { seed: 0, draws: 50 };
     let (cells, sharing) = (3, Sharing::Own);
     let rise = Rise { baseline: zero(), cells, probability: 1.0, sharing, centred: true, masks };
     fail(&rise, None, "below 1 expected");
+    let volume = volume();
+    let rise = Rise { probability: 0.5, cells: 1000, ..rise };
+    let mut engine = Engine::new(&volume, &Oracle, None);
+    let x = [tensor(&[1, 1, 2, 2, 2], &[1.0; 8])];
+    let error = rise.estimate(&mut engine, &x, &first(), &mut Run::default()).unwrap_err();
+    assert!(error.message().contains("use fewer cells"), "{error}");
     // The product of huge numbers is no number of any score.
     let huge = Baseline::Constant(1e200);
     fail(
@@ -77,6 +89,14 @@ fn bad_estimations_are_one_sentence() {
         None,
         "choose a fill that the network can take",
     );
+}
+
+/// A volume of eight entries, laid out flat.
+fn volume() -> Graph {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 1, 2, 2, 2]).unwrap();
+    let y = b.node("y", Op::Reshape { sizes: vec![1, 8] }, &[x]).unwrap();
+    b.finish(&[y]).unwrap()
 }
 
 /// A network that does not look at its input scores 0 everywhere and says why.

@@ -1,6 +1,7 @@
 //! Blocks, and whole modalities, which are the largest blocks.
 
 use super::{Features, sizes};
+use crate::frame::Frame;
 use voxplain_graph::Graph;
 
 impl Features {
@@ -16,26 +17,26 @@ impl Features {
         Self::counted(sizes(graph).into_iter().enumerate().map(row).collect())
     }
 
-    /// Blocks of `side` entries along every spatial axis, in every channel of every input. Axis 1 is that of channels.
+    /// Blocks of `side` entries along every spatial axis, that of slices included, in every channel of every input.
     pub fn grid(graph: &Graph, side: usize) -> Self {
         let (mut labels, mut next) = (Vec::new(), 0u32);
         for &value in graph.inputs() {
-            let shape = graph.shape(value);
-            let sizes = &shape[shape.rank().min(1)..];
-            let side = |axis: usize| if axis == 0 { 1 } else { side.min(sizes[axis]).max(1) };
-            let blocks: Vec<usize> = (0..sizes.len()).map(|a| sizes[a].div_ceil(side(a))).collect();
-            let label = |mut entry: usize| {
-                let (mut number, mut scale) = (0, 1);
-                for a in (0..sizes.len()).rev() {
-                    number += entry % sizes[a] / side(a) * scale;
-                    scale *= blocks[a];
-                    entry /= sizes[a];
+            let frame = Frame::of(graph, value);
+            let sizes = frame.image();
+            let blocks: Vec<usize> = sizes.iter().map(|n| n.div_ceil(side.min(*n).max(1))).collect();
+            let each = blocks.iter().product::<usize>();
+            let label = |entry: usize| {
+                let (channel, mut place) = frame.place(entry);
+                let (mut number, mut scale) = (channel * each, 1);
+                for (n, blocks) in sizes.iter().zip(&blocks).rev() {
+                    number += place % n / side.min(*n).max(1) * scale;
+                    scale *= blocks;
+                    place /= n;
                 }
                 next + number as u32
             };
-            let one = sizes.iter().product::<usize>();
-            let row: Vec<u32> = (0..shape.elements()).map(|e| label(e % one)).collect();
-            next += blocks.iter().product::<usize>() as u32;
+            let row: Vec<u32> = (0..frame.entries()).map(label).collect();
+            next += (frame.channels * each) as u32;
             labels.push(vec![row]);
         }
         Self::counted(labels)

@@ -18,9 +18,21 @@ pub(super) fn whole(value: f64, name: &str) -> Result<u32> {
     })
 }
 
+/// Numbers the labels that occur from 0 on; returns what they were.
+fn close_gaps(labels: &mut [Vec<Vec<u32>>]) -> Vec<u32> {
+    let most = labels.iter().flatten().flatten().max().map_or(0, |&l| l as usize + 1);
+    let mut place = vec![0; most];
+    labels.iter().flatten().flatten().for_each(|&l| place[l as usize] = 1);
+    let names: Vec<u32> = (0..most as u32).filter(|&l| place[l as usize] == 1).collect();
+    names.iter().zip(0..).for_each(|(&l, number)| place[l as usize] = number);
+    labels.iter_mut().flatten().flatten().for_each(|l| *l = place[*l as usize]);
+    names
+}
+
 impl Features {
     /// Features from masks of whole numbers, one per input, of the input's shape with one row for all examples or one
-    /// row each. Equal numbers are one feature, in whatever inputs they are, as in Captum.
+    /// row each. Equal numbers are one feature, in whatever inputs they are, as in Captum. Features are numbered in the order of
+    /// their numbers in the masks; numbers that occur nowhere, as those between an atlas's labels, are none.
     ///
     /// # Errors
     /// A mask has another shape, or holds something else than whole numbers from 0; the message names the input.
@@ -45,6 +57,21 @@ impl Features {
             let all: Vec<u32> = mask.data().iter().map(|&v| whole(v, name)).collect::<Result<_>>()?;
             labels.push(all.chunks(one).map(<[u32]>::to_vec).collect());
         }
-        Ok(Self::counted(labels))
+        let names = close_gaps(&mut labels);
+        Ok(Self { names, ..Self::counted(labels) })
+    }
+
+    /// The column of every feature in draws of `width` columns: one for each feature, or one for each number that a mask
+    /// could have had, from 0 or from its least, as Captum has them.
+    pub fn columns(&self, width: usize) -> Option<Vec<usize>> {
+        let least = self.names.first().map_or(0, |&l| l as usize);
+        let span = self.names.last().map_or(0, |&l| l as usize + 1);
+        let from = |first: usize| self.names.iter().map(|&l| l as usize - first).collect();
+        match width {
+            w if w == self.count() => Some((0..w).collect()),
+            w if w == span => Some(from(0)),
+            w if w == span - least => Some(from(least)),
+            _ => None,
+        }
     }
 }

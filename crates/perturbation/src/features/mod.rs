@@ -8,6 +8,7 @@ mod regions;
 
 pub use regions::Sharing;
 
+use crate::frame::Frame;
 use voxplain_attribution::{Network, Region};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Scalar};
@@ -29,6 +30,8 @@ pub struct Features {
     labels: Vec<Vec<Vec<u32>>>,
     count: usize,
     spread: Spread,
+    /// What a mask called each feature; empty where no mask named them.
+    names: Vec<u32>,
 }
 
 /// The label of entries that belong to no feature: they stay as they are.
@@ -38,7 +41,7 @@ impl Features {
     fn counted(labels: Vec<Vec<Vec<u32>>>) -> Self {
         let most = labels.iter().flatten().flatten().filter(|l| **l != NO_FEATURE).max();
         let count = most.map_or(0, |m| *m as usize + 1);
-        Self { labels, count, spread: Spread::Copy }
+        Self { labels, count, spread: Spread::Copy, names: Vec::new() }
     }
 
     /// With another way from scores to maps.
@@ -46,6 +49,11 @@ impl Features {
     pub fn spread(mut self, spread: Spread) -> Self {
         self.spread = spread;
         self
+    }
+
+    /// What a mask called each feature; none where no mask named them.
+    pub fn names(&self) -> Option<&[u32]> {
+        Some(&self.names[..]).filter(|names| !names.is_empty())
     }
 
     /// One more than the largest number.
@@ -90,12 +98,10 @@ impl Features {
         let mut regions = vec![Region::default(); self.count];
         let mut seen = vec![false; self.count];
         for (input, &value) in graph.inputs().iter().enumerate() {
-            let shape = graph.shape(value);
-            let channels = shape.get(1).copied().unwrap_or(1);
-            let inner = shape.elements() / shape[0].max(1) / channels.max(1);
+            let frame = Frame::of(graph, value);
             let labels = self.of(input, example).iter().enumerate();
             for (at, &label) in labels.filter(|(_, l)| **l != NO_FEATURE) {
-                let (region, channel) = (&mut regions[label as usize], at / inner.max(1) % channels.max(1));
+                let (region, channel) = (&mut regions[label as usize], frame.place(at).0);
                 let first = !std::mem::replace(&mut seen[label as usize], true);
                 let same = |place: Option<usize>, now: usize| (first || place == Some(now)).then_some(now);
                 region.channel =

@@ -2,6 +2,7 @@
 
 use super::masks::whole;
 use super::{Features, NO_FEATURE};
+use crate::frame::Frame;
 use std::collections::BTreeMap;
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Tensor};
@@ -16,9 +17,10 @@ pub enum Sharing {
 }
 
 impl Features {
-    /// Features from maps of regions, one per input: `[1 or examples, 1 or channels, spatial]` of whole numbers, where 0 is
-    /// no region, so that the entry always stays as it is. Numbers of different inputs, and with [`Sharing::Own`] of
-    /// different channels, never mean the same feature; gaps in them cost nothing.
+    /// Features from maps of regions, one per input: `[1 or examples, 1 or channels, spatial]` of whole numbers (the slices of
+    /// a stack, [`Frame`], are the first spatial axis), where 0 is no region, so that the entry always stays as it is. Numbers
+    /// of different inputs, and with [`Sharing::Own`] of different channels, never mean the same feature; gaps in them cost
+    /// nothing.
     ///
     /// # Errors
     /// A map has another shape, holds something else than whole numbers, or there is no region at all.
@@ -32,22 +34,19 @@ impl Features {
         }
         let (mut labels, mut next) = (Vec::new(), 0u32);
         for (map, &value) in maps.iter().zip(graph.inputs()) {
-            let (name, want) = (&graph.value(value).name, graph.shape(value));
-            let (have, channels) = (map.shape(), want.get(1).copied().unwrap_or(1));
+            let (name, frame) = (&graph.value(value).name, Frame::of(graph, value));
+            let (have, channels, image) = (map.shape(), frame.channels, frame.image());
             let given = have.get(1).copied().unwrap_or(1);
-            let space = |s: &[usize]| s.get(2..).map(<[usize]>::to_vec);
-            if space(&have) != space(&want) || have.rank() != want.rank() || (given != 1 && given != channels)
-            {
+            let fits = have.get(2..).unwrap_or(&[]) == image && (given == 1 || given == channels);
+            if !fits || map.data().is_empty() {
                 return Err(Error::invalid(format!(
-                    "the regions of input {name:?} have shape {have}; [1, 1, ...] or [1, {channels}, ...] with the spatial \
-                     sizes of {want} expected"
+                    "the regions of input {name:?} have shape {have}; [1, 1, ...] or [1, {channels}, ...] with {image:?} behind \
+                     expected"
                 )));
             }
             let numbers: Vec<u32> = map.data().iter().map(|&v| whole(v, name)).collect::<Result<_>>()?;
-            let row = given * (want.elements() / channels.max(1) / want[0].max(1));
-            let space = row / given.max(1);
-            let one = |row: &[u32]| expand(row, (space, channels), sharing, next);
-            let rows: Vec<Vec<u32>> = numbers.chunks(row.max(1)).map(one).collect();
+            let one = |row: &[u32]| expand(row, &frame, sharing, next);
+            let rows: Vec<Vec<u32>> = numbers.chunks(given * frame.entries() / channels).map(one).collect();
             let used = rows.iter().flatten().filter(|l| **l != NO_FEATURE).max();
             next = used.map_or(next, |last| last + 1);
             labels.push(rows);
@@ -61,14 +60,15 @@ impl Features {
 }
 
 /// The labels of all channels of one example, numbered from `first`.
-fn expand(regions: &[u32], (space, channels): (usize, usize), sharing: Sharing, first: u32) -> Vec<u32> {
-    let place = |channel: usize| if sharing == Sharing::Own { channel } else { 0 };
+fn expand(regions: &[u32], frame: &Frame, sharing: Sharing, first: u32) -> Vec<u32> {
+    let space = frame.entries() / frame.channels;
     let entry = |at: usize| {
-        let own = if regions.len() > space { at } else { at % space };
-        Some((place(at / space), regions[own])).filter(|(_, region)| *region != 0)
+        let (channel, place) = frame.place(at);
+        let region = regions[if regions.len() > space { channel * space + place } else { place }];
+        Some((if sharing == Sharing::Own { channel } else { 0 }, region)).filter(|_| region != 0)
     };
     let mut numbers: BTreeMap<(usize, u32), u32> =
-        (0..space * channels).filter_map(entry).map(|key| (key, 0)).collect();
+        (0..frame.entries()).filter_map(entry).map(|key| (key, 0)).collect();
     numbers.values_mut().zip(first..).for_each(|(number, next)| *number = next);
-    (0..space * channels).map(|at| entry(at).map_or(NO_FEATURE, |key| numbers[&key])).collect()
+    (0..frame.entries()).map(|at| entry(at).map_or(NO_FEATURE, |key| numbers[&key])).collect()
 }

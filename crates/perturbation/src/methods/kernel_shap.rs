@@ -7,7 +7,7 @@ use crate::features::Features;
 use crate::game::Game;
 use crate::moments::growing;
 use crate::paint::{Found, finish};
-use crate::regression::{Doubt, Fit, Samples, constrained};
+use crate::regression::{Doubt, Fit, Samples, check_rows, check_unknowns, constrained};
 use crate::run::Run;
 use std::collections::BTreeSet;
 use voxplain_attribution::methods::Baseline;
@@ -173,6 +173,25 @@ fn exact(n: usize) -> Result<Design> {
 }
 
 impl KernelRows {
+    /// The least draws that can identify `n` scores. Both rows of a complementary pair say the same of their differences.
+    pub fn least(&self, n: usize) -> usize {
+        match self {
+            Self::Leverage { .. } => 2 * n.saturating_sub(1),
+            Self::Captum { .. } => n + 1,
+            Self::Exact | Self::Given(..) => 0,
+        }
+    }
+
+    /// Refuses draws that are too few from the start.
+    fn check(&self, n: usize) -> Result<()> {
+        match self {
+            Self::Leverage { draws, .. } | Self::Captum { draws, .. } => {
+                check_rows("Kernel SHAP", n, *draws, self.least(n))
+            }
+            Self::Exact | Self::Given(..) => Ok(()),
+        }
+    }
+
     /// The design of `draws` rows, as far as their number can be chosen.
     fn make(&self, n: usize, draws: usize) -> Result<Design> {
         let design = match self {
@@ -280,6 +299,8 @@ impl<S: Scalar> Estimator<S> for KernelShap<S> {
                 "Kernel SHAP needs at least two features; one feature scores F(x) - F(b)",
             ));
         }
+        check_unknowns("Kernel SHAP", features)?;
+        self.rows.check(features)?;
         let mut game = Game::new(network, inputs, &self.baseline, &self.features, target, run)?;
         let mut found = Found::default();
         for n in 0..game.examples() {

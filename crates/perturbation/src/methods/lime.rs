@@ -5,7 +5,7 @@ use crate::estimator::Estimator;
 use crate::features::Features;
 use crate::game::Game;
 use crate::paint::{Found, finish};
-use crate::regression::{Fit, Samples, lasso, least_squares, ridge};
+use crate::regression::{Fit, Samples, check_rows, check_unknowns, lasso, least_squares, ridge};
 use crate::run::Run;
 use voxplain_attribution::methods::Baseline;
 use voxplain_attribution::{Attribution, Generator, Method, Network, Target};
@@ -102,6 +102,22 @@ impl Geometry {
 }
 
 impl<S: Scalar> Lime<S> {
+    /// Refuses what the regression cannot identify or solve; ridge and lasso choose where rows do not.
+    fn check(&self) -> Result<()> {
+        if !self.kernel_width.is_finite() || self.kernel_width <= 0.0 {
+            return Err(Error::invalid(format!("a kernel width of {}; above 0 expected", self.kernel_width)));
+        }
+        let n = self.features.count();
+        if !matches!(self.surrogate, Surrogate::Lasso(_)) {
+            check_unknowns("LIME", n)?;
+        }
+        match (&self.rows, self.surrogate) {
+            // The constant is an unknown too.
+            (LimeRows::Seeded { draws, .. }, Surrogate::LeastSquares) => check_rows("LIME", n, *draws, n + 1),
+            _ => Ok(()),
+        }
+    }
+
     fn coalitions(&self) -> Result<Vec<Coalition>> {
         let n = self.features.count();
         let rows = match &self.rows {
@@ -234,9 +250,7 @@ impl<S: Scalar> Estimator<S> for Lime<S> {
         target: &Target,
         run: &mut Run,
     ) -> Result<Attribution<S>> {
-        if !self.kernel_width.is_finite() || self.kernel_width <= 0.0 {
-            return Err(Error::invalid(format!("a kernel width of {}; above 0 expected", self.kernel_width)));
-        }
+        self.check()?;
         let rows = self.coalitions()?;
         let features = self.features.count();
         run.keep("coalitions", || {

@@ -21,44 +21,49 @@ use voxplain_tensor::{Error, Result, Scalar, Tensor};
 pub struct Occlusion<S> {
     /// What covers.
     pub baseline: Baseline<S>,
-    /// Per input, the window's size along every axis behind the first (channels, then space).
+    /// Per input, the window's size along every axis behind the first (channels, then space). Where an example has several
+    /// rows, as a stack of slices has, the first axis may stand before them; otherwise windows cover all rows.
     pub window: Vec<Vec<usize>>,
     /// Per input, the steps along the same axes, at most as large as the window.
     pub strides: Vec<Vec<usize>>,
 }
 
 /// The windows over one example of one input.
-struct Windows<'a> {
-    /// Sizes of all axes; the first one is not cut.
+struct Windows {
+    /// Sizes of all axes.
     sizes: Vec<usize>,
-    window: &'a [usize],
-    strides: &'a [usize],
+    window: Vec<usize>,
+    strides: Vec<usize>,
     counts: Vec<usize>,
 }
 
-impl<'a> Windows<'a> {
-    fn new(graph: &Graph, input: usize, window: &'a [usize], strides: &'a [usize]) -> Result<Self> {
+impl Windows {
+    fn new(graph: &Graph, input: usize, window: &[usize], strides: &[usize]) -> Result<Self> {
         let value = graph.inputs()[input];
         let (name, shape) = (&graph.value(value).name, graph.shape(value));
-        let axes = shape.rank().saturating_sub(1);
-        let fits = |list: &[usize]| list.len() == axes && list.iter().all(|&n| n > 0);
+        let (axes, rows) = (shape.rank().saturating_sub(1), shape.first().copied().unwrap_or(1));
+        let whole =
+            |list: &[usize]| if list.len() == axes { [&[rows], list].concat() } else { list.to_vec() };
+        let fits = |list: &[usize]| {
+            (list.len() == axes || rows > 1 && list.len() == axes + 1) && list.iter().all(|&n| n > 0)
+        };
         if !fits(window) || !fits(strides) {
             return Err(Error::invalid(format!(
                 "windows {window:?} with strides {strides:?} for input {name:?} of shape {shape}; one positive number for \
                  each of the {axes} axes behind the first expected"
             )));
         }
-        let sizes = shape.to_vec();
-        for a in 0..axes {
-            if strides[a] > window[a] && window[a] < sizes[a + 1] {
+        let (window, strides, sizes) = (whole(window), whole(strides), shape.to_vec());
+        for a in 0..sizes.len() {
+            if strides[a] > window[a] && window[a] < sizes[a] {
                 return Err(Error::invalid(format!(
                     "strides {strides:?} leave entries uncovered by windows of {window:?} in input {name:?}; make them at \
                      most as large as the window"
                 )));
             }
         }
-        let counts =
-            (0..axes).map(|a| sizes[a + 1].saturating_sub(window[a]).div_ceil(strides[a]) + 1).collect();
+        let counts = (0..sizes.len()).map(|a| sizes[a].saturating_sub(window[a]).div_ceil(strides[a]) + 1);
+        let counts = counts.collect();
         Ok(Self { sizes, window, strides, counts })
     }
 
@@ -71,7 +76,7 @@ impl<'a> Windows<'a> {
         let mut part = whole(&self.sizes);
         for a in (0..self.counts.len()).rev() {
             let start = number % self.counts[a] * self.strides[a];
-            part[a + 1] = start..(start + self.window[a]).min(self.sizes[a + 1]);
+            part[a] = start..(start + self.window[a]).min(self.sizes[a]);
             number /= self.counts[a];
         }
         part
@@ -86,7 +91,7 @@ impl<'a> Windows<'a> {
 /// What is evaluated: a network, its inputs, the windows over each and what covers them in one example.
 struct Covers<'a, S: Scalar> {
     inputs: &'a [Tensor<S>],
-    windows: Vec<Windows<'a>>,
+    windows: Vec<Windows>,
     fills: Vec<Tensor<S>>,
     seeds: Seeds<S>,
     examples: usize,

@@ -33,14 +33,14 @@ pub enum RiseMasks {
 
 /// Petsiuk, Das & Saenko, "RISE: Randomized input sampling for explanation of black-box models", BMVC 2018: coarse grids of
 /// cells that are let through with some probability p, interpolated to the image's size and moved by a random part of a cell.
-/// In any number of dimensions. An entry scores `mean(f(x M + b (1 - M)) M(entry)) / p` (their equation 6), unbiased because
-/// every entry's mask has the mean p exactly; `centred`, the mean output is subtracted first (with `N - 1` for N), so that 0
+/// In any number of dimensions; the slices of a stack ([`crate::Frame`]) are one of them. An entry scores
+/// `mean(f(x M + b (1 - M)) M(entry)) / p` (their equation 6), unbiased because every entry's mask has the mean p exactly; `centred`, the mean output is subtracted first (with `N - 1` for N), so that 0
 /// means that an entry does not matter. Standard errors are those of the mean over masks, entry by entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rise<S> {
     /// What masked entries become.
     pub baseline: Baseline<S>,
-    /// Cells along every spatial axis; 7 in the paper.
+    /// Cells along every spatial axis, that of slices included; 7 in the paper.
     pub cells: usize,
     /// The probability that a cell is let through; 1/2 in the paper.
     pub probability: f64,
@@ -51,6 +51,9 @@ pub struct Rise<S> {
     /// The masks.
     pub masks: RiseMasks,
 }
+
+/// The most numbers of a mask: as many as a large volume has entries.
+const MOST_NODES: usize = 1 << 24;
 
 /// What is evaluated.
 struct Seen<'a, S: Scalar> {
@@ -135,6 +138,13 @@ impl<S: Scalar> Rise<S> {
             )));
         }
         let masks = Masks::new(graph, self.cells, self.sharing);
+        if masks.nodes() > MOST_NODES {
+            return Err(Error::invalid(format!(
+                "RISE with {} cells along every axis needs {} numbers for a mask, at most {MOST_NODES}; use fewer cells",
+                self.cells,
+                masks.nodes()
+            )));
+        }
         match &self.masks {
             RiseMasks::Seeded { seed, .. } => Ok(masks.seeded(*seed, self.probability)),
             RiseMasks::Given { cells, shifts } => masks.given(cells, shifts),

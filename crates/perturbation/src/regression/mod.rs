@@ -12,6 +12,31 @@ pub use least_squares::{Doubt, Fit, constrained, least_squares, ridge};
 
 use voxplain_tensor::{Error, Result};
 
+/// The most unknowns of a dense regression, whose time grows with their third power.
+const MOST: usize = 1024;
+
+/// Refuses to ask for rows that cannot identify the scores of so many features: `needed` rows are the least.
+pub(crate) fn check_rows(method: &str, features: usize, rows: usize, needed: usize) -> Result<()> {
+    if rows >= needed {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{method} with {rows} draws cannot identify the scores of {features} features, which takes {needed} draws or more; \
+         raise draws or use fewer features"
+    )))
+}
+
+/// Refuses regressions that would not end.
+pub(crate) fn check_unknowns(method: &str, features: usize) -> Result<()> {
+    if features <= MOST {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{method} fits a score to each of {features} features together, and at most {MOST} can be solved for; use larger \
+         regions, or shapley_sampling or banzhaf, which fit nothing"
+    )))
+}
+
 /// Rows of 0 and 1, their values and weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Samples<'a> {

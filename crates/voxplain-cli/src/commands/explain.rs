@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use voxplain::attribution::{Entry, Ledger};
 use voxplain::imaging::read_nifti;
 use voxplain::models::read_tensors;
-use voxplain::request::{self, Context, Request, Supervoxels, Tensors};
+use voxplain::request::{self, Context, ESTIMATORS, Request, Supervoxels, Tensors};
 use voxplain::{
     Case, Device, Error, Explainer, Format, Model, Result, Tensor, Together, reference_tensors, sha256,
 };
@@ -280,10 +280,14 @@ impl Explain {
             "seconds": explained.seconds,
             "evaluations": explained.attribution.forward_passes,
             "ended_by_budget": explained.is_stopped(),
+            "notes": explained.attribution.notes,
             "files": files,
         });
-        let kept: String =
-            ledger.map(ledger_lines).into_iter().flatten().map(|l| format!("\n    {l}")).collect();
+        // What an estimation found about itself; other methods say what they did.
+        let notes =
+            explained.attribution.notes.iter().filter(|_| ESTIMATORS.contains(&request.method.as_str()));
+        let below = ledger.map(ledger_lines).into_iter().flatten().chain(notes.cloned());
+        let kept: String = below.map(|line| format!("\n    {line}")).collect();
         bar.suspend(|| self.report(&line, &format!("{}: {}{kept}", request.id, explained.summary())));
         Ok(())
     }

@@ -13,15 +13,24 @@ mod requests;
 pub mod source;
 pub mod verify;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 /// A progress bar over passes or units on standard error, hidden where that is no terminal.
 fn progress(units: u64) -> ProgressBar {
     let bar = ProgressBar::new(units);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} ({eta} left)") {
-        bar.set_style(style);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} ({left})") {
+        bar.set_style(style.with_key("left", left));
     }
     bar
+}
+
+/// The time that is left, once something has been measured.
+fn left(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    // There is nothing to be done about a bar that cannot be written.
+    let _ = match state.per_sec() > 0.0 {
+        true => write!(out, "{:#} left", HumanDuration(state.eta())),
+        false => out.write_str("measuring"),
+    };
 }
 
 /// Bytes for people.

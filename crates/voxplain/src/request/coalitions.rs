@@ -14,7 +14,7 @@ impl Context<'_> {
         p.only_with(&["mask", "spread", "mode", "coalitions", "draws", "seed"])?;
         let (features, seed) = (self.features(p, "modality")?, self.seed_of(p)?);
         let rows = match (p.text("coalitions")?, p.choice("mode", &["reuse", "plain", "exact"])?) {
-            (Some(key), _) => BanzhafRows::Given(self.coalitions(&key, features.count())?),
+            (Some(key), _) => BanzhafRows::Given(self.coalitions(&key, &features)?),
             (None, 0) => BanzhafRows::Reuse { seed, draws: p.draws(1000, most::ROWS)? },
             (None, 1) => BanzhafRows::Plain { seed, draws: p.draws(25, most::ORDERS)? },
             (None, _) => BanzhafRows::Exact,
@@ -25,7 +25,8 @@ impl Context<'_> {
     pub(super) fn kernel_shap<S: Scalar>(&self, p: &Parameters<'_>) -> Result<KernelShap<S>> {
         p.only_with(&["mask", "spread", "mode", "coalitions", "weights", "draws", "seed"])?;
         let features = self.features(p, "modality")?;
-        let (seed, draws) = (self.seed_of(p)?, p.draws(300, most::ROWS)?);
+        // As many rows as the study, or what twice identifies the scores of more features.
+        let (seed, draws) = (self.seed_of(p)?, p.draws(300.max(4 * features.count()), most::ROWS)?);
         let stored = p.map.contains_key("coalitions");
         let mode = p.text("mode")?.unwrap_or_else(|| if stored { "sampled" } else { "leverage" }.into());
         let rows = match mode.as_str() {
@@ -37,7 +38,7 @@ impl Context<'_> {
                     let key = p.text(name)?;
                     key.ok_or_else(|| Error::invalid(format!("mode sampled needs a tensor {name}")))
                 };
-                let rows = self.coalitions(&key("coalitions")?, features.count())?;
+                let rows = self.coalitions(&key("coalitions")?, &features)?;
                 KernelRows::Given(rows, self.tensor::<f64>(&key("weights")?)?.data().to_vec())
             }
             other => {
@@ -62,8 +63,11 @@ impl Context<'_> {
         ])?;
         let features = self.features(p, "modality")?;
         let rows = match p.text("coalitions")? {
-            Some(key) => LimeRows::Given(self.coalitions(&key, features.count())?),
-            None => LimeRows::Seeded { seed: self.seed_of(p)?, draws: p.draws(500, most::ROWS)? },
+            Some(key) => LimeRows::Given(self.coalitions(&key, &features)?),
+            None => {
+                let draws = p.draws(500.max(2 * features.count()), most::ROWS)?;
+                LimeRows::Seeded { seed: self.seed_of(p)?, draws }
+            }
         };
         let distance = match p.text("distance")?.as_deref() {
             None | Some("cosine") => Distance::Cosine,

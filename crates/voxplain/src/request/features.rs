@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use voxplain_imaging::{SlicImage, SlicOptions, slic};
-use voxplain_perturbation::{Features, Sharing, Spread};
+use voxplain_perturbation::{Features, Frame, Sharing, Spread};
 use voxplain_tensor::{Error, Result, Tensor};
 
 /// Supervoxels that requests have asked for, by their words: making them takes seconds, and several methods of one run share
@@ -88,9 +88,12 @@ impl Context<'_> {
     /// Supervoxels of every modality by itself, or of all channels of an input at once, where values are not 0.
     fn made_supervoxels(&self, words: &str) -> Result<Features> {
         let (sharing, options) = slic_words(words)?;
-        let maps = self.network_inputs.iter().enumerate();
+        let one = |(i, x): (usize, &Tensor<f32>)| {
+            let frame = Frame::of(self.graph, self.graph.inputs()[i]);
+            regions((x, &frame), self.spacing_of(i), sharing, &options)
+        };
         let maps: Vec<Tensor<f64>> =
-            maps.map(|(i, x)| regions(x, self.spacing_of(i), sharing, &options)).collect::<Result<_>>()?;
+            self.network_inputs.iter().enumerate().map(one).collect::<Result<_>>()?;
         Features::of_regions(self.graph, &maps, sharing)
     }
 
@@ -101,25 +104,27 @@ impl Context<'_> {
 
 /// The regions of every example of one input: `[examples, channels or 1, spatial]`.
 fn regions(
-    x: &Tensor<f32>,
+    (x, frame): (&Tensor<f32>, &Frame),
     spacing: [f64; 3],
     sharing: Sharing,
     options: &SlicOptions,
 ) -> Result<Tensor<f64>> {
-    let shape = x.shape();
-    let sizes: [usize; 3] = match shape.get(2..) {
-        Some(&[a, b]) => [1, a, b],
-        Some(&[a, b, c]) => [a, b, c],
+    let image = frame.image();
+    let sizes: [usize; 3] = match image[..] {
+        [a, b] => [1, a, b],
+        [a, b, c] => [a, b, c],
         _ => {
             return Err(Error::unsupported(format!(
-                "supervoxels of an input of shape {shape}; two or three spatial axes expected"
+                "supervoxels of an input of shape {}; two or three spatial axes expected",
+                x.shape()
             )));
         }
     };
     let space: usize = sizes.iter().product();
     let mut out = Vec::new();
-    for n in 0..shape[0] {
-        let channels: Vec<&[f32]> = x.row(n).chunks(space).collect();
+    for example in x.data().chunks(frame.entries()) {
+        let images = images(example, frame);
+        let channels: Vec<&[f32]> = images.chunks(space).collect();
         let groups =
             if sharing == Sharing::Joint { vec![&channels[..]] } else { channels.chunks(1).collect() };
         for group in groups {
@@ -128,6 +133,18 @@ fn regions(
             out.extend(slic(&image, options)?.into_iter().map(f64::from));
         }
     }
-    let channels = if sharing == Sharing::Joint { 1 } else { shape[1] };
-    Tensor::new(&shape.with(1, channels)?, out)
+    let channels = if sharing == Sharing::Joint { 1 } else { frame.channels };
+    let shape = [&[out.len() / channels / space, channels], &image[..]].concat();
+    Tensor::new(&shape, out)
+}
+
+/// The images of all channels, one after the other.
+fn images(example: &[f32], frame: &Frame) -> Vec<f32> {
+    let space = frame.entries() / frame.channels;
+    let mut images = vec![0.0; example.len()];
+    for (at, &v) in example.iter().enumerate() {
+        let (channel, place) = frame.place(at);
+        images[channel * space + place] = v;
+    }
+    images
 }

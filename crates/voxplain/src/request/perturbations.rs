@@ -9,7 +9,7 @@ use voxplain_perturbation::methods::{
     Donors, FeatureAblation, FeaturePermutation, Occlusion, Owen, OwenOrders, Permutations, Rise, RiseMasks,
     ShapleySampling, ShapleyValues, Sobol, SobolPoints,
 };
-use voxplain_perturbation::{Budget, Coalition, Estimator, Sharing};
+use voxplain_perturbation::{Budget, Coalition, Estimator, Features, Sharing};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// Parameters of every estimator.
@@ -149,19 +149,32 @@ impl Context<'_> {
 
     /// Rows of a stored matrix of whole numbers.
     fn whole(&self, key: &str) -> Result<Vec<Vec<usize>>> {
-        let row = |row: Vec<f64>| row.into_iter().map(|v| v as usize).collect();
-        Ok(self.matrix(key)?.into_iter().map(row).collect())
+        let one = |v: f64| match v >= 0.0 && v < 2f64.powi(53) && v.fract() == 0.0 {
+            true => Ok(v as usize),
+            false => Err(Error::invalid(format!("tensor {key:?} holds {v}; whole numbers from 0 expected"))),
+        };
+        self.matrix(key)?.into_iter().map(|row| row.into_iter().map(one).collect()).collect()
     }
 
-    pub(super) fn coalitions(&self, key: &str, features: usize) -> Result<Vec<Coalition>> {
-        let rows = self.matrix(key)?;
-        match rows.iter().find(|r| r.len() != features || r.iter().any(|v| *v != 0.0 && *v != 1.0)) {
-            None => Ok(rows.iter().map(|r| Coalition::of(features, |f| r[f] == 1.0)).collect()),
-            Some(row) => Err(Error::invalid(format!(
-                "tensor {key:?}: rows of {features} zeros and ones expected, one has {} entries",
-                row.len()
+    pub(super) fn coalitions(&self, key: &str, features: &Features) -> Result<Vec<Coalition>> {
+        let (rows, count) = (self.matrix(key)?, features.count());
+        let width = rows.first().map_or(0, Vec::len);
+        let binary = rows.iter().flatten().all(|v| *v == 0.0 || *v == 1.0);
+        match features.columns(width).filter(|_| binary) {
+            Some(at) => Ok(rows.iter().map(|r| Coalition::of(count, |f| r[at[f]] == 1.0)).collect()),
+            None => Err(Error::invalid(format!(
+                "tensor {key:?}: rows of {count} zeros and ones expected, they have {width} entries{}",
+                if binary { "" } else { ", not all 0 or 1" }
             ))),
         }
+    }
+
+    /// Stored orders, of features or of all numbers that a mask could have had.
+    fn orders(&self, key: &str, features: &Features) -> Result<Vec<Vec<usize>>> {
+        let rows = self.whole(key)?;
+        let Some(at) = features.columns(rows.first().map_or(0, Vec::len)) else { return Ok(rows) };
+        let place = |column: &usize| at.iter().position(|c| c == column);
+        Ok(rows.iter().map(|row| row.iter().filter_map(place).collect()).collect())
     }
 
     /// Another patient, named by `--reference` or as the tensors `reference/<input>`, joins the batch.
@@ -175,9 +188,9 @@ impl Context<'_> {
         Ok(FeaturePermutation { features: self.features(p, "modality")?, donors, others })
     }
 
-    fn permutations(&self, p: &Parameters<'_>) -> Result<Permutations> {
+    fn permutations(&self, p: &Parameters<'_>, features: &Features) -> Result<Permutations> {
         Ok(match p.text("permutations")? {
-            Some(key) => Permutations::Given(self.whole(&key)?),
+            Some(key) => Permutations::Given(self.orders(&key, features)?),
             None => Permutations::Seeded {
                 seed: self.seed_of(p)?,
                 draws: p.draws(26, most::ORDERS)?,
@@ -188,20 +201,19 @@ impl Context<'_> {
 
     fn shapley_sampling<S: Scalar>(&self, p: &Parameters<'_>) -> Result<ShapleySampling<S>> {
         p.only_with(&["mask", "spread", "permutations", "draws", "antithetic", "seed"])?;
-        Ok(ShapleySampling {
-            baseline: self.baseline(p)?,
-            features: self.features(p, "modality")?,
-            permutations: self.permutations(p)?,
-        })
+        let features = self.features(p, "modality")?;
+        let permutations = self.permutations(p, &features)?;
+        Ok(ShapleySampling { baseline: self.baseline(p)?, features, permutations })
     }
 
     fn owen<S: Scalar>(&self, p: &Parameters<'_>) -> Result<Owen<S>> {
         p.only_with(&["mask", "spread", "mode", "permutations", "draws", "antithetic", "seed"])?;
+        let features = self.features(p, "slic")?;
         let orders = match p.choice("mode", &["sampled", "exact"])? {
-            0 => OwenOrders::Sampled(self.permutations(p)?),
+            0 => OwenOrders::Sampled(self.permutations(p, &features)?),
             _ => OwenOrders::Exact,
         };
-        Ok(Owen { baseline: self.baseline(p)?, features: self.features(p, "slic")?, orders })
+        Ok(Owen { baseline: self.baseline(p)?, features, orders })
     }
 
     fn rise<S: Scalar>(&self, p: &Parameters<'_>) -> Result<Rise<S>> {

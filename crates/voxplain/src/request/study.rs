@@ -3,6 +3,7 @@
 use super::Request;
 use serde_json::{Map, Value, json};
 use voxplain_graph::Graph;
+use voxplain_perturbation::Frame;
 
 impl Request {
     /// The request of a method with default parameters, of the predicted class.
@@ -21,15 +22,20 @@ impl Request {
     }
 }
 
+/// Slices that a window covers, and its steps along them.
+const SLICES: usize = 5;
+
 /// Windows of `size` along every spatial axis of every input: in one modality at a time where channels are modalities, in all
 /// channels where inputs are (their channels are copies).
 fn windows(graph: &Graph, size: usize) -> Value {
     let several = graph.inputs().len() > 1;
     let one = |&value| {
-        let shape = graph.shape(value);
-        let channels = if several { shape.get(1).copied().unwrap_or(1) } else { 1 };
-        let side = |a: usize| if a == 1 { channels } else { size.min(shape[a]) };
-        (graph.value(value).name.clone(), json!((1..shape.rank()).map(side).collect::<Vec<_>>()))
+        let frame = Frame::of(graph, value);
+        let slices = (frame.slices > 1).then_some(SLICES.min(frame.slices));
+        let channels = if several { frame.channels } else { 1 };
+        let space = frame.space.iter().map(|&n| size.min(n));
+        let all: Vec<usize> = slices.into_iter().chain([channels]).chain(space).collect();
+        (graph.value(value).name.clone(), json!(all))
     };
     Value::Object(graph.inputs().iter().map(one).collect())
 }
