@@ -64,6 +64,10 @@ const NOTES: &str = "\
 * **mask-idempotence** says nothing about methods that ask for gradients. Fills that look at the image have a table of
   their own below.
 * **feature_permutation** takes features from the reference, the second of two examples; a batch of one is refused.
+* **guided_ig**, **blur_ig**, **idgi** take 16 steps. Completeness holds up to the error of the steps (of IDGI: but for steps
+  from where there is no gradient, such as a kink at the reference), and of Blur IG towards the blurred image: ✗ here.
+* **xrai** gathers Integrated Gradients in blocks of two entries and in channels; **rise** and **sobol** draw 64 masks and 16
+  points; **deep_taylor** has the w^2 rule at the first layers.
 * **batches** is tried with two examples.
 ";
 

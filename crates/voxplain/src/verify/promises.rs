@@ -32,10 +32,11 @@ pub fn promised(request: &Request) -> Vec<Property> {
         "integrated_gradients" | "deeplift" | "deeplift_shap" => functional,
         "gradient_shap" | "expected_gradients" | "feature_ablation" | "occlusion" => functional,
         // Not the same for every network of a function in general, but for normalisation that is written another way.
-        "guided_backprop" | "deconvolution" | "blur_ig" | "idgi" => functional,
+        "guided_backprop" | "deconvolution" => functional,
         // Positive and negative parts are those of a layer as it is written.
         "deeplift_reveal_cancel" if product => &[Completeness, DummyModality, ModalitySymmetry, NeuronScale],
-        "guided_gradcam" | "rect_grad" | "deeplift_reveal_cancel" => signals,
+        // Paths touch kinks, where the way a network is written decides the gradient.
+        "guided_gradcam" | "rect_grad" | "deeplift_reveal_cancel" | "blur_ig" | "idgi" => signals,
         // Which entries move first is decided between neighbours.
         "guided_ig" => &[DummyModality, NeuronScale],
         "gradcam" | "hirescam" | "layercam" | "gradcam_plus_plus" => &[NeuronScale],
