@@ -101,6 +101,23 @@ fn composites_that_do_not_fit_are_refused() {
             "a list of one number per channel",
         ),
         (lines(r#"{"on": "layer 3", "rule": "epsilon"}"#), "names no nodes"),
+        (lines(r#"{"on": 3, "rule": "epsilon"}"#), "\"on\" must be a text"),
+        // A line that is about nothing in the network is a slip of the pen, whatever it names.
+        (
+            lines(&format!(r#"{conv}, {{"on": "kind conv", "rule": "epsilon"}}"#)),
+            "\"kind conv\" of the composite",
+        ),
+        (
+            lines(&format!(r#"{conv}, {{"on": "class bilinear", "rule": "product_halves"}}"#)),
+            "matches nothing",
+        ),
+        (lines(&format!(r#"{conv}, {{"on": "first Gemm", "rule": "flat"}}"#)), "matches nothing"),
+        (
+            lines(&format!(r#"{conv}, {{"on": "first", "rule": "flat", "optional": 1}}"#)),
+            "must be true or false",
+        ),
+        (format!(r#"{{"batchnorm": "banana", "rule": {}}}"#, lines(conv)), "merged or keep expected"),
+        (format!(r#"{{"start": "two", "rule": {}}}"#, lines(conv)), "output or one expected"),
         (String::from("rule = 3 ="), "neither JSON nor TOML"),
     ] {
         std::fs::write(&file, table).unwrap();
@@ -111,6 +128,10 @@ fn composites_that_do_not_fit_are_refused() {
             part,
         );
     }
+    // Unless it says that it need not be.
+    let optional = r#"{"on": "kind ConvTranspose", "rule": "epsilon", "optional": true}"#;
+    std::fs::write(&file, lines(&format!("{conv}, {optional}"))).unwrap();
+    assert!(run(&["inspect", text(&model), "--composite", text(&file)]).status.success());
     std::fs::write(&file, lines(conv)).unwrap();
     let words = [
         "explain",

@@ -29,3 +29,27 @@ fn the_composite_of_the_tutorial_parses() {
     let params = voxplain::request::parse_composite(text).unwrap();
     assert_eq!(params["rule"].as_array().unwrap().len(), 4);
 }
+
+/// The table of axioms has a row for every method that requests can name; some stand there under the name of what they are.
+#[test]
+fn every_method_has_a_row_in_the_table_of_axioms() {
+    let page = read("docs/AXIOMS.md");
+    let same = |name: &str| {
+        match name {
+            "saliency" => "gradient",
+            "expected_gradients" => "gradient_shap",
+            "lrp_zero" => "lrp_0",
+            "lrp_alpha_beta" => "lrp_alpha2_beta1",
+            other => other,
+        }
+        .to_owned()
+    };
+    // A composite is whatever its file says.
+    for method in voxplain::request::METHODS.iter().filter(|m| **m != "composite") {
+        let row = format!("\n| {} | ", same(method));
+        assert!(
+            page.contains(&row),
+            "{method} has no row; add it to crates/axioms/src/methods.rs and run cargo xtask axioms"
+        );
+    }
+}

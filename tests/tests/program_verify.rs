@@ -84,6 +84,73 @@ fn the_demo_network_keeps_what_methods_promise() {
     std::fs::remove_dir_all(&base).unwrap();
 }
 
+/// Relevance is held to its ledger and multipliers to their sum; a composite's file and words of --input are taken as `explain`
+/// takes them.
+#[test]
+fn relevance_and_reveal_cancel_are_held_to_their_sums() {
+    let base = folder("verify-sums");
+    let (model, case) = patient(&base);
+    let only = ["--only", "completeness,conservation,dummy-modality", "--json"];
+    let methods = "lrp_epsilon_plus_flat,lrp_alpha2_beta1,deep_taylor,deeplift_reveal_cancel,saliency";
+    let output = run(&[&["verify", text(&model), "--input", text(&case), "-m", methods], &only[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let (_, rows) = checks(&output.stdout);
+    let status = |method: &str, property: &str| {
+        rows.iter().find(|r| r[0] == method && r[1] == property).unwrap()[2].clone()
+    };
+    for method in ["lrp_epsilon_plus_flat", "lrp_alpha2_beta1", "deep_taylor"] {
+        assert_eq!(status(method, "conservation"), "kept", "{method}");
+    }
+    assert_eq!(status("deeplift_reveal_cancel", "completeness"), "kept");
+    assert_eq!(status("deeplift_reveal_cancel", "dummy-modality"), "kept");
+    assert_eq!(status("deeplift_reveal_cancel", "conservation"), "not applicable");
+    assert_eq!(status("saliency", "conservation"), "not applicable");
+    // The flat rule looks at places, so a modality without weights has its part.
+    assert_eq!(status("lrp_epsilon_plus_flat", "dummy-modality"), "measured");
+
+    let file = base.join("table.toml");
+    let lines = [("everything", "unweighted"), ("kind Conv", "gamma"), ("kind Gemm", "epsilon")];
+    let lines = lines.map(|(on, rule)| format!("[[rule]]\non = {on:?}\nrule = {rule:?}\n"));
+    let table = format!("start = \"one\"\n{}", lines.concat());
+    std::fs::write(&file, table).unwrap();
+    let words = ["verify", text(&model), text(&case), "--composite", text(&file)];
+    let output = run(&[&words[..], &only[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let (json, rows) = checks(&output.stdout);
+    assert_eq!(rows[0], ["composite", "completeness", "measured"]);
+    assert_eq!(rows[1], ["composite", "conservation", "kept"]);
+    assert!(json["checks"][1]["detail"].as_str().unwrap().ends_with("started with 1.000000"), "{json}");
+    let refused = run(&[&words[..], &["-m", "saliency"]].concat());
+    assert_eq!(refused.status.code(), Some(2));
+    std::fs::remove_dir_all(&base).unwrap();
+}
+
+/// A jump on the path is between two points of the quadrature: the map misses all of the difference, which no bound forgives.
+#[test]
+fn a_difference_that_the_path_misses_is_found() {
+    let mut b = voxplain::graph::GraphBuilder::new();
+    let x = b.input("x", &[1, 2]).unwrap();
+    let (w, c) =
+        (b.parameter("w", &[1, 2], vec![1e6, 1e6]).unwrap(), b.parameter("c", &[1], vec![-3e5]).unwrap());
+    let z = b.linear("z", x, w, Some(c)).unwrap();
+    let jump = b
+        .node("jump", voxplain::graph::Op::Pointwise(voxplain::graph::ops::Pointwise::Sigmoid), &[z])
+        .unwrap();
+    let graph = b.finish(&[jump]).unwrap();
+    let model = Model { graph, card: Default::default(), notes: Vec::new() };
+    let case = Case::from_arrays(vec![Tensor::new(&[1, 2], vec![0.5, 0.25]).unwrap()]);
+    let explainer = Explainer::new(&model, &case);
+    let status = |method: &str| {
+        let request = voxplain::request::Request {
+            target: Value::from(0),
+            ..voxplain::request::Request::named(method)
+        };
+        explainer.verify(&request, &[Property::Completeness], &[]).unwrap()[0].status
+    };
+    assert_eq!(status("integrated_gradients"), Status::Broken);
+    assert_eq!(status("deeplift"), Status::Kept);
+}
+
 /// Guided BackProp whose gate looks at a fixed number, so that units of a neuron matter.
 struct Gated;
 

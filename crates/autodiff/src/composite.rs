@@ -118,9 +118,17 @@ fn glob(pattern: &str, text: &str) -> bool {
     }
 }
 
+/// A line of a composite.
+struct Entry<S: Signal> {
+    on: Matcher,
+    rule: Box<dyn Rule<Signal = S>>,
+    /// Whether a graph without such a node is refused.
+    required: bool,
+}
+
 /// An ordered list of (matcher, rule) for one type of signal.
 pub struct Composite<S: Signal> {
-    entries: Vec<(Matcher, Box<dyn Rule<Signal = S>>)>,
+    entries: Vec<Entry<S>>,
     books: bool,
 }
 
@@ -135,7 +143,8 @@ impl<S: Signal> Composite<S> {
         Self { entries: Vec::new(), books: false }
     }
 
-    /// Adds a rule for the nodes that `matcher` names.
+    /// Adds a rule for the nodes that `matcher` names. A graph may have none of a class, of an operator or that is first, so
+    /// that one table fits many networks; a node, a pattern or an input that is named has to be there.
     #[must_use]
     pub fn on(self, matcher: Matcher, rule: impl Rule<Signal = S> + 'static) -> Self {
         self.on_boxed(matcher, Box::new(rule))
@@ -143,8 +152,19 @@ impl<S: Signal> Composite<S> {
 
     /// As [`Composite::on`], for a rule whose type is not known.
     #[must_use]
-    pub fn on_boxed(mut self, matcher: Matcher, rule: Box<dyn Rule<Signal = S>>) -> Self {
-        self.entries.push((matcher, rule));
+    pub fn on_boxed(self, matcher: Matcher, rule: Box<dyn Rule<Signal = S>>) -> Self {
+        let required = matches!(matcher, Matcher::Name(_) | Matcher::Glob(_) | Matcher::FirstOfInput(_));
+        self.with(Entry { on: matcher, rule, required })
+    }
+
+    /// As [`Composite::on_boxed`]; a graph without any node that `matcher` names is refused.
+    #[must_use]
+    pub fn on_required(self, matcher: Matcher, rule: Box<dyn Rule<Signal = S>>) -> Self {
+        self.with(Entry { on: matcher, rule, required: true })
+    }
+
+    fn with(mut self, entry: Entry<S>) -> Self {
+        self.entries.push(entry);
         self
     }
 
@@ -163,58 +183,60 @@ impl<S: Signal> Composite<S> {
     /// The rule that speaks at each node of `graph`.
     ///
     /// # Errors
-    /// A node has no rule, or two entries match it with the same specificity; the message names the node.
+    /// A node has no rule, two entries match it with the same specificity, or an entry that needs a node matches none; the
+    /// message names the node or the entry.
     pub fn resolve<'c>(&'c self, graph: &Graph) -> Result<Resolved<'c, S>> {
         let first = first_weighted(graph);
-        self.check(graph)?;
+        let mut seen = vec![false; self.entries.len()];
         let mut rules = Vec::with_capacity(graph.nodes().len());
-        for (i, node) in graph.nodes().iter().enumerate() {
+        for (node, first) in graph.nodes().iter().zip(&first) {
             let varies: Vec<bool> = node.inputs.iter().map(|&v| graph.value(v).varies).collect();
-            rules.push(self.choose(node, node.op.class(&varies), &first[i])?);
+            let class = node.op.class(&varies);
+            let matching: Vec<usize> =
+                (0..self.entries.len()).filter(|&i| self.entries[i].on.matches(node, class, first)).collect();
+            matching.iter().for_each(|&i| seen[i] = true);
+            rules.push(self.choose(node, class, &matching));
         }
+        // A line that names nothing explains best why a node has no rule.
+        self.check(&seen)?;
+        let rules = rules.into_iter().collect::<Result<Vec<_>>>()?;
         Ok(Resolved { rules, first: first.iter().map(|f| !f.is_empty()).collect() })
     }
 
-    /// Refuses matchers that name what the graph does not have.
-    fn check(&self, graph: &Graph) -> Result<()> {
-        let known = |matcher: &Matcher| match matcher {
-            Matcher::Name(_) | Matcher::Glob(_) => {
-                graph.nodes().iter().any(|n| matcher.matches(n, Class::Opaque, &[]))
-            }
-            Matcher::FirstOfInput(name) => graph.inputs().iter().any(|&v| graph.value(v).name == *name),
-            _ => true,
-        };
-        match self.entries.iter().find(|(matcher, _)| !known(matcher)) {
+    /// Refuses entries that need a node and match none; `seen[i]` says whether entry `i` matches one.
+    fn check(&self, seen: &[bool]) -> Result<()> {
+        match self.entries.iter().zip(seen).find(|(entry, seen)| entry.required && !**seen) {
             None => Ok(()),
-            Some((matcher, rule)) => Err(Error::invalid(format!(
-                "\"{matcher}\" of the composite, for rule {}, matches nothing in this network; inspect lists its nodes",
+            Some((Entry { on, rule, .. }, _)) => Err(Error::invalid(format!(
+                "\"{on}\" of the composite, for rule {}, matches nothing in this network; inspect lists its nodes",
                 rule.name()
             ))),
         }
     }
 
-    fn choose(&self, node: &Node, class: Class, first: &[&str]) -> Result<&dyn Rule<Signal = S>> {
-        let matching = self.entries.iter().filter(|(m, _)| m.matches(node, class, first));
-        let best = matching.clone().map(|(m, _)| m.rank()).max();
-        let mut top = matching.filter(|(m, _)| Some(m.rank()) == best);
+    /// The rule of the most specific of the entries that match a node.
+    fn choose(&self, node: &Node, class: Class, matching: &[usize]) -> Result<&dyn Rule<Signal = S>> {
+        let matching = matching.iter().map(|&i| &self.entries[i]);
+        let best = matching.clone().map(|entry| entry.on.rank()).max();
+        let mut top = matching.filter(|entry| Some(entry.on.rank()) == best);
         match (top.next(), top.next()) {
-            (Some((_, rule)), None) => Ok(&**rule),
+            (Some(entry), None) => Ok(&*entry.rule),
             (None, _) => Err(Error::invalid(format!(
                 "no rule of the composite matches node {:?} ({}, {})",
                 node.name,
                 node.op.kind(),
                 class.name()
             ))),
-            (Some((a, _)), Some((b, _))) => Err(Error::invalid(format!(
-                "\"{a}\" and \"{b}\" of the composite both match node {:?}; make one more specific",
-                node.name
+            (Some(a), Some(b)) => Err(Error::invalid(format!(
+                "\"{}\" and \"{}\" of the composite both match node {:?}; make one more specific",
+                a.on, b.on, node.name
             ))),
         }
     }
 
     /// Whether any rule looks at the reference run.
     pub fn needs_reference(&self) -> bool {
-        self.entries.iter().any(|(_, rule)| rule.needs_reference())
+        self.entries.iter().any(|entry| entry.rule.needs_reference())
     }
 }
 

@@ -10,11 +10,12 @@ use crate::operators::{self, Context, Run};
 use crate::plan::{Plan, Reverse, Slot, Step, Storage};
 use crate::rule::{self, Rule};
 use crate::signal::Signal;
-use crate::site::{Site, State};
+use crate::site::{Site, State, no_operand};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use voxplain_graph::{Graph, Origin, ValueId};
 use voxplain_tensor::{Error, Result};
 
@@ -187,11 +188,8 @@ impl<'g> Planner<'g> {
         }
         let (lower, books) = self.at_node(walk, i, |rule, site| {
             let lower = rule::apply(rule, site, &upper)?;
-            if lower.len() == site.node().inputs.len() {
-                return Ok(lower);
-            }
-            let (given, wanted) = (lower.len(), site.node().inputs.len());
-            Err(Error::invalid(format!("{given} signals returned for {wanted} operands")))
+            site.check(&lower)?;
+            Ok(lower)
         })?;
         if walk.kept {
             walk.ledger.extend(self.close(i, &upper, &lower, books));
@@ -244,11 +242,15 @@ impl<'g> Planner<'g> {
             first: walk.resolved.is_first(i),
             state,
             books: Books { kept: walk.kept, ..Books::default() },
+            missing: Cell::new(None),
         };
         let place =
             |e: Error| e.within(format!("rule {} at node {:?} ({})", rule.name(), node.name, node.op.kind()));
-        let made = act(rule, &mut site).map_err(place)?;
-        Ok((made, site.books))
+        let made = act(rule, &mut site);
+        if let Some(i) = site.missing.get() {
+            return Err(place(no_operand(i, node.inputs.len())));
+        }
+        Ok((made.map_err(place)?, site.books))
     }
 
     /// Ends planning for scalars of type `S`: removes what nothing needs, places every value.

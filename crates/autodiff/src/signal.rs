@@ -6,6 +6,7 @@ use crate::ledger::Cause;
 use crate::plan::Slot;
 use crate::site::Site;
 use alloc::format;
+use alloc::vec;
 use alloc::vec::Vec;
 use voxplain_graph::Class;
 use voxplain_graph::ops::Pointwise;
@@ -23,6 +24,10 @@ pub trait Signal: Clone + 'static {
     /// The value whose sum is what the signal carries, for signals that ought to be kept; the ledger adds it up.
     fn mass(&self) -> Option<Slot> {
         None
+    }
+    /// The values that the signal is, each in the shape of the value that it is about; what has another shape is refused.
+    fn slots(&self) -> Vec<Slot> {
+        Vec::new()
     }
     /// What a node of `class` does to the signal where no rule says otherwise.
     ///
@@ -46,6 +51,10 @@ impl Signal for Cotangent {
 
     fn add(&self, other: &Self, emitter: &mut Emitter) -> Self {
         Self(emitter.add(self.0, other.0))
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        vec![self.0]
     }
 
     fn default_rule(_class: Class, site: &mut Site<'_>, upper: &Self) -> Result<Vec<Option<Self>>> {
@@ -73,6 +82,10 @@ impl Signal for Relevance {
 
     fn mass(&self) -> Option<Slot> {
         Some(self.0)
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        vec![self.0]
     }
 
     fn default_rule(class: Class, site: &mut Site<'_>, upper: &Self) -> Result<Vec<Option<Self>>> {
@@ -145,6 +158,10 @@ impl Signal for PosNeg {
             return Self::both(positive);
         }
         Self { positive, negative: emitter.add(self.negative, other.negative) }
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        vec![self.positive, self.negative]
     }
 
     fn default_rule(class: Class, site: &mut Site<'_>, _upper: &Self) -> Result<Vec<Option<Self>>> {

@@ -6,7 +6,10 @@ use crate::kernel::{BinaryFn, DType, Kernel};
 use crate::ledger::{Books, Cause};
 use crate::operators::{self, Context, Run, Selection};
 use crate::plan::Slot;
+use crate::signal::Signal;
+use alloc::format;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use voxplain_graph::ops::Pointwise;
 use voxplain_graph::{Class, Node, Parameter};
 use voxplain_tensor::{Error, Result, Shape};
@@ -23,6 +26,8 @@ pub struct Site<'a> {
     pub(crate) first: bool,
     pub(crate) state: State,
     pub(crate) books: Books,
+    /// An operand that was asked for and is none.
+    pub(crate) missing: Cell<Option<usize>>,
 }
 
 /// What rules computed before the signal came: by operand, and of the node itself.
@@ -30,6 +35,11 @@ pub struct Site<'a> {
 pub(crate) struct State {
     pub operands: Vec<Vec<Slot>>,
     pub own: Vec<Slot>,
+}
+
+/// What a rule is told that asks for an operand that the node does not have.
+pub(crate) fn no_operand(i: usize, count: usize) -> Error {
+    Error::invalid(format!("the rule asks for operand {i} of a node that has {count}, counted from 0"))
 }
 
 impl Site<'_> {
@@ -95,6 +105,24 @@ impl Site<'_> {
         self.emitter.emit_typed(Kernel::Host(call), reads, &results)
     }
 
+    /// Refuses signals that do not fit the operands: as many, each in its operand's shape.
+    pub(crate) fn check<S: Signal>(&self, lower: &[Option<S>]) -> Result<()> {
+        let operands = self.node().inputs.len();
+        if lower.len() != operands {
+            return Err(Error::invalid(format!("{} signals returned for {operands} operands", lower.len())));
+        }
+        for (i, signal) in lower.iter().enumerate() {
+            let wanted = self.shape(self.run.inputs[i]);
+            let slots = signal.iter().flat_map(S::slots);
+            if let Some(shape) = slots.map(|slot| self.shape(slot)).find(|shape| *shape != wanted) {
+                return Err(Error::invalid(format!(
+                    "a signal of shape {shape} returned for operand {i}, whose shape is {wanted}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Where steps are written.
     pub fn emitter(&mut self) -> &mut Emitter {
         self.emitter
@@ -114,9 +142,12 @@ impl Site<'_> {
         out
     }
 
-    /// Operand `i` at the explained input.
+    /// Operand `i` at the explained input. Where the node has no such operand, the plan fails with an error that names the node.
     pub fn input(&self, i: usize) -> Slot {
-        self.run.inputs[i]
+        self.run.inputs.get(i).copied().unwrap_or_else(|| {
+            self.missing.set(Some(i));
+            self.run.output
+        })
     }
 
     /// The node's value at the explained input.
@@ -127,9 +158,10 @@ impl Site<'_> {
     /// Operand `i` at the reference.
     ///
     /// # Errors
-    /// The rule did not declare [`crate::Rule::needs_reference`].
+    /// The rule did not declare [`crate::Rule::needs_reference`], or the node has no such operand.
     pub fn reference_input(&self, i: usize) -> Result<Slot> {
-        Ok(self.reference_run()?.inputs[i])
+        let operands = &self.reference_run()?.inputs;
+        operands.get(i).copied().ok_or_else(|| no_operand(i, operands.len()))
     }
 
     /// The node's value at the reference.

@@ -3,19 +3,21 @@
 use crate::permuted::Permuted;
 use crate::problem::{Problem, converted};
 use crate::subject::{Arithmetic, Subject};
+use voxplain_attribution::methods::path::{BlurPath, GuidedPath, StraightPath};
 use voxplain_attribution::methods::{
-    Backward, Baseline, Cam, CamWeights, DeepLift, DeepLiftRevealCancel, DeepLiftShap, GradientShap,
-    GuidedGradCam, IntegratedGradients, Lrp, PatternKind, Patterned, ShapDraws, Smooth, Start, Statistic,
-    Steps,
+    Backward, Baseline, BlurIg, Cam, CamWeights, DeepLift, DeepLiftRevealCancel, DeepLiftShap, GradientShap,
+    GuidedGradCam, GuidedIg, Idgi, IntegratedGradients, Lrp, PatternKind, Patterned, ShapDraws, Smooth,
+    Start, Statistic, Steps,
 };
 use voxplain_attribution::rules::Threshold;
 use voxplain_attribution::{Draws, Generator, Interpolation, Method, Quadrature};
 use voxplain_graph::Op;
-use voxplain_perturbation::Features;
 use voxplain_perturbation::methods::{
     Banzhaf, BanzhafRows, Distance, FeatureAblation, KernelRows, KernelShap, Lime, LimeRows, Occlusion, Owen,
-    OwenOrders, Permutations, ShapleySampling, ShapleyValues, Surrogate,
+    OwenOrders, Permutations, Rise, RiseMasks, ShapleySampling, ShapleyValues, Sobol, SobolPoints, Surrogate,
+    Xrai,
 };
+use voxplain_perturbation::{Features, Sharing};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// Points of quadratures along the path.
@@ -49,6 +51,7 @@ fn made<S: Scalar, M: Method<S> + 'static>(
 pub fn all<S: Scalar>() -> Vec<Subject<S>> {
     let mut list = gradients();
     list.extend(references());
+    list.extend(paths());
     list.extend(activations());
     list.extend(relevances());
     list.extend(perturbations());
@@ -65,14 +68,18 @@ fn gradients<S: Scalar>() -> Vec<Subject<S>> {
     vec![
         always("gradient", Signal, Backward::saliency(false)),
         always("input_x_gradient", SignalTimesInput, Backward::input_x_gradient()),
-        made("smoothgrad", Signal, |_| {
-            let draws = Draws::Seeded { seed: 1, draws: 16, sigma: vec![0.7] };
-            Ok(Smooth { base: Box::new(Backward::saliency(false)), draws, statistic: Statistic::Mean })
-        }),
+        made("smoothgrad", Signal, |_| Ok(smooth(Statistic::Mean))),
+        made("smoothgrad_sq", Signal, |_| Ok(smooth(Statistic::MeanOfSquares))),
+        made("vargrad", Signal, |_| Ok(smooth(Statistic::Variance))),
         always("guided_backprop", Signal, Backward::guided_backprop()),
         always("deconvolution", Signal, Backward::deconvolution()),
         always("rect_grad", SignalTimesInput, Backward::rect_grad(Threshold::Quantile(0.5))),
     ]
+}
+
+fn smooth<S: Scalar>(statistic: Statistic) -> Smooth<S> {
+    let draws = Draws::Seeded { seed: 1, draws: 16, sigma: vec![0.7] };
+    Smooth { base: Box::new(Backward::saliency(false)), draws, statistic }
 }
 
 /// The layer of class activation maps: the last one with channels and space.
@@ -134,21 +141,49 @@ fn references<S: Scalar>() -> Vec<Subject<S>> {
     ]
 }
 
+/// Gradients and differences along paths other than the straight line, in as many steps as quadratures have points.
+fn paths<S: Scalar>() -> Vec<Subject<S>> {
+    use Arithmetic::SignalTimesInput as Product;
+    let blurred = BlurPath { sigma: 2.0, steps: POINTS };
+    let guided =
+        |p: &Problem| GuidedPath { baseline: baseline(p), steps: POINTS, fraction: 0.25, distance: 0.02 };
+    vec![
+        Subject::new("guided_ig", Product, move |p| Ok(Box::new(GuidedIg(guided(p))) as Box<dyn Method<S>>)),
+        always("blur_ig", Product, BlurIg(blurred)),
+        made("idgi", Product, |p| {
+            Ok(Idgi { path: Box::new(StraightPath { baseline: baseline(p), steps: POINTS }) })
+        }),
+        // Regions of two entries and of a channel; the base is complete, and means keep sums.
+        made("xrai", Product, |p| {
+            let steps = Steps::Fixed(Quadrature::GaussLegendre, POINTS);
+            let base = IntegratedGradients { baseline: baseline(p), steps, multiply_by_inputs: true };
+            let partitions = vec![Features::grid(&p.graph, 2), Features::modalities(&p.graph)];
+            Ok(Xrai { bases: vec![Box::new(base)], partitions })
+        })
+        .along(nodes()),
+    ]
+}
+
 /// A row, its composite and the parameters.
 type Composed = (&'static str, &'static str, &'static [(&'static str, f64)]);
 
 /// The composites with parameters.
-const COMPOSITES: [Composed; 11] = [
+const COMPOSITES: [Composed; 16] = [
     ("lrp_0", "lrp_zero", &[STABILIZER]),
     ("lrp_epsilon", "lrp_epsilon", &[("epsilon", 0.1)]),
     ("lrp_gamma", "lrp_gamma", &[("gamma", 0.25), STABILIZER]),
+    ("lrp_gamma_original", "lrp_gamma_original", &[("gamma", 0.25), STABILIZER]),
+    ("lrp_gamma_captum", "lrp_gamma_captum", &[("gamma", 0.25), STABILIZER]),
     ("lrp_zplus", "lrp_zplus", &[STABILIZER]),
     ("excitation_backprop", "excitation_backprop", &[STABILIZER]),
     ("lrp_alpha2_beta1", "lrp_alpha_beta", &[("alpha", 2.0), ("beta", 1.0), STABILIZER]),
     ("lrp_w_square", "lrp_w_square", &[STABILIZER]),
     ("lrp_flat", "lrp_flat", &[STABILIZER]),
+    ("deep_taylor", "deep_taylor", &[STABILIZER]),
     ("lrp_epsilon_plus", "lrp_epsilon_plus", &[("epsilon", 0.1), STABILIZER]),
     ("lrp_epsilon_plus_flat", "lrp_epsilon_plus_flat", &[("epsilon", 0.1), STABILIZER]),
+    ("lrp_alpha2_beta1_flat", "lrp_alpha2_beta1_flat", &[("epsilon", 0.1), STABILIZER]),
+    ("attn_lrp", "attn_lrp", &[("epsilon", 0.1)]),
     (
         "lrp_epsilon_gamma_box",
         "lrp_epsilon_gamma_box",
@@ -162,10 +197,13 @@ fn relevances<S: Scalar>() -> Vec<Subject<S>> {
             Ok(Box::new(Lrp::preset(composite, parameters, Start::Output)?))
         })
     };
-    let patterns = made("pattern_attribution", Arithmetic::ValuesTimesSignal, |p| {
+    let net = made("pattern_net", Arithmetic::ValuesTimesSignal, |p| {
+        Ok(Patterned { kind: PatternKind::Net, samples: samples(p)? })
+    });
+    let attribution = made("pattern_attribution", Arithmetic::ValuesTimesSignal, |p| {
         Ok(Patterned { kind: PatternKind::Attribution, samples: samples(p)? })
     });
-    COMPOSITES.iter().map(one).chain([patterns]).collect()
+    COMPOSITES.iter().map(one).chain([net, attribution]).collect()
 }
 
 /// Inputs to fit patterns to: from the reference some way towards the input and beyond, every entry by itself, so that samples
@@ -221,6 +259,14 @@ fn perturbations<S: Scalar>() -> Vec<Subject<S>> {
         .amplified(all_bits(12)),
     );
     list.push(made("lime", Values, |p| Ok(lime(p))).amplified(all_bits(12)));
+    list.push(made("rise", Values, |p| Ok(rise(p))).amplified(2.0));
+    list.push(
+        made("sobol", Values, |p| {
+            let points = SobolPoints::Seeded { seed: 9, draws: 16 };
+            Ok(Sobol { baseline: baseline(p), features: Features::each(&p.graph), points })
+        })
+        .amplified(all_bits(12)),
+    );
     list
 }
 
@@ -229,6 +275,18 @@ fn occlusion<S: Scalar>(p: &Problem) -> Occlusion<S> {
     let window = p.x.iter().map(|x| vec![1, x.shape()[2].min(2)]).collect();
     let strides = p.x.iter().map(|_| vec![1, 1]).collect();
     Occlusion { baseline: baseline(p), window, strides }
+}
+
+/// Two cells along the image, channels with masks of their own.
+fn rise<S: Scalar>(p: &Problem) -> Rise<S> {
+    Rise {
+        baseline: baseline(p),
+        cells: 2,
+        probability: 0.5,
+        sharing: Sharing::Own,
+        centred: true,
+        masks: RiseMasks::Seeded { seed: 13, draws: 64 },
+    }
 }
 
 fn lime<S: Scalar>(p: &Problem) -> Lime<S> {

@@ -80,7 +80,7 @@ macro_rules! check_rule {
         $crate::check_rule!($rule, claims: [$($claim),*], on: &$crate::cpu::Cpu::best())
     };
     ($rule:expr, claims: [$($claim:expr),* $(,)?], on: $device:expr) => {
-        $crate::axioms::check_rule($device, || $rule, &[$($claim),*])
+        $crate::axioms::check_rule($device, move || $rule, &[$($claim),*])
     };
 }
 

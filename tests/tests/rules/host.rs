@@ -70,3 +70,57 @@ fn a_wrong_closure_is_an_error() {
     assert!(error.message().contains("must give operand 0 a signal of shape"), "{error}");
     assert!(error.message().contains("\"relu2\"") || error.message().contains("\"b\""), "{error}");
 }
+
+/// Rules by kernels that are wrong: one that asks for weights of nodes without any, one that answers in a wrong shape, one that
+/// divides by 0.
+struct Wrong(&'static str);
+
+impl Rule for Wrong {
+    type Signal = Relevance;
+
+    fn name(&self) -> String {
+        self.0.into()
+    }
+
+    fn affine(&self, site: &mut Site<'_>, upper: &Relevance) -> voxplain::Result<Vec<Option<Relevance>>> {
+        match self.0 {
+            "greedy" => {
+                let (x, second) = (site.input(0), site.input(1));
+                let product = site.emitter().mul(x, second);
+                Ok(site.to_first(Relevance(product)))
+            }
+            "misshapen" => Ok(site.to_first(*upper)),
+            _ => {
+                let shape = site.shape(upper.0);
+                let nothing = site.emitter().fill(0.0, shape);
+                let share = site.emitter().binary(BinaryFn::Div, upper.0, nothing);
+                Ok(site.by_value(share)?.into_iter().map(|r| r.map(Relevance)).collect())
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_rule_is_an_error_that_names_the_node() {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 3]).unwrap();
+    let h = linear(&mut b, "layer", x, &[&[1.0, 2.0, 3.0], &[1.0, 1.0, 1.0]], &[]);
+    let y = b.node("flat", Op::Reshape { sizes: vec![1, 2, 1] }, &[h]).unwrap();
+    let y = b.node("back", Op::Reshape { sizes: vec![1, 2] }, &[y]).unwrap();
+    let graph = b.finish(&[y]).unwrap();
+    let cpu = Cpu::best();
+    for (name, node, part) in [
+        ("greedy", "back", "asks for operand 1 of a node that has 1"),
+        ("misshapen", "back", "a signal of shape [1, 2] returned for operand 0, whose shape is [1, 2, 1]"),
+        ("endless", "back", "no finite number"),
+    ] {
+        let rules = Rules { name: name.into(), composite: Composite::everywhere(Wrong(name)).with_books() };
+        let method = Propagation { name: "wrong", rules, start: Start::Output };
+        let x = Tensor::new(&[1, 3], vec![3.0f32, 1.0, 2.0]).unwrap();
+        let error = method
+            .attribute(&mut Engine::new(&graph, &cpu, None), &[x], &Target::Class(vec![0]))
+            .unwrap_err();
+        assert!(error.message().contains(part), "{error}");
+        assert!(error.message().contains(&format!("{node:?}")), "{error}");
+    }
+}

@@ -18,7 +18,7 @@ use voxplain::attribution::rules::{
     Deconvolution, GuidedBackProp, HostRule, HostSignals, Pattern, RectGrad, RevealCancel, Threshold,
 };
 use voxplain::attribution::{Attribution, Draws, Engine, Method, Rules, Target};
-use voxplain::autodiff::{Composite, Cotangent, Device, Matcher, Relevance, Rule};
+use voxplain::autodiff::{BinaryFn, Composite, Cotangent, Device, Matcher, Relevance, Rule, Site};
 use voxplain::cpu::Cpu;
 use voxplain::graph::ops::{Binary, ConvAttributes, Pointwise, PoolAttributes};
 use voxplain::graph::{Graph, GraphBuilder, Op, ValueId};

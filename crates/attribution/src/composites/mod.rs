@@ -30,14 +30,16 @@ pub struct Line {
     pub rule: String,
     /// Its parameters; those that are missing have their defaults.
     pub parameters: BTreeMap<String, Number>,
+    /// Whether a network without such nodes is refused. Nodes, patterns and inputs that are named have to be there in any case.
+    pub required: bool,
 }
 
 impl Line {
-    /// A line with parameters.
+    /// A line with parameters, for networks with such nodes and without.
     pub fn new(on: Matcher, rule: &str, parameters: &[(&str, f64)]) -> Self {
         let parameters =
             parameters.iter().map(|(key, value)| (String::from(*key), Number::One(*value))).collect();
-        Self { on, rule: String::from(rule), parameters }
+        Self { on, rule: String::from(rule), parameters, required: false }
     }
 
     /// With one more parameter, which may have a number per channel.
@@ -63,7 +65,12 @@ pub fn table(lines: &[Line]) -> Result<Composite<Relevance>> {
     let mut table = Composite::empty().with_books();
     for (i, line) in lines.iter().enumerate() {
         let place = |e: Error| e.within(format!("line {} of the composite ({})", i + 1, line.on));
-        table = table.on_boxed(line.on.clone(), named(&line.rule, &line.parameters).map_err(place)?);
+        let rule = named(&line.rule, &line.parameters).map_err(place)?;
+        table = if line.required {
+            table.on_required(line.on.clone(), rule)
+        } else {
+            table.on_boxed(line.on.clone(), rule)
+        };
     }
     Ok(table)
 }

@@ -119,6 +119,9 @@ impl<S: Scalar> Method<S> for Propagation {
         let ledger = Ledger { entries: kept.iter().map(|nodes| Ledger::of(graph, nodes)).collect() };
         let ledger = self.rules.composite.keeps_books().then_some(ledger);
         let sums = Attribution::sums(&maps, examples);
+        if let Some(n) = sums.iter().position(|sum| !sum.is_finite()) {
+            return Err(not_finite(ledger.as_ref().map(|ledger| &ledger.entries[n][..])));
+        }
         let whole: Vec<f64> = rows.iter().map(|row| row.iter().map(|v| v.to_f64()).sum()).collect();
         let note = (0..examples).map(|n| arrival(sums[n] / whole[n], ledger.as_ref(), n, whole[n]));
         let notes = vec![note.collect::<Vec<_>>().join("; ")];
@@ -134,6 +137,15 @@ impl<S: Scalar> Method<S> for Propagation {
             scores: None,
         })
     }
+}
+
+/// What is said about relevance that is no number: the first node, from the output down, whose sums are none either.
+fn not_finite(entries: Option<&[Entry]>) -> Error {
+    let first = entries.into_iter().flatten().find(|e| !e.amount.is_finite());
+    let from = first.map_or_else(|| String::from("somewhere"), |e| format!("from node {:?}", e.node));
+    Error::invalid(format!(
+        "the relevance is no finite number {from} on; a rule divides by 0 or grows beyond the range of the device there"
+    ))
 }
 
 /// How much arrived and who kept the rest, in words.

@@ -56,10 +56,11 @@ fn main() -> ExitCode {
     let only: Vec<String> = std::env::args().skip(1).collect();
     let rows = rows(&only);
     if !only.is_empty() {
-        rows.iter()
-            .flat_map(|r| &r.cells)
-            .flat_map(|c| &c.broken)
-            .for_each(|(e, v)| println!("{e}\n    {v}"));
+        // As the page and the list have them.
+        for row in &rows {
+            print!("{}{}", page::line(row), page::section(row));
+            row.cells.iter().flat_map(|c| &c.broken).for_each(|(example, _)| println!("{example}"));
+        }
         return ExitCode::SUCCESS;
     }
     let fills = fills::rows();

@@ -121,7 +121,7 @@ impl Explain {
             );
             return self.all(&model, &case, explainer, &batch.requests);
         }
-        let mut case = Case::open(&model, &self.case)?;
+        let mut case = Case::open(&model, &self.source.case(&self.case))?;
         if let Some(mask) = &self.mask {
             case = case.with_mask(read_nifti(mask, None)?).map_err(|e| e.within(mask.display()))?;
         }

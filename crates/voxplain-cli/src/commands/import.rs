@@ -42,6 +42,7 @@ impl Import {
         let (Some(source), Some(out)) = (&self.source, &self.out) else {
             return Err(Error::invalid("import needs a model to read and, after --out, a file to write"));
         };
+        source.without_case()?;
         let (mut model, card) = source.open_with_companion()?;
         model.notes.iter().for_each(|note| say(&format!("note: {note}")));
         check_card(&model).map_err(|e| match &card {

@@ -35,6 +35,7 @@ pub struct Inspect {
 impl Inspect {
     /// Prints.
     pub fn run(&self) -> Result<Outcome> {
+        self.source.without_case()?;
         let model = self.source.open()?;
         let graph = &model.graph;
         let rules = self.table(&model)?;

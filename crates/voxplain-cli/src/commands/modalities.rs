@@ -44,6 +44,7 @@ pub struct Modalities {
 impl Modalities {
     /// Prints the importance of every modality.
     pub fn run(&self) -> Result<Outcome> {
+        self.source.without_case()?;
         let model = self.source.open()?;
         let labels = match &self.labels {
             None => BTreeMap::new(),

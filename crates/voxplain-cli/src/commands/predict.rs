@@ -32,7 +32,7 @@ impl Predict {
     /// Prints logits and probabilities.
     pub fn run(&self) -> Result<Outcome> {
         let model = self.source.open()?;
-        let case = Case::open(&model, &self.case)?;
+        let case = Case::open(&model, &self.source.case(&self.case))?;
         let settings = Settings { device: self.device, ..Settings::default() };
         let explainer = Explainer::new(&model, &case).with_settings(settings)?;
         let prediction = explainer.predict()?;

@@ -15,11 +15,11 @@ pub struct Source {
     #[arg(long)]
     pub arch: Option<String>,
     /// Sizes of the input's spatial axes for --arch, as --spatial 96 96 96; another option or nothing comes after it.
-    #[arg(long, num_args = 1..=3, requires = "arch", conflicts_with = "input")]
+    #[arg(long, num_args = 1..=3, requires = "arch")]
     pub spatial: Vec<usize>,
-    /// The same in one word, as --input 96,96,96.
-    #[arg(long, value_delimiter = ',', num_args = 1, requires = "arch", value_name = "X,Y,Z")]
-    pub input: Vec<usize>,
+    /// The same in one word, as --input 96,96,96; anything else is a part of the case, as --input t1=t1.nii.gz. Repeat for more.
+    #[arg(long, num_args = 1, value_name = "X,Y,Z|CASE")]
+    pub input: Vec<String>,
     /// A setting of --arch that shapes cannot tell, as --arch-set groups=8; may be repeated.
     #[arg(long = "arch-set", value_name = "KEY=VALUE", requires = "arch")]
     pub settings: Vec<String>,
@@ -49,6 +49,28 @@ impl Source {
         Ok((model, Some(path)))
     }
 
+    /// The words of a case: those that stand by themselves and those of --input that are no sizes.
+    pub fn case(&self, own: &[String]) -> Vec<String> {
+        let words = self.input.iter().filter(|word| self.sizes(word).is_none());
+        own.iter().chain(words).cloned().collect()
+    }
+
+    /// Refuses words of a case where there is none.
+    pub fn without_case(&self) -> Result<()> {
+        match self.input.iter().find(|word| self.sizes(word).is_none()) {
+            None => Ok(()),
+            Some(word) => Err(Error::invalid(format!(
+                "--input {word}: sizes as 96,96,96 for --arch expected, since this command looks at no case"
+            ))),
+        }
+    }
+
+    /// The spatial sizes that a word of --input is; without --arch there is nothing to give sizes to.
+    fn sizes(&self, word: &str) -> Option<Vec<usize>> {
+        self.arch.as_ref()?;
+        word.split(',').map(|size| size.trim().parse().ok()).collect()
+    }
+
     fn network(&self) -> Result<Model> {
         let Some(arch) = &self.arch else { return Model::open(&self.model) };
         let path = &self.model;
@@ -64,8 +86,14 @@ impl Source {
             Ok((key.trim().to_owned(), value.trim().to_owned()))
         };
         let settings = self.settings.iter().map(pair).collect::<Result<_>>()?;
-        let spatial = if self.spatial.is_empty() { &self.input } else { &self.spatial };
-        Ok(ArchitectureOptions { spatial: spatial.clone(), settings })
+        let mut given: Vec<Vec<usize>> = self.input.iter().filter_map(|word| self.sizes(word)).collect();
+        given.extend(Some(self.spatial.clone()).filter(|sizes| !sizes.is_empty()));
+        if given.len() > 1 {
+            return Err(Error::invalid(
+                "the input's sizes are given twice; --spatial or --input once expected",
+            ));
+        }
+        Ok(ArchitectureOptions { spatial: given.pop().unwrap_or_default(), settings })
     }
 }
 

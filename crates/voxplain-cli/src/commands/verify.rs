@@ -1,5 +1,6 @@
 //! `voxplain verify`.
 
+use super::explain::read_composite;
 use super::machine::Machine;
 use super::requests::parameters;
 use super::say;
@@ -7,6 +8,7 @@ use super::source::Source;
 use crate::Outcome;
 use clap::Args;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use voxplain::request::Request;
 use voxplain::verify::{Checked, HEADER, Property, Status};
 use voxplain::{Case, Error, ErrorKind, Explainer, Result};
@@ -20,20 +22,19 @@ pub struct Verify {
     /// The case, as for explain.
     case: Vec<String>,
     /// Methods with commas.
-    #[arg(
-        short,
-        long,
-        alias = "methods",
-        default_value = "saliency,input_x_gradient,guided_backprop,integrated_gradients,deeplift,shapley_values"
-    )]
-    method: String,
+    /// By default some of every family, or the composite where one is given.
+    #[arg(short, long, alias = "methods")]
+    method: Option<String>,
+    /// A composite of relevance rules in a file, as for explain; the method is then `composite`.
+    #[arg(long, value_name = "FILE")]
+    composite: Option<PathBuf>,
     /// What is explained: pred, a class name or number, A-B, or CLASS@REGION, as for explain.
     #[arg(short, long, default_value = "pred")]
     target: String,
     /// A parameter as key=value, for every method; repeat for more.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Only these properties, with commas: completeness, dummy-modality, modality-symmetry, neuron-scale, implementation,
+    /// Only these properties, with commas: completeness, conservation, dummy-modality, modality-symmetry, neuron-scale, implementation,
     /// batches, threads, devices, translation, randomisation, stability, class-contrast, infidelity, concentration.
     #[arg(long, value_name = "PROPERTIES")]
     only: Option<String>,
@@ -46,6 +47,10 @@ pub struct Verify {
     #[arg(long)]
     json: bool,
 }
+
+/// The methods where none is named: gradients, their products and paths, relevance, and values alone.
+const METHODS: &str =
+    "saliency,input_x_gradient,guided_backprop,integrated_gradients,deeplift,lrp_epsilon_plus,shapley_values";
 
 fn properties(words: &Option<String>) -> Result<Option<Vec<Property>>> {
     let list = |text: &String| text.split(',').map(|p| Property::parse(p.trim())).collect::<Result<Vec<_>>>();
@@ -65,7 +70,7 @@ impl Verify {
             )));
         }
         let model = self.source.open()?;
-        let case = Case::open(&model, &self.case)?;
+        let case = Case::open(&model, &self.source.case(&self.case))?;
         let settings = self.machine.settings()?;
         let explainer = Explainer::new(&model, &case).with_settings(settings)?;
         let mut all = Vec::new();
@@ -81,13 +86,22 @@ impl Verify {
     }
 
     fn requests(&self) -> Result<Vec<Request>> {
-        let params = parameters(&self.set)?;
-        let one = |name: &str| Request {
-            params: params.clone(),
-            target: Value::from(self.target.as_str()),
-            ..Request::named(name.trim())
+        let default = if self.composite.is_some() { "composite" } else { METHODS };
+        let names: Vec<&str> = self.method.as_deref().unwrap_or(default).split(',').map(str::trim).collect();
+        if self.composite.is_some() && !names.contains(&"composite") {
+            return Err(Error::invalid(format!(
+                "--composite is for the method composite, not for {}",
+                names.join(",")
+            )));
+        }
+        let table = self.composite.as_deref().map(read_composite).transpose()?.unwrap_or_default();
+        let set = parameters(&self.set)?;
+        let one = |name: &str| {
+            let own = table.iter().filter(|_| name == "composite");
+            let params = set.iter().chain(own).map(|(key, value)| (key.clone(), value.clone())).collect();
+            Request { params, target: Value::from(self.target.as_str()), ..Request::named(name) }
         };
-        Ok(self.method.split(',').map(one).collect())
+        Ok(names.into_iter().map(one).collect())
     }
 
     fn end(&self, case: &Case, explainer: &Explainer<'_>, all: &[Checked]) -> Result<Outcome> {

@@ -15,12 +15,18 @@
 //! rule = "z_box"
 //! low = [-2, 0]             # numbers, or one per channel
 //! high = [6, 1]
+//! [[rule]]
+//! on = "kind ConvTranspose"
+//! rule = "z_plus"
+//! optional = true           # for networks without such nodes too; without it every line has to name some
 //! ```
 
-use super::parameters::number_of;
+use super::parameters::{Parameters, number_of};
+use super::relevances::{COMPOSITE, start};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use voxplain_attribution::composites::{Line, table};
+use voxplain_attribution::methods::Lrp;
 use voxplain_autodiff::Matcher;
 use voxplain_models::parse_text;
 use voxplain_tensor::{Error, Result};
@@ -36,17 +42,27 @@ pub fn parse_composite(text: &str) -> Result<Map<String, Value>> {
         Value::Object(map) => map,
         _ => return Err(Error::invalid("a composite is a list of rules")),
     };
-    if let Some(key) = map.keys().find(|k| !["rule", "start", "batchnorm"].contains(&k.as_str())) {
+    if let Some(key) = map.keys().find(|k| !KEYS.contains(&k.as_str())) {
         return Err(Error::invalid(format!(
             "the composite has {key:?}; rule, start and batchnorm are known"
         )));
     }
-    table(&lines(&map)?)?;
+    table(&of(&Parameters { map: &map })?.lines)?;
     Ok(map)
 }
 
+/// What a composite has.
+const KEYS: [&str; 3] = ["rule", "start", "batchnorm"];
+
+/// The method of a `composite` request.
+pub(super) fn of(p: &Parameters<'_>) -> Result<Lrp> {
+    p.only(&KEYS)?;
+    p.choice("batchnorm", &["merged", "keep"])?;
+    Ok(Lrp { name: COMPOSITE, lines: lines(p.map)?, start: start(p)? })
+}
+
 /// The lines of a `composite` request.
-pub(super) fn lines(map: &Map<String, Value>) -> Result<Vec<Line>> {
+fn lines(map: &Map<String, Value>) -> Result<Vec<Line>> {
     let list = map.get("rule").and_then(Value::as_array).filter(|list| !list.is_empty());
     let list = list.ok_or_else(|| Error::invalid("a composite needs a list of rules; see --composite"))?;
     let place = |i: usize| move |e: Error| e.within(format!("rule {} of the composite", i + 1));
@@ -54,15 +70,16 @@ pub(super) fn lines(map: &Map<String, Value>) -> Result<Vec<Line>> {
 }
 
 fn line(value: &Value) -> Result<Line> {
-    let text = |key: &str| {
-        let text = value.get(key).and_then(Value::as_str);
-        text.ok_or_else(|| Error::invalid(format!("a text {key:?} is missing")))
+    let map = value.as_object().ok_or_else(|| Error::invalid("a table with \"on\" and \"rule\" expected"))?;
+    let text = |key: &str| match map.get(key) {
+        None => Err(Error::invalid(format!("a text {key:?} is missing"))),
+        Some(value) => value.as_str().ok_or_else(|| Error::invalid(format!("{key:?} must be a text"))),
     };
     let (on, rule) = (Matcher::parse(text("on")?)?, String::from(text("rule")?));
+    let optional = Parameters { map }.flag("optional", false)?;
     let mut parameters = BTreeMap::new();
-    let others = value.as_object().into_iter().flatten().filter(|(k, _)| *k != "on" && *k != "rule");
-    for (key, value) in others {
+    for (key, value) in map.iter().filter(|(k, _)| !["on", "rule", "optional"].contains(&k.as_str())) {
         parameters.insert(key.clone(), number_of(key, value)?);
     }
-    Ok(Line { on, rule, parameters })
+    Ok(Line { on, rule, parameters, required: !optional })
 }

@@ -29,16 +29,17 @@ impl Context<'_> {
 
 /// The method with its lines, if relevance is what it propagates.
 pub(super) fn relevance(method: &str, p: &Parameters<'_>) -> Result<Option<Lrp>> {
-    let (name, lines) = if method == COMPOSITE {
-        p.only(&["rule", "start", "batchnorm"])?;
-        (COMPOSITE, composite::lines(p.map)?)
-    } else {
-        let Some(preset) = preset(method) else { return Ok(None) };
-        p.only(&[&["start", "batchnorm", "stabilizer"], preset.parameters].concat())?;
-        (preset.name, of_preset(preset, p)?)
-    };
-    let start = if p.choice("start", &["output", "one"])? == 0 { Start::Output } else { Start::One };
-    Ok(Some(Lrp { name, lines, start }))
+    if method == COMPOSITE {
+        return composite::of(p).map(Some);
+    }
+    let Some(preset) = preset(method) else { return Ok(None) };
+    p.only(&[&["start", "batchnorm", "stabilizer"], preset.parameters].concat())?;
+    Ok(Some(Lrp { name: preset.name, lines: of_preset(preset, p)?, start: start(p)? }))
+}
+
+/// Where relevance starts.
+pub(super) fn start(p: &Parameters<'_>) -> Result<Start> {
+    Ok(if p.choice("start", &["output", "one"])? == 0 { Start::Output } else { Start::One })
 }
 
 fn of_preset(preset: &voxplain_attribution::composites::Preset, p: &Parameters<'_>) -> Result<Vec<Line>> {

@@ -124,10 +124,17 @@ pub fn translation(trial: &Trial<'_>) -> Result<Measured> {
         .map(|(x, &w)| Tensor::new(&x.shape(), shifted(x.data(), w, step)))
         .collect::<Result<_>>()?;
     let want: Rows = trial.base.iter().zip(&widths).map(|(row, &w)| shifted(row, w, step)).collect();
-    let have = trial.maps(&trial.graph, &moved)?;
+    let mut engine = trial.explainer.engine_on(&trial.graph);
+    let found = trial.method.attribute(&mut engine, &moved, &trial.target)?;
+    let have = rows(&trial.graph, &found);
     let (gap, worst) = (distance(&have, &want), bits(&have, &want));
-    let text = format!("moved by {step}: the map differs by {gap:.2e} of its sum, {}", worst.1);
-    Ok(Measured::Numbers(text, json!({"step": step, "relative": gap, "largest": worst.0})))
+    let [before, after] = [trial.found.values[0], found.values[0]];
+    let text = format!(
+        "moved by {step}: F(x) {before:.4} becomes {after:.4}, the map differs by {gap:.2e} of its sum, {}",
+        worst.1
+    );
+    let numbers = json!({"step": step, "relative": gap, "largest": worst.0, "value": before, "moved": after});
+    Ok(Measured::Numbers(text, numbers))
 }
 
 /// Rows of `width` moved by `step` to larger indices, zeros moving in.

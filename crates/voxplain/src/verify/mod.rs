@@ -5,6 +5,7 @@
 //! others within what rounding can explain: completeness by the running error bound of [`voxplain_axioms::running_error`],
 //! maps of equal networks by what a change of every weight in its last place does to this very map.
 
+mod conservation;
 mod device;
 mod exact;
 mod fidelity;
@@ -30,6 +31,8 @@ use voxplain_tensor::{Error, Result};
 pub enum Property {
     /// The map sums to `F(x) - F(baseline)`.
     Completeness,
+    /// The map and the ledger of what nodes kept sum to what relevance started with.
+    Conservation,
     /// A modality that the network cannot see has no part.
     DummyModality,
     /// Two modalities that the network treats alike, with equal images, have equal maps.
@@ -60,8 +63,9 @@ pub enum Property {
 
 impl Property {
     /// All of them, in the order of tables.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Completeness,
+        Self::Conservation,
         Self::DummyModality,
         Self::ModalitySymmetry,
         Self::NeuronScale,
@@ -81,6 +85,7 @@ impl Property {
     pub fn name(self) -> &'static str {
         match self {
             Self::Completeness => "completeness",
+            Self::Conservation => "conservation",
             Self::DummyModality => "dummy-modality",
             Self::ModalitySymmetry => "modality-symmetry",
             Self::NeuronScale => "neuron-scale",

@@ -1,12 +1,14 @@
 //! A method on one network, image and target, and networks and images near them.
 
 use super::{
-    Checked, Measured, Property, device, exact, fidelity, measured, modalities, rewriting, summation,
+    Checked, Measured, Property, conservation, device, exact, fidelity, measured, modalities, rewriting,
+    summation,
 };
 use crate::device::Machine;
 use crate::explain::Explainer;
 use crate::request::Request;
 use std::cell::OnceCell;
+use voxplain_attribution::methods::Lrp;
 use voxplain_attribution::{Attribution, Engine, Generator, Grid, Map, Method, Network, Target};
 use voxplain_axioms::{Problem, compose, spread};
 use voxplain_graph::Graph;
@@ -34,6 +36,8 @@ pub(super) struct Trial<'t> {
     pub(super) target: Target,
     /// The baseline of requests that state none.
     pub(super) zero_baseline: bool,
+    /// The composite, if the request is one for relevance.
+    pub(super) relevance: Option<Lrp>,
     pub(super) base: Rows,
     /// The shape of every row.
     pub(super) shapes: Vec<Vec<usize>>,
@@ -76,6 +80,7 @@ impl<'t> Trial<'t> {
         let zero_baseline =
             !request.params.contains_key("baseline") && !request.params.contains_key("baselines");
         let name = request.method.clone();
+        let relevance = request.composite().unwrap_or_default();
         let control = OnceCell::new();
         Ok(Self {
             explainer,
@@ -85,6 +90,7 @@ impl<'t> Trial<'t> {
             inputs,
             target,
             zero_baseline,
+            relevance,
             base,
             shapes,
             on_layer,
@@ -120,6 +126,7 @@ impl<'t> Trial<'t> {
         }
         match property {
             Property::Completeness => summation::completeness(self),
+            Property::Conservation => conservation::conservation(self),
             Property::DummyModality => modalities::dummy(self),
             Property::ModalitySymmetry => modalities::symmetry(self),
             Property::NeuronScale => exact::neuron_scale(self),

@@ -7,7 +7,8 @@ use voxplain_tensor::{Error, Result, Tensor};
 
 /// From the image blurred by `sigma` entries along every spatial axis to the image itself, the blur shrinking in even steps
 /// (Xu, Venugopalan & Sundararajan, "Attribution in scale and space", CVPR 2020, section 3). There is no baseline to choose;
-/// the start is what the image is without its details.
+/// the start is what the image is without its details. Beyond the border the border's entries are repeated, as of an image that
+/// goes on; the authors' code takes zeros there, which darkens the blurred image towards its border.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BlurPath {
     /// The blur at the start, in entries.
