@@ -144,15 +144,19 @@ fn inner_row(g: &PadGeometry, strides: &[usize; MAX_RANK], mut row: usize) -> Op
     Some(index)
 }
 
-/// Elements of a row along the last axis of a padded array.
+/// Elements of a row along the last axis of a padded array; a number without axes is a row.
 fn row_length(g: &PadGeometry) -> usize {
     g.padded.rank().checked_sub(1).map_or(1, |last| g.padded[last])
+}
+
+/// The place in a row of x that place `k` of a padded row shows.
+fn along_row(g: &PadGeometry, k: usize) -> Option<usize> {
+    g.padded.rank().checked_sub(1).map_or(Some(k), |last| unpadded(g, last, k))
 }
 
 /// Padding.
 pub fn pad(pool: &Pool, g: &PadGeometry, x: &[f32], y: &mut [f32]) {
     let (strides, length) = (g.inner.strides(), row_length(g));
-    let last = g.padded.rank().saturating_sub(1);
     let constant = if let PadFill::Constant(value) = g.fill { value as f32 } else { 0.0 };
     let rows = super::CHUNK.div_ceil(length);
     pool.chunks(y, rows * length, |i, y| {
@@ -162,7 +166,7 @@ pub fn pad(pool: &Pool, g: &PadGeometry, x: &[f32], y: &mut [f32]) {
                 continue;
             };
             for (k, y) in y.iter_mut().enumerate() {
-                *y = unpadded(g, last, k).map_or(constant, |at| x[from + at]);
+                *y = along_row(g, k).map_or(constant, |at| x[from + at]);
             }
         }
     });
@@ -171,12 +175,11 @@ pub fn pad(pool: &Pool, g: &PadGeometry, x: &[f32], y: &mut [f32]) {
 /// The adjoint of [`pad`].
 pub fn pad_adjoint(g: &PadGeometry, upper: &[f32], dx: &mut [f32]) {
     let (strides, length) = (g.inner.strides(), row_length(g));
-    let last = g.padded.rank().saturating_sub(1);
     dx.fill(0.0);
     for (row, upper) in upper.chunks(length).enumerate() {
         let Some(from) = inner_row(g, &strides, row) else { continue };
         for (k, &v) in upper.iter().enumerate() {
-            if let Some(at) = unpadded(g, last, k) {
+            if let Some(at) = along_row(g, k) {
                 dx[from + at] += v;
             }
         }
