@@ -34,8 +34,9 @@ pub enum RiseMasks {
 /// Petsiuk, Das & Saenko, "RISE: Randomized input sampling for explanation of black-box models", BMVC 2018: coarse grids of
 /// cells that are let through with some probability p, interpolated to the image's size and moved by a random part of a cell.
 /// In any number of dimensions; the slices of a stack ([`crate::Frame`]) are one of them. An entry scores
-/// `mean(f(x M + b (1 - M)) M(entry)) / p` (their equation 6), unbiased because every entry's mask has the mean p exactly; `centred`, the mean output is subtracted first (with `N - 1` for N), so that 0
-/// means that an entry does not matter. Standard errors are those of the mean over masks, entry by entry.
+/// `mean(f(x M + b (1 - M)) M(entry)) / p` (their equation 6), unbiased because every entry's mask has the mean p exactly; where
+/// `centred`, the mean output is subtracted first (with `N - 1` for N), so that 0 means that an entry does not matter. Standard
+/// errors are those of the mean over masks, entry by entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rise<S> {
     /// What masked entries become.
