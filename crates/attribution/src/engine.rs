@@ -153,7 +153,7 @@ pub trait Network<S: Scalar> {
     /// # Errors
     /// The target does not exist, or as [`Network::run`].
     fn seeds(&mut self, target: &Target, inputs: &[Tensor<S>]) -> Result<Seeds<S>> {
-        let examples = count_examples(self.graph(), inputs)?;
+        let examples = self.examples(inputs)?;
         self.settle(target, inputs)?.resolve(self.graph(), examples)
     }
 }

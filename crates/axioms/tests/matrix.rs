@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use voxplain_attribution::methods::{Backward, Method, Scaling};
-use voxplain_attribution::{Attribution, Network, Target};
+use voxplain_attribution::{Attribution, Engine, Network, Target};
 use voxplain_autodiff::Gradient;
 use voxplain_axioms::{
     Arithmetic, Axiom, Bench, Cell, Counterexample, Draw, Effort, Program, Subject, fills, methods, search,
@@ -54,6 +54,24 @@ fn every_broken_cell_has_a_counterexample_and_no_other() {
     assert_eq!(broken, saved);
     let methods: BTreeSet<String> = methods::all::<f64>().into_iter().map(|s| s.name).collect();
     assert_eq!(methods, cells().into_iter().map(|c| c.0).collect());
+}
+
+/// No method looks past a voxel that is not a number, whatever it asks of the network first.
+#[test]
+fn every_method_refuses_what_is_not_finite() {
+    let program: Program = "2x4 | layer2 relu | w 2 1 | x 1 | r 0".parse().unwrap();
+    let problem = program.problem().unwrap();
+    for subject in methods::all::<f64>() {
+        let method = subject.method(&problem).unwrap();
+        for bad in [f64::NAN, f64::INFINITY] {
+            let mut x = problem.x.clone();
+            *x[0].data_mut().last_mut().unwrap() = bad;
+            let mut engine = Engine::new(&problem.graph, &Oracle, None);
+            let refusal = method.attribute(&mut engine, &x, &problem.target).err().map(|e| e.to_string());
+            let named = refusal.as_ref().is_some_and(|text| text.contains("not finite"));
+            assert!(named, "{} with {bad}: {refusal:?}", subject.name);
+        }
+    }
 }
 
 /// The table of fills: a ✗ has a counterexample of that variant, nothing else has one.
