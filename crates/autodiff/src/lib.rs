@@ -42,7 +42,7 @@ pub use ledger::{Cause, NodeBooks};
 pub use mix::{ground_plan, path_plan, split, sums_plan};
 pub use plan::{Plan, Reverse, Slot, SlotInfo, Step, Storage};
 pub use planner::Planner;
-pub use region::{Class, Dirty, Places, Regions};
+pub use region::{Class, Dirty, Frame, Places, Regions};
 pub use rule::{Gradient, Rule};
 pub use session::Session;
 pub use signal::{Cotangent, PosNeg, Relevance, Signal};

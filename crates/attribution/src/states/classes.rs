@@ -1,12 +1,12 @@
 //! Rows whose boxes have the same sizes share plans, and rows of all classes the network behind the values at which their
 //! changes have spread.
 
+use super::groups::{Classes, classed, grouped};
 use super::program::{Program, Row};
 use super::tail::Tail;
 use super::{Change, FillPart, TakeValue, all, joined};
 use crate::engine::{Engine, Fill, Network, PassSpec};
 use crate::mixed::{FillNumbers, Mixing};
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use voxplain_autodiff::{Class, Device, Plan, Planner, Regions};
@@ -37,21 +37,6 @@ impl<'a> Errand<'a> {
 
 /// Takes the values of some rows at the targets of their regions, of all rows for each target.
 type TakeTargets<'t, S> = &'t mut dyn FnMut(&[usize], &[Vec<S>]) -> Result<ControlFlow<()>>;
-
-/// Rows by their classes, and those whose change reaches no target.
-fn classed<'c>(
-    regions: &Regions<'_>,
-    rows: impl Iterator<Item = (usize, &'c Change)>,
-) -> (BTreeMap<Class, Vec<Row<'c>>>, Vec<usize>) {
-    let (mut classes, mut same): (BTreeMap<Class, Vec<Row<'c>>>, Vec<usize>) = Default::default();
-    for (row, change) in rows {
-        match regions.place(change) {
-            Some((class, places)) => classes.entry(class).or_default().push((row, change, places)),
-            None => same.push(row),
-        }
-    }
-    (classes, same)
-}
 
 impl<'a, D: Device> Engine<'a, D> {
     /// Runs rows by full passes.
@@ -133,10 +118,10 @@ impl<'a, D: Device> Engine<'a, D> {
     }
 
     /// Runs the rows of one class up to the targets of its regions, and gives those back that are not worth it.
-    fn run_class<'c>(
+    fn run_class(
         &mut self,
         errand: &Errand<'a>,
-        (class, rows): (&Class, Vec<Row<'c>>),
+        (class, rows): (&Class, Vec<Row>),
         fill: FillPart<'_, D::Scalar>,
         take: TakeTargets<'_, D::Scalar>,
     ) -> Result<(ControlFlow<()>, Vec<usize>)> {
@@ -169,7 +154,7 @@ impl<'a, D: Device> Engine<'a, D> {
     fn run_classes(
         &mut self,
         errand: &Errand<'a>,
-        classes: BTreeMap<Class, Vec<Row<'_>>>,
+        classes: Classes,
         fill: FillPart<'_, D::Scalar>,
         take: TakeTargets<'_, D::Scalar>,
     ) -> Result<(ControlFlow<()>, Vec<usize>)> {
@@ -185,11 +170,7 @@ impl<'a, D: Device> Engine<'a, D> {
     }
 
     /// The tail of so many rows, and an errand up to it, where it fits.
-    fn split(
-        &mut self,
-        state: usize,
-        classes: &BTreeMap<Class, Vec<Row<'_>>>,
-    ) -> Result<Option<(Errand<'a>, Tail<'a, D>)>> {
+    fn split(&mut self, state: usize, classes: &Classes) -> Result<Option<(Errand<'a>, Tail<'a, D>)>> {
         let rows: usize = classes.values().map(Vec::len).sum();
         if classes.len() < 2 || rows < TOGETHER || self.most_rows < 2 {
             return Ok(None);
@@ -229,8 +210,7 @@ impl<'a, D: Device> Engine<'a, D> {
         let overlay = self.overlay()?;
         let (_, value) =
             overlay.states.get(&state).ok_or_else(|| Error::internal("there is no such state"))?;
-        let rows = changes.iter().enumerate();
-        let (classes, same) = classed(&overlay.regions, rows);
+        let (classes, same) = classed(&overlay.regions, changes);
         let mut flow = ControlFlow::Continue(());
         same.iter().for_each(|&row| flow = joined(flow, take(row, value)));
         let whole = Errand::whole(state, overlay.regions.clone());
@@ -241,6 +221,7 @@ impl<'a, D: Device> Engine<'a, D> {
         let (flow, others) = match self.split(state, &classes)? {
             None => {
                 let length = self.graph.shape(whole.regions.targets()[0]).elements();
+                let classes = grouped(&whole.regions, changes, classes);
                 self.run_classes(&whole, classes, fill, &mut |rows, values| {
                     let mut flow = ControlFlow::Continue(());
                     // What was computed is taken even where it is more than was needed.
@@ -251,8 +232,8 @@ impl<'a, D: Device> Engine<'a, D> {
                 })?
             }
             Some((part, mut tail)) => {
-                let rows = classes.into_values().flatten().map(|(row, change, _)| (row, change));
-                let (classes, _) = classed(&part.regions, rows);
+                let (classes, _) = classed(&part.regions, changes);
+                let classes = grouped(&part.regions, changes, classes);
                 let push: TakeTargets<'_, _> = &mut |rows, values| tail.push(rows, values, take);
                 let (flow, others) = self.run_classes(&part, classes, fill, push)?;
                 (if flow.is_break() { flow } else { tail.run(take)? }, others)

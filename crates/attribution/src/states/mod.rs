@@ -2,6 +2,7 @@
 //! reach need not be computed again ([`voxplain_autodiff::Regions`]). The values are those of full passes, bit for bit.
 
 mod classes;
+mod groups;
 mod program;
 mod tail;
 
@@ -12,7 +13,7 @@ use program::Program;
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use voxplain_autodiff::{Class, Device, Dirty, Plan, Planner, Regions, Session};
+use voxplain_autodiff::{Class, Device, Dirty, Frame, Plan, Planner, Regions, Session};
 use voxplain_graph::ValueId;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
@@ -176,7 +177,7 @@ impl<'a, D: Device> Engine<'a, D> {
         change: &Change,
         fill: FillPart<'_, D::Scalar>,
     ) -> Result<Option<Vec<D::Scalar>>> {
-        let Some((class, places)) = self.overlay()?.regions.place(change) else {
+        let Some((class, places)) = self.overlay()?.regions.place(change, &Frame::default()) else {
             return Ok(self.overlay()?.states.get(&state).map(|s| s.1.clone()));
         };
         if !self.overlay()?.programs.contains_key(&class) {
@@ -192,7 +193,7 @@ impl<'a, D: Device> Engine<'a, D> {
         let (base, value) = overlay.states.get_mut(&state).ok_or_else(missing)?;
         let (program, used) = overlay.programs.get_mut(&class).ok_or_else(missing)?;
         *used = overlay.clock;
-        program.run(base, &[(0, change, places.clone())], fill)?;
+        program.run(base, &[(0, places.clone())], fill)?;
         program.session.capture_into(0, value)?;
         let boxes = places.boxes.iter().enumerate().filter_map(|(at, place)| Some((at, place.as_ref()?)));
         for (part, (at, place)) in boxes.enumerate() {

@@ -1,12 +1,12 @@
 //! Plans over a state with the tensors that go in.
 
-use super::{Change, FillPart};
+use super::FillPart;
 use std::sync::Arc;
 use voxplain_autodiff::{Device, Places, Plan, Session};
 use voxplain_tensor::{Result, Scalar, Tensor};
 
-/// A row: its number for those who fill it in, what changes, and where its boxes lie.
-pub(super) type Row<'c> = (usize, &'c Change, Places);
+/// A row: its number for those who fill it in, and where its boxes lie.
+pub(super) type Row = (usize, Places);
 
 /// A plan over a state with the tensors that go in.
 pub(super) struct Program<'a, D: Device> {
@@ -21,21 +21,16 @@ impl<'a, D: Device> Program<'a, D> {
     }
 
     /// Runs rows `rows` (numbers for `fill`) over a state; a plan of more rows repeats the last.
-    pub fn run(
-        &mut self,
-        base: &Session<'a, D>,
-        rows: &[Row<'_>],
-        fill: FillPart<'_, D::Scalar>,
-    ) -> Result<()> {
+    pub fn run(&mut self, base: &Session<'a, D>, rows: &[Row], fill: FillPart<'_, D::Scalar>) -> Result<()> {
         let batch = self.session.plan().batch;
         let Some(last) = rows.last() else { return Ok(()) };
-        let parts = last.1.iter().flatten().count();
-        let changed = last.1.iter().enumerate().filter(|(_, part)| part.is_some()).map(|(i, _)| i);
+        let parts = last.1.inputs.iter().flatten().count();
+        let changed = last.1.inputs.iter().enumerate().filter(|(_, part)| part.is_some()).map(|(i, _)| i);
         for (tensor, input) in self.inputs.iter_mut().zip(changed) {
             let length = tensor.data().len() / batch;
             for (at, into) in tensor.data_mut().chunks_exact_mut(length.max(1)).enumerate() {
-                let (row, change, _) = rows.get(at).unwrap_or(last);
-                if let Some(part) = &change[input] {
+                let (row, places) = rows.get(at).unwrap_or(last);
+                if let Some(part) = &places.inputs[input] {
                     fill(*row, input, part, into);
                 }
             }
@@ -43,7 +38,7 @@ impl<'a, D: Device> Program<'a, D> {
         for (cut, tensor) in self.inputs[parts..].iter_mut().enumerate() {
             let width = tensor.data().len() / batch;
             for (at, into) in tensor.data_mut().chunks_exact_mut(width.max(1)).enumerate() {
-                let place = &rows.get(at).unwrap_or(last).2.cuts[cut];
+                let place = &rows.get(at).unwrap_or(last).1.cuts[cut];
                 into.iter_mut().zip(place).for_each(|(v, &p)| *v = D::Scalar::from_f64(p as f64));
             }
         }

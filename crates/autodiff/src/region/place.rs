@@ -1,5 +1,6 @@
 //! From the changed part of the inputs to a box of every value.
 
+use super::frame::{Frame, span};
 use super::links::{is_mixed, is_whole, keeps_outside, needed, reached};
 use super::reach::Range;
 use super::{Regions, is_input};
@@ -52,6 +53,8 @@ pub(super) enum Source {
 /// Where the boxes of one row lie.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
+    /// The boxes of the inputs that are filled in.
+    pub inputs: Dirty,
     /// For every part of the state that is cut out, in the order of the plan: where it begins along every axis, then where
     /// the patch over it does.
     pub cuts: Vec<Vec<isize>>,
@@ -82,22 +85,27 @@ impl Class {
 }
 
 impl Regions<'_> {
-    /// The class of a row and where its boxes lie; `None` if the change reaches no target.
-    pub fn place(&self, dirty: &Dirty) -> Option<(Class, Places)> {
+    /// The class of a row and where its boxes lie, which are as large as `frame` asks for; `None` if the change reaches no
+    /// target. Rows whose boxes are not larger than the frame are of one class, unless the operators that they reach differ.
+    pub fn place(&self, dirty: &Dirty, frame: &Frame) -> Option<(Class, Places)> {
         let graph = self.graph;
         let mut placed: Vec<Option<Placed>> = vec![None; graph.values().len()];
         let mut class =
             Class { inputs: Vec::new(), nodes: vec![None; graph.nodes().len()], outputs: Vec::new() };
-        let mut places = Places { cuts: Vec::new(), boxes: vec![None; self.kept.len()] };
-        for (&value, ranges) in graph.inputs().iter().zip(dirty) {
-            let range = |r: &core::ops::Range<usize>| (r.start as isize, r.end as isize);
-            let part = ranges.as_ref().map(|r| r.iter().map(range).collect::<Vec<_>>());
-            class.inputs.push(part.as_deref().map(sizes));
-            placed[value.index()] =
-                part.map(|part| Placed { dirty: part.clone(), whole: vec![false; part.len()], part });
+        let mut places = Places { inputs: Vec::new(), cuts: Vec::new(), boxes: vec![None; self.kept.len()] };
+        for (i, (&value, changed)) in graph.inputs().iter().zip(dirty).enumerate() {
+            let part = changed.as_ref().map(|part| frame.input(i, part, &graph.shape(value)));
+            let both = changed.as_deref().zip(part.as_deref());
+            placed[value.index()] = both.map(|(dirty, part)| Placed {
+                dirty: ranges(dirty),
+                part: ranges(part),
+                whole: vec![false; part.len()],
+            });
+            class.inputs.push(part.as_deref().map(|part| part.iter().map(|r| r.len()).collect()));
+            places.inputs.push(part);
         }
         for (i, node) in graph.nodes().iter().enumerate().filter(|(i, _)| self.used[*i]) {
-            let Some(result) = self.result(i, node, &placed) else { continue };
+            let Some(result) = self.result((i, node), &placed, frame) else { continue };
             let operands = (0..node.inputs.len())
                 .map(|k| self.source((i, node), k, &result, &placed, &mut places))
                 .collect();
@@ -116,7 +124,7 @@ impl Regions<'_> {
     }
 
     /// The box of a node's result, if it changes.
-    fn result(&self, i: usize, node: &Node, placed: &[Option<Placed>]) -> Option<Placed> {
+    fn result(&self, (i, node): (usize, &Node), placed: &[Option<Placed>], frame: &Frame) -> Option<Placed> {
         let shape = self.graph.shape(node.output);
         let operands =
             || node.inputs.iter().enumerate().filter_map(|(k, v)| Some((k, placed[v.index()].as_ref()?)));
@@ -144,9 +152,7 @@ impl Regions<'_> {
         let align = &self.align[node.output.index()];
         let mut part = Vec::with_capacity(shape.rank());
         for (a, whole) in whole.iter_mut().enumerate() {
-            let n = align[a] as isize;
-            let first = dirty[a].0 / n * n;
-            let end = first + (dirty[a].1 - first + n - 1) / n * n;
+            let (first, end) = span(dirty[a], (align[a] as isize, shape[a] as isize, frame.least(i, a)));
             *whole |= end - first >= shape[a] as isize;
             part.push(if *whole { (0, shape[a] as isize) } else { (first, end) });
         }
@@ -228,6 +234,10 @@ fn cut(needs: &[Range], below: Option<&Placed>, places: &mut Places) -> Source {
     }
     places.cuts.push(place);
     Source::Cut { sizes: sizes(needs), patched: below.is_some() }
+}
+
+fn ranges(part: &[core::ops::Range<usize>]) -> Vec<Range> {
+    part.iter().map(|r| (r.start as isize, r.end as isize)).collect()
 }
 
 fn starts(part: &[Range]) -> impl Iterator<Item = isize> + '_ {
