@@ -75,7 +75,7 @@ pub fn run_case<D: Device>(case: &Path, onnx: bool, device: &D) -> Result<Vec<Co
         seed: 0,
         cam_layer: None,
         network_inputs: &[],
-        spacings: &[],
+        case: None,
         supervoxels: &Supervoxels::default(),
     };
     let inputs = context.stored_inputs::<D::Scalar>()?;

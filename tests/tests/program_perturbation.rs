@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use voxplain::imaging::{Phantom, PhantomOptions, read_npy};
+use voxplain::imaging::{Phantom, PhantomOptions, Volume, WriteOptions, read_nifti, read_npy, write_nifti};
 use voxplain_tests::program::{folder, patient, program, refused, run, text};
 
 fn json(path: &Path) -> Value {
@@ -257,4 +257,36 @@ fn bad_input_is_one_sentence() {
         assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), methods);
     }
     std::fs::remove_dir_all(&base).unwrap();
+}
+
+/// The labels of an image beside the patient's are features of every modality, or of all at once; other labels of the same
+/// name are not gone on from.
+#[test]
+fn labels_of_an_image_are_features() {
+    let base = folder("labels");
+    patient(&base);
+    let mask = base.join("labels.nii.gz");
+    let with = |words: &str, labels: &dyn Fn(usize) -> f32| {
+        let any = std::fs::read_dir(base.join("patient")).unwrap().flatten().map(|f| f.path());
+        let image = any.into_iter().find(|f| text(f).ends_with(".nii.gz")).unwrap();
+        let image = read_nifti(&image, None).unwrap();
+        let data = (0..image.data.len()).map(labels).collect();
+        let made = Volume::new(image.dims, data, image.geometry).unwrap();
+        write_nifti(&mask, &made, &WriteOptions::default()).unwrap();
+        let set = format!("mask={words}");
+        let out = explain(&base, "out", &["-m", "feature_ablation", "--set", &set, "--mask", text(&mask)]);
+        let scores = stated(&out, "feature_ablation")["scores"].clone();
+        (scores["values"][0].as_array().unwrap().len(), map(&out, "feature_ablation"))
+    };
+    let halves = |at: usize| if at % 2 == 0 { 7.0 } else { 9.0 };
+    let (own, _) = with("labels", &halves);
+    let (joint, both) = with("labels joint", &halves);
+    assert_eq!((own, joint), (2 * 4, 2));
+    let (one, other) = with("labels joint", &|at| if at < 1000 { 5.0 } else { 0.0 });
+    assert!(one == 1 && other != both);
+    let (model, case) = (base.join("model.safetensors"), base.join("patient"));
+    let out = base.join("none");
+    let words =
+        ["explain", text(&model), text(&case), "-m", "feature_ablation", "--set", "mask=labels", "-o"];
+    refused(&[&words[..], &[text(&out)]].concat(), 2, "pass --mask FILE");
 }

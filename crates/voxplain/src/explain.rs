@@ -52,7 +52,6 @@ pub struct Explainer<'m> {
     /// Where evaluations are saved, if they are.
     pub(crate) state: Option<PathBuf>,
     names: Vec<String>,
-    spacings: Vec<[f64; 3]>,
     pub(crate) machine: Machine,
     pub(crate) prediction: OnceCell<Prediction>,
     merged: OnceCell<Graph>,
@@ -106,7 +105,6 @@ impl<'m> Explainer<'m> {
             reduction: false,
             state: None,
             names,
-            spacings: case.images.iter().map(spacing).collect(),
             machine: Machine::Cpu(Cpu::best()),
             prediction: OnceCell::new(),
             merged: OnceCell::new(),
@@ -149,7 +147,7 @@ impl<'m> Explainer<'m> {
             seed: self.settings.seed,
             cam_layer: self.model.card.cam_layer.as_deref(),
             network_inputs: &self.case.inputs,
-            spacings: &self.spacings,
+            case: Some(self.case),
             supervoxels: &self.supervoxels,
         }
     }
@@ -330,11 +328,6 @@ impl<'m> Explainer<'m> {
             Target::Predicted => String::from("predicted class"),
         }
     }
-}
-
-/// Distances of the network's voxels; 1 for arrays.
-fn spacing(images: &Option<crate::case::Images>) -> [f64; 3] {
-    images.as_ref().map_or([1.0; 3], |i| i.prepared.geometry.spacing())
 }
 
 /// How many forward passes a plan's forward segment holds.

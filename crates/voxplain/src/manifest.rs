@@ -6,6 +6,7 @@ use crate::windows::Windows;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use voxplain_attribution::{Entry, Ledger, Region, Scores};
+use voxplain_tensor::Tensor;
 
 /// The SHA-256 of bytes, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
@@ -21,20 +22,16 @@ pub(crate) fn evaluation_key(explainer: &Explainer<'_>, request: &Request) -> St
 
 /// What decides the bytes of a result: program, model, inputs, request, seed. Two units of one key are equal.
 pub(crate) fn key(explainer: &Explainer<'_>, request: &Request) -> String {
-    let inputs: Vec<String> = explainer
-        .case
-        .inputs
-        .iter()
-        .map(|t| {
-            let bytes: Vec<u8> = t.data().iter().flat_map(|v| v.to_le_bytes()).collect();
-            format!("{} {}", t.shape(), sha256(&bytes))
-        })
-        .collect();
+    let hash = |values: &[f32]| sha256(&values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+    let one = |t: &Tensor<f32>| format!("{} {}", t.shape(), hash(t.data()));
+    let inputs: Vec<String> = explainer.case.inputs.iter().map(one).collect();
+    let mask = explainer.case.mask.as_ref().map(|mask| hash(&mask.data));
     let tensors: Vec<&String> = explainer.tensors.keys().collect();
     let all = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "model": explainer.model_hash,
         "inputs": inputs,
+        "mask": mask,
         "tensors": explainer.tensors_hash,
         "keys": tensors,
         "method": request.method,

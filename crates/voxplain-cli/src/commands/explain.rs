@@ -65,7 +65,8 @@ pub struct Explain {
     /// npy, nifti, png, several with commas; by default nifti,png for images and npy for arrays.
     #[arg(short, long)]
     format: Option<String>,
-    /// A segmentation (NIfTI on the images' grid): figures go through it and outline it, targets may name it.
+    /// A segmentation (NIfTI on the images' grid): figures go through it and outline it, targets may name it, and its labels
+    /// may be features (`--set mask=labels`, an atlas too).
     #[arg(long)]
     mask: Option<PathBuf>,
     #[command(flatten)]
@@ -110,7 +111,7 @@ impl Explain {
                 seed: 0,
                 cam_layer: None,
                 network_inputs: &[],
-                spacings: &[],
+                case: None,
                 supervoxels: &Supervoxels::default(),
             };
             let case = Case::from_arrays(context.stored_inputs().map_err(|e| e.within(tensors.display()))?);

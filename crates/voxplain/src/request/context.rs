@@ -3,6 +3,7 @@
 use super::features::Supervoxels;
 use super::parameters::Parameters;
 use super::{METHODS, Request, Tensors};
+use crate::case::Case;
 use serde_json::{Map, Value};
 use voxplain_attribution::{Method, Target};
 use voxplain_graph::Graph;
@@ -23,8 +24,8 @@ pub struct Context<'a> {
     pub cam_layer: Option<&'a str>,
     /// The network's inputs, for parameters that default to their shape.
     pub network_inputs: &'a [Tensor<f32>],
-    /// Distance of neighbours along the network's spatial axes, per input; 1 where it is not known.
-    pub spacings: &'a [[f64; 3]],
+    /// The images behind the inputs and the labels on their grid, where there are any.
+    pub case: Option<&'a Case>,
     /// Regions that were made before, of the same inputs.
     pub supervoxels: &'a Supervoxels,
 }

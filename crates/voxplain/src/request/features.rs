@@ -3,10 +3,11 @@
 use super::Request;
 use super::context::Context;
 use super::parameters::Parameters;
+use crate::case::Images;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use voxplain_imaging::{SlicImage, SlicOptions, slic};
+use voxplain_imaging::{Mode, SlicImage, SlicOptions, slic};
 use voxplain_perturbation::{Features, Frame, Sharing, Spread};
 use voxplain_tensor::{Error, Result, Tensor};
 
@@ -39,8 +40,8 @@ fn slic_words(words: &str) -> Result<(Sharing, SlicOptions)> {
 }
 
 impl Context<'_> {
-    /// The features that `mask` names: a tensor per input, `each` entry, every `modality` or `input`, `grid N` blocks, or
-    /// `slic` supervoxels; `spread` says how scores become maps.
+    /// The features that `mask` names: a tensor per input, `each` entry, every `modality` or `input`, `grid N` blocks, `slic`
+    /// supervoxels, or the case's `labels`; `spread` says how scores become maps.
     pub(super) fn features(&self, p: &Parameters<'_>, default: &str) -> Result<Features> {
         let spread = [Spread::Copy, Spread::Divide][p.choice("spread", &["copy", "divide"])?];
         Ok(self.named_features(p, default)?.spread(spread))
@@ -79,8 +80,11 @@ impl Context<'_> {
                 self.supervoxels.0.borrow_mut().insert(String::from(rest), made.clone());
                 Ok(made)
             }
+            ("labels", "") => self.labelled(Sharing::Own),
+            ("labels", "joint") => self.labelled(Sharing::Joint),
             _ => Err(Error::invalid(format!(
-                "no mask {words:?}; a tensor per input, each, modality, input, grid SIDE or slic expected"
+                "no mask {words:?}; a tensor per input, each, modality, input, grid SIDE, slic, labels or labels joint expected \
+                 (an image of labels is named by --mask FILE)"
             ))),
         }
     }
@@ -97,8 +101,34 @@ impl Context<'_> {
         Features::of_regions(self.graph, &maps, sharing)
     }
 
+    /// The labels of the case's image of labels, such as a segmentation or an atlas, by the nearest voxel: of every modality by
+    /// itself, or of all channels of an input at once. What is labelled 0 stays as it is.
+    fn labelled(&self, sharing: Sharing) -> Result<Features> {
+        let labels = self.case.and_then(|case| case.mask.as_ref());
+        let labels = labels.ok_or_else(|| {
+            Error::invalid("features by labels need an image of labels on the images' grid; pass --mask FILE")
+        })?;
+        let one = |(input, name): (usize, &String)| {
+            let images = self.images_of(input).ok_or_else(|| {
+                Error::invalid(format!(
+                    "labels lie on the images' grid, and input {name:?} was given as an array; give a tensor of labels per input"
+                ))
+            })?;
+            let carried = images.prepared.carry(labels, Mode::NearestExact)?.to_array()?;
+            let values = carried.data().iter().map(|&v| f64::from(v)).collect();
+            Tensor::new(&[&[1, 1], &carried.shape()[..]].concat(), values)
+        };
+        let maps: Vec<Tensor<f64>> = self.inputs.iter().enumerate().map(one).collect::<Result<_>>()?;
+        Features::of_regions(self.graph, &maps, sharing)
+    }
+
+    fn images_of(&self, input: usize) -> Option<&Images> {
+        self.case?.images.get(input)?.as_ref()
+    }
+
+    /// Distance of neighbours along the network's spatial axes; 1 where it is not known.
     fn spacing_of(&self, input: usize) -> [f64; 3] {
-        self.spacings.get(input).copied().unwrap_or([1.0; 3])
+        self.images_of(input).map_or([1.0; 3], |images| images.prepared.geometry.spacing())
     }
 }
 
