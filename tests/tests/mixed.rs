@@ -6,13 +6,15 @@
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use voxplain::attribution::methods::{
-    Backward, Baseline, GradientShap, IntegratedGradients, ShapDraws, Smooth, Statistic, Steps,
+    Backward, Baseline, GradientShap, IntegratedGradients, Scaling, ShapDraws, Smooth, Statistic, Steps,
 };
+use voxplain::attribution::rules::{DeepLiftRescale, HostNode, HostRule};
 use voxplain::attribution::{
-    Attribution, Draws, Engine, Ground, Method, Network, PassSpec, Quadrature, Shares, Target,
+    Attribution, Draws, Engine, Ground, Method, Network, PassSpec, Quadrature, Rules, Shares, Target,
 };
-use voxplain::autodiff::Device;
+use voxplain::autodiff::{Composite, Device, Gradient, Matcher};
 use voxplain::cpu::Cpu;
 use voxplain::graph::Graph;
 use voxplain::perturbation::methods::{
@@ -86,6 +88,25 @@ fn noisy<S: Scalar>(graph: &Graph, examples: usize) -> Vec<Box<dyn Method<S>>> {
     made
 }
 
+/// Noise over methods that need the host: a rule that compares with a reference, and one that is computed there.
+fn hosted<S: Scalar>() -> Vec<Box<dyn Method<S>>> {
+    let gate = |n: &HostNode<'_>| {
+        let kept = n.upper.data.iter().zip(n.inputs[0].data).map(|(g, x)| if *x > 0.5 { *g } else { 0.0 });
+        Ok(vec![Some(kept.collect())])
+    };
+    let composite =
+        Composite::everywhere(Gradient).on(Matcher::Kind("Relu".into()), HostRule::new("gate", gate));
+    let gated = Arc::new(Rules { name: "gated".into(), composite });
+    let bases = [
+        Backward::with_rule("deeplift", DeepLiftRescale, Scaling::None),
+        Backward::with_table("gated", gated, Scaling::None),
+    ];
+    let one = |base: Backward| -> Box<dyn Method<S>> {
+        Box::new(Smooth { base: Box::new(base), draws: noise(3, 0.3).unwrap(), statistic: Statistic::Mean })
+    };
+    bases.into_iter().map(one).collect()
+}
+
 fn methods<S: Scalar>(graph: &Graph, examples: usize) -> Vec<Box<dyn Method<S>>> {
     let (baseline, features) = (|| Baseline::Given(inputs(graph, 8)), || features(graph));
     let (rows, distance) = (LimeRows::Seeded { seed: 2, draws: 12 }, Distance::Euclidean);
@@ -151,7 +172,7 @@ fn check<D: Device>(device: &D, graph: &Graph, (rows, partial, tight): (usize, b
         let spec = PassSpec { table: None, from: output, wanted: vec![], captures: vec![output] };
         Engine::new(graph, device, None).plan(&spec, 1).unwrap().arena_bytes
     });
-    for method in methods(graph, 2) {
+    for method in methods(graph, 2).into_iter().chain(hosted()) {
         let run = |mixing: bool| {
             let engine = Engine::new(graph, device, limit).with_rows(rows).with_mixing(mixing);
             let mut engine = if partial { engine } else { engine.with_full_passes() };
@@ -258,6 +279,33 @@ fn masks_stay_on_the_device() {
         let images = (device.backend().uploaded() - before) / image;
         // What a method starts from, walks begin at, and a few numbers for each row.
         assert!(images <= 9, "{}: {images} images for {} rows", method.name(), found.forward_passes);
+    }
+}
+
+/// However many draws there are, nothing of an image's size goes to the device for one of them.
+#[test]
+fn noise_stays_on_the_device() {
+    let (graph, Some(device)) = (large(), shim(0)) else { return };
+    let (x, image) = (inputs::<f32>(&graph, 5), 4 * 2 * 40 * 32);
+    let uploaded = |draws: usize| {
+        let smooth =
+            |base| Smooth { base, draws: noise(draws, 0.1).unwrap(), statistic: Statistic::Variance };
+        let shap = GradientShap {
+            baselines: inputs(&graph, 8),
+            draws: ShapDraws::Seeded { seed: 1, draws },
+            noise: noise(draws, 0.1),
+        };
+        let made: [Box<dyn Method<f32>>; 2] =
+            [Box::new(smooth(Box::new(Backward::input_x_gradient()))), Box::new(shap)];
+        made.map(|method| {
+            let before = device.backend().uploaded();
+            let mut engine = Engine::new(&graph, &device, None).with_rows(4);
+            method.attribute(&mut engine, &x, &Target::Class(vec![0])).unwrap();
+            device.backend().uploaded() - before
+        })
+    };
+    for (few, many) in uploaded(4).into_iter().zip(uploaded(16)) {
+        assert!(few < 4 * image && many - few < image / 2, "{few} and {many} bytes");
     }
 }
 

@@ -91,7 +91,7 @@ impl<'a, D: Device> Engine<'a, D> {
         self.add_all(spec, tallied, &mut holding, rows)?;
         let inputs = self.graph.inputs().len();
         let width = holding.plan().captures.len() / inputs.max(1);
-        let sums = |i: usize| Ok(holding.capture(width * (i + 1) - 1)?.data().to_vec());
+        let sums = |i: usize| Ok(holding.capture(width * (i + 1) - 1)?.into_data());
         (0..inputs).map(sums).collect::<Result<_>>().map(Some)
     }
 

@@ -88,7 +88,7 @@ impl<S: Scalar> Smooth<S> {
         }
         let wanted = network.graph().inputs().to_vec();
         let spec = PassSpec { table: Some(table), from: seeds.from, wanted, captures: Vec::new() };
-        let (examples, draws) = (seeds.rows.len(), self.draws.count());
+        let (examples, draws, threads) = (seeds.rows.len(), self.draws.count(), network.threads());
         let maps = super::input_maps(network.graph(), super::zeros_like(inputs));
         let mut sums: Vec<Moments> = maps.iter().map(Moments::new).collect();
         let Some(mixing) = network.mixing() else { return Ok(None) };
@@ -102,7 +102,7 @@ impl<S: Scalar> Smooth<S> {
                 seed,
             };
             let Some(made) = mixing.noisy(&spec, &rows)? else { return Ok(None) };
-            sums.iter_mut().zip(&made).for_each(|(sums, words)| sums.set(n, words, draws));
+            sums.iter_mut().zip(&made).for_each(|(sums, words)| sums.set(n, words, draws, threads));
         }
         let rows = (draws * examples) as u64;
         Ok(Some((sums, (rows, rows))))
@@ -207,12 +207,14 @@ impl Moments {
     }
 
     /// Takes the moments of example `n` over so many draws from their words.
-    fn set<S: Scalar>(&mut self, n: usize, words: &[S], draws: usize) {
+    fn set<S: Scalar>(&mut self, n: usize, words: &[S], draws: usize, threads: usize) {
         let length = words.len() / 6;
         self.count = draws as f64;
-        for (i, moments) in self.moments[n * length..][..length].iter_mut().enumerate() {
-            *moments = [0, 3].map(|first| from_words([0, 1, 2].map(|k| words[(first + k) * length + i])));
-        }
+        in_parts(threads, &mut self.moments[n * length..][..length], |start, moments| {
+            for (i, moments) in (start..).zip(moments) {
+                *moments = [0, 3].map(|first| from_words([0, 1, 2].map(|k| words[(first + k) * length + i])));
+            }
+        });
     }
 
     fn map<S: Scalar>(&self, statistic: Statistic) -> Result<Map<S>> {
