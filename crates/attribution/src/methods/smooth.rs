@@ -83,7 +83,9 @@ impl<S: Scalar> Smooth<S> {
             return Ok(None);
         };
         // Noise that is beyond all numbers is an error of the base method.
-        if !inputs.iter().zip(&noise.sigma).all(|(x, &sigma)| stays_finite(x, sigma)) {
+        if network.mixing().is_none()
+            || !inputs.iter().zip(&noise.sigma).all(|(x, &sigma)| stays_finite(x, sigma))
+        {
             return Ok(None);
         }
         let wanted = network.graph().inputs().to_vec();
