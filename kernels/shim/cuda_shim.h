@@ -191,10 +191,28 @@ inline void __syncwarp() { shim::leave(shim::AT_WARP); }
 // One rounding each: the shim is compiled without contraction.
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fdiv_rn(float a, float b) { return a / b; }
+inline float __fsqrt_rn(float a) { return std::sqrt(a); }
 inline double __dadd_rn(double a, double b) { return a + b; }
 inline double __dsub_rn(double a, double b) { return a - b; }
 inline double __dmul_rn(double a, double b) { return a * b; }
 inline double __ddiv_rn(double a, double b) { return a / b; }
+
+// The upper half of a product, and the same bits as another type.
+inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)((uint64_t)a * b >> 32); }
+
+template <class To, class From>
+inline To same_bits(From value) {
+    static_assert(sizeof(To) == sizeof(From), "types of one size");
+    To made;
+    memcpy(&made, &value, sizeof(To));
+    return made;
+}
+
+inline int __float_as_int(float a) { return same_bits<int>(a); }
+inline float __int_as_float(int a) { return same_bits<float>(a); }
+inline long long __double_as_longlong(double a) { return same_bits<long long>(a); }
+inline double __longlong_as_double(long long a) { return same_bits<double>(a); }
 
 namespace shim {
 

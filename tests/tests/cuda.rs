@@ -74,7 +74,9 @@ fn kernels_on_a_gpu_agree_with_the_oracle() {
 /// What is put together on the device has the bits of the CPU's rows, in every order of threads.
 #[test]
 fn rows_between_examples_have_the_bits_of_the_cpu() {
-    let wanted = ["mix", "mix_grid", "grid_sums", "accumulate"];
+    let mixes = ["mix", "mix_grid", "grid_sums", "accumulate"];
+    let noises = ["noise", "noise_between", "noise_gap", "moments"];
+    let wanted = [mixes, noises].concat();
     for kind in (0..kinds().len()).filter(|&k| kinds().nth(k).is_some_and(|name| wanted.contains(&name))) {
         for seed in 0..60 {
             let Some(device) = shim(seed as u32 % 4) else { return };

@@ -372,6 +372,9 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
         fill: FillRow<'_, D::Scalar>,
         take: TakeRow<'_, D::Scalar>,
     ) -> Result<()> {
+        if rows == 0 {
+            return Ok(());
+        }
         let found = self.shared.as_mut().and_then(|s| s.find(spec, rows).map(|found| (s, found)));
         if let Some((shared, (segment, captures))) = found {
             shared.run_rows(0, (Some(segment), &captures), fill, take)?;

@@ -3,8 +3,10 @@
 //! writes, bit for bit.
 
 use crate::engine::{Engine, PassSpec};
-use crate::path_sums::{Path, PathSums};
+use crate::noise_sums::NoisyRows;
+use crate::path_sums::Path;
 use crate::states::{Overlay, TakeValue};
+use crate::tallies::Sums;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use voxplain_autodiff::{
@@ -76,7 +78,15 @@ pub trait Mixing<S: Scalar> {
     ///
     /// # Errors
     /// As [`crate::Network::run`].
-    fn along(&mut self, spec: &PassSpec<'_>, path: &Path<'_, S>) -> Result<Option<PathSums<S>>>;
+    fn along(&mut self, spec: &PassSpec<'_>, path: &Path<'_, S>) -> Result<Option<Sums<S>>>;
+
+    /// The sums over noisy rows of what becomes of the signals at the inputs, which are what `spec` wants: moments as
+    /// `[6, length]` words ([`voxplain_autodiff::Kernel::Moments`]), or sums. None if there is no room, rules compute on the host or
+    /// need a reference, or a pass keeps books. Needs no ground.
+    ///
+    /// # Errors
+    /// As [`crate::Network::run`].
+    fn noisy(&mut self, spec: &PassSpec<'_>, rows: &NoisyRows<'_, S>) -> Result<Option<Sums<S>>>;
 
     /// Forgets the ground.
     fn lift(&mut self);
@@ -298,12 +308,16 @@ impl<D: Device> Mixing<D::Scalar> for Engine<'_, D> {
         Ok(Some((sums, squares)))
     }
 
-    fn along(
+    fn along(&mut self, spec: &PassSpec<'_>, path: &Path<'_, D::Scalar>) -> Result<Option<Sums<D::Scalar>>> {
+        self.tally(spec, path)
+    }
+
+    fn noisy(
         &mut self,
         spec: &PassSpec<'_>,
-        path: &Path<'_, D::Scalar>,
-    ) -> Result<Option<PathSums<D::Scalar>>> {
-        self.path_sums(spec, path)
+        rows: &NoisyRows<'_, D::Scalar>,
+    ) -> Result<Option<Sums<D::Scalar>>> {
+        if rows.fits() { self.tally(spec, rows) } else { Ok(None) }
     }
 
     fn lift(&mut self) {

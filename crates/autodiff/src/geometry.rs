@@ -316,3 +316,47 @@ pub struct GridSumsGeometry {
     /// What is taken away from shares.
     pub level: f64,
 }
+
+/// What rows of [`NoiseGeometry`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoiseKind {
+    /// The noisy example x' itself.
+    Noisy,
+    /// A point `a x' + c b` of the way to one of so many baselines b; a row says which, and a and c.
+    Between(usize),
+    /// `x' - b`, of the same rows.
+    Gap(usize),
+}
+
+impl NoiseKind {
+    /// How many baselines there are to choose from.
+    pub fn baselines(self) -> Option<usize> {
+        match self {
+            Self::Noisy => None,
+            Self::Between(count) | Self::Gap(count) => Some(count),
+        }
+    }
+
+    /// Numbers of a row: its draw and which example of a call it is, the two of them making up the noise, and where there are
+    /// baselines the row of them, a and c. Counts are whole numbers below `2^24`.
+    pub fn numbers(self) -> usize {
+        if self == Self::Noisy { 2 } else { 5 }
+    }
+}
+
+/// Rows of an example x with Gaussian noise, `x' = x + sigma z`: z are the normal numbers of [`crate::Philox`] in order, those
+/// of example n beginning with block `n` times the blocks of an example. The product with sigma is of double precision and
+/// rounded once, everything else is of the device's scalar; x itself where sigma is 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NoiseGeometry {
+    /// Rows.
+    pub rows: usize,
+    /// Entries of an example.
+    pub length: usize,
+    /// Where the numbers come from.
+    pub source: crate::Philox,
+    /// The standard deviation.
+    pub sigma: f64,
+    /// What the rows are.
+    pub kind: NoiseKind,
+}

@@ -7,7 +7,8 @@
 
 pub use crate::geometry::{
     ConvGeometry, GridGeometry, GridSumsGeometry, MatMulGeometry, MatrixStrides, MixGeometry, MixShares,
-    PadFill, PadGeometry, PoolGeometry, SliceGeometry, SliceStep, Span, SparseMatrix, WindowGeometry,
+    NoiseGeometry, NoiseKind, PadFill, PadGeometry, PoolGeometry, SliceGeometry, SliceStep, Span,
+    SparseMatrix, WindowGeometry,
 };
 use crate::host::HostCall;
 use alloc::sync::Arc;
@@ -162,6 +163,19 @@ pub enum Kernel {
         /// Entries of a row.
         length: usize,
     },
+    /// `[x, baselines?, numbers] -> [y]`: rows of an example with noise; y is `[rows, length]`, the baselines are
+    /// `[baselines, length]`, the numbers `[rows, numbers of a row]` ([`NoiseKind::numbers`]).
+    Noise(NoiseGeometry),
+    /// `[counts, x, before] -> [y]`: mean and sum of squared deviations of every entry over rows (Welford, "Note on a method for
+    /// calculating corrected sums of squares and products", Technometrics 1962), in double precision: `before`, to which
+    /// the rows of x (`[rows, length]`) are added one after the other, the counts being their numbers from 1 on. `before` and y are
+    /// `[6, length]`: the [`crate::words`] of the means, then those of the sums.
+    Moments {
+        /// Rows.
+        rows: usize,
+        /// Entries of a row.
+        length: usize,
+    },
     /// `[x0, x1, ...] -> [y]`: `outer` rows, operand `i` giving `sizes[i]` contiguous entries of each.
     Concat {
         /// Rows.
@@ -236,6 +250,8 @@ impl Kernel {
             Self::Mix(_) => "mix",
             Self::GridSums(_) => "grid_sums",
             Self::Accumulate { .. } => "accumulate",
+            Self::Noise(_) => "noise",
+            Self::Moments { .. } => "moments",
             Self::Concat { .. } => "concat",
             Self::Reduce(..) => "reduce",
             Self::Repeat(..) => "repeat",

@@ -19,9 +19,11 @@ mod kernel;
 mod ledger;
 mod memory;
 mod mix;
+mod noisy;
 mod operators;
 mod plan;
 mod planner;
+mod random;
 mod region;
 mod rule;
 mod session;
@@ -35,13 +37,16 @@ pub use fuse::Joining;
 pub use host::{HostCall, HostFunction};
 pub use kernel::{
     AdjointFinish, BinaryFn, BroadcastGeometry, ChannelGeometry, ConvFinish, ConvGeometry, DType,
-    GridGeometry, GridSumsGeometry, Kernel, MatMulGeometry, MatrixStrides, MixGeometry, MixShares, PadFill,
-    PadGeometry, PoolGeometry, PooledStart, SliceGeometry, SliceStep, Span, SparseMatrix, WindowGeometry,
+    GridGeometry, GridSumsGeometry, Kernel, MatMulGeometry, MatrixStrides, MixGeometry, MixShares,
+    NoiseGeometry, NoiseKind, PadFill, PadGeometry, PoolGeometry, PooledStart, SliceGeometry, SliceStep,
+    Span, SparseMatrix, WindowGeometry,
 };
 pub use ledger::{Cause, NodeBooks};
-pub use mix::{ground_plan, path_plan, split, sums_plan};
+pub use mix::{from_words, ground_plan, path_plan, split, sums_plan, words};
+pub use noisy::{Noise, Tally, noisy_plan};
 pub use plan::{Plan, Reverse, Slot, SlotInfo, Step, Storage};
 pub use planner::Planner;
+pub use random::{NORMALS, Philox};
 pub use region::{Class, Dirty, Frame, Places, Regions};
 pub use rule::{Gradient, Rule};
 pub use session::Session;

@@ -19,6 +19,22 @@ pub fn split<S: Scalar>(value: f64) -> [S; 3] {
     [first, second, S::from_f64(rest - second.to_f64())]
 }
 
+/// The bits of a double as three whole numbers below `2^22`, the upper ones first, which reals of single precision hold as they
+/// are: no number is lost, however small or large.
+pub fn words<S: Scalar>(value: f64) -> [S; 3] {
+    let bits = value.to_bits();
+    [bits >> 42, bits >> 21 & WORD, bits & WORD].map(|word| S::from_f64(word as f64))
+}
+
+/// The double of these [`words`].
+pub fn from_words<S: Scalar>(words: [S; 3]) -> f64 {
+    let [high, middle, low] = words.map(|word| word.to_f64() as u64);
+    f64::from_bits(high << 42 | middle << 21 | low)
+}
+
+/// The lower words have 21 bits.
+const WORD: u64 = (1 << 21) - 1;
+
 /// How many values of the ground an input has: the example, what fills it, and labels where there are any.
 fn held(shares: &MixShares) -> usize {
     if matches!(shares, MixShares::Labelled { .. }) { 3 } else { 2 }
@@ -54,21 +70,24 @@ pub fn ground_plan<S>(graph: &Graph, shares: &[MixShares], limit: Option<usize>)
     finish::<S>(e, 1, (slots.clone(), slots), limit)
 }
 
-/// The plan of a session that holds the ends of straight paths and sums along them: for every input of the graph `x`, `b` and
-/// the sums. These are its inputs and what it captures; it has no steps.
+/// The plan of a session that holds the ends of straight paths and sums along them: for every input of the graph it captures
+/// `x`, `b` and the sums. Its inputs are `x` and `b`; its steps are the zeros that the sums begin with.
 ///
 /// # Errors
 /// The plan needs more than `limit` bytes.
 pub fn path_plan<S>(graph: &Graph, limit: Option<usize>) -> Result<Plan> {
     let mut e = Emitter::with_sections(1, 0);
-    let mut slots = Vec::new();
+    let (mut inputs, mut captures) = (Vec::new(), Vec::new());
+    e.enter(0, "sums");
     for &value in graph.inputs() {
-        for what in ["end", "beginning", "sums"] {
+        for what in ["end", "beginning"] {
             let label = format!("{what} of input {:?}", graph.value(value).name);
-            slots.push(e.external(0, graph.shape(value), Storage::Dead, &label));
+            inputs.push(e.external(0, graph.shape(value), Storage::Dead, &label));
+            captures.extend(inputs.last());
         }
+        captures.push(e.fill(0.0, graph.shape(value)));
     }
-    finish::<S>(e, 1, (slots.clone(), slots), limit)
+    finish::<S>(e, 1, (inputs, captures), limit)
 }
 
 impl Planner<'_> {
@@ -124,16 +143,33 @@ impl Planner<'_> {
     /// # Errors
     /// There is no such segment, or it has other results.
     pub fn summed(&mut self, segment: usize, ground: &Plan) -> Result<()> {
-        let (rows, weights) = (self.batch, self.pass.inputs.last().copied());
+        let rows = self.batch;
+        self.sum_results(segment, ground, |e, _, [weights, result, before]| {
+            let shape = e.shape(before);
+            let kernel = Kernel::Accumulate { rows, length: shape.elements() };
+            Ok(e.emit(kernel, &[weights, result, before], shape))
+        })
+    }
+
+    /// Puts what `add(input, [weights, result, before])` emits in the place of the results of a segment at the inputs: the
+    /// weights are the plan's last input, and `before` is the last value that the ground holds for an input.
+    pub(crate) fn sum_results(
+        &mut self,
+        segment: usize,
+        ground: &Plan,
+        mut add: impl FnMut(&mut Emitter, usize, [Slot; 3]) -> Result<Slot>,
+    ) -> Result<()> {
+        let (inputs, weights) = (self.graph.inputs().len(), self.pass.inputs.last().copied());
         let segment = self.segments.get_mut(segment).ok_or_else(|| Error::internal("no such segment"))?;
         self.emitter.enter(segment.section, "sums over rows");
-        let weights = weights.filter(|_| segment.results.len() * 3 == ground.captures.len());
+        let weights = weights.filter(|_| segment.results.len() >= inputs);
         let weights = weights.ok_or_else(|| Error::internal("sums of other results than the inputs'"))?;
-        for (result, ends) in segment.results.iter_mut().zip(ground.captures.chunks(3)) {
-            let shape = ground.slot(ends[2]).shape;
-            let before = self.emitter.external(segment.section, shape, Storage::Base(ends[2]), "sums");
-            let kernel = Kernel::Accumulate { rows, length: shape.elements() };
-            *result = self.emitter.emit(kernel, &[weights, *result, before], shape);
+        let kept = ground.captures.chunks(ground.captures.len() / inputs.max(1));
+        for (i, (result, kept)) in segment.results.iter_mut().zip(kept).enumerate() {
+            let last = *kept.last().ok_or_else(|| Error::internal("the ground lacks a value"))?;
+            let before = (ground.slot(last).shape, Storage::Base(last));
+            let before = self.emitter.external(segment.section, before.0, before.1, "sums");
+            *result = add(&mut self.emitter, i, [weights, *result, before])?;
         }
         Ok(())
     }
@@ -181,7 +217,7 @@ pub fn sums_plan<S>(geometry: GridSumsGeometry, limit: Option<usize>) -> Result<
     finish::<S>(e, rows, (inputs.to_vec(), [sums].to_vec()), limit)
 }
 
-fn finish<S>(
+pub(crate) fn finish<S>(
     e: Emitter,
     batch: usize,
     (inputs, captures): (Vec<Slot>, Vec<Slot>),

@@ -22,7 +22,7 @@ use voxplain_tensor::{Error, Result};
 /// The runs of all nodes on one set of inputs.
 #[derive(Debug)]
 pub(crate) struct Pass {
-    slots: Vec<Option<Slot>>,
+    pub(crate) slots: Vec<Option<Slot>>,
     runs: Vec<Run>,
     pub(crate) inputs: Vec<Slot>,
 }

@@ -277,6 +277,14 @@ impl Cpu {
             Kernel::Accumulate { rows, length } => {
                 k::mix::accumulate(pool, (*rows, *length), [o.real(0)?, o.real(1)?, o.real(2)?], o.out()?)?;
             }
+            Kernel::Noise(g) => {
+                let baselines = if g.kind.baselines().is_some() { Some(o.real(1)?) } else { None };
+                let numbers = o.real(1 + usize::from(baselines.is_some()))?;
+                k::noise::rows(pool, g, (o.real(0)?, baselines), numbers, o.out()?)?;
+            }
+            Kernel::Moments { rows, length } => {
+                k::noise::moments(pool, (*rows, *length), [o.real(0)?, o.real(1)?, o.real(2)?], o.out()?)?;
+            }
             Kernel::Concat { outer, sizes } => {
                 let parts = (0..sizes.len()).map(|i| o.real(i)).collect::<Result<Vec<_>>>()?;
                 k::movement::concat(*outer, sizes, &parts, o.out()?);

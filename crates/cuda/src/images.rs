@@ -32,6 +32,7 @@ pub(crate) static IMAGES: &[Image] = images![
     "matmul",
     "mix",
     "movement",
+    "noise",
     "normalize",
     "pointwise",
     "pool",

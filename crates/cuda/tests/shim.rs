@@ -47,7 +47,7 @@ fn first_failure(kernels: &Arc<Kernels>, kind: &str) -> Option<u64> {
 }
 
 /// File, kind of case that meets the fault, what stands in the source, what is put in its place.
-const FAULTS: [(&str, &str, &str, &str); 22] = [
+const FAULTS: [(&str, &str, &str, &str); 27] = [
     // Missing barriers: before and after a tile is used, after one thread's work, inside and before a tree.
     ("matmul", "matmul", "        __syncthreads();\n        for", "        for"),
     ("matmul", "matmul", "right[j][x];\n        __syncthreads();", "right[j][x];"),
@@ -88,6 +88,12 @@ const FAULTS: [(&str, &str, &str, &str); 22] = [
     ("mix", "mix_grid", "step *= g.cells + 2", "step *= g.cells + 1"),
     ("mix", "grid_sums", "row < g.rows; row++", "row + 1 < g.rows; row++"),
     ("mix", "accumulate", "float sum = before[at]", "float sum = 0"),
+    ("noise", "noise", "at >= g.length", "at > g.length"),
+    ("noise", "noise", "round < 10", "round < 9"),
+    ("noise", "noise_gap", "min((i64)of[2], g.baselines - 1)", "min((i64)of[2], g.baselines - 2)"),
+    ("noise", "moments", "row < g.rows; row++", "row + 1 < g.rows; row++"),
+    // A rounding of single precision in what has to be a double.
+    ("noise", "moments", "mean = __dadd_rn(mean", "mean = (float)__dadd_rn(mean"),
     // Ties and signs.
     ("pool", "max_pool", "entry > best", "entry >= best"),
     ("bits", "positive_bits", "> 0.0f", ">= 0.0f"),

@@ -1,7 +1,7 @@
 //! The device: one vector per value, no arena.
 
 use crate::{
-    axis_map, binary, bits, conv, joined, matmul, mix, movement, normalize, pointwise, pool, reduce,
+    axis_map, binary, bits, conv, joined, matmul, mix, movement, noise, normalize, pointwise, pool, reduce,
     slope::slope, softmax,
 };
 use std::sync::Arc;
@@ -263,6 +263,8 @@ fn real_result(kernel: &Kernel, o: &Operands) -> Result<Vec<f64>> {
         Kernel::Mix(g) => mix::mix(g, &o.reals()?),
         Kernel::GridSums(g) => mix::sums(g, o.real(0)?, o.real(1)?),
         Kernel::Accumulate { rows, length } => mix::accumulate((*rows, *length), &o.reals()?),
+        Kernel::Noise(g) => noise::rows(g, &o.reals()?),
+        Kernel::Moments { rows, length } => noise::moments((*rows, *length), &o.reals()?),
         Kernel::Concat { outer, sizes } => movement::concat(*outer, sizes, &o.reals()?),
         Kernel::Reduce(s, scale) => reduce::reduce(*s, *scale, o.real(0)?),
         Kernel::Repeat(s, scale) => reduce::repeat(*s, *scale, o.real(0)?),

@@ -14,6 +14,7 @@ mod joined;
 mod matmul;
 mod mix;
 mod movement;
+mod noise;
 mod normalize;
 mod pointwise;
 mod pool;

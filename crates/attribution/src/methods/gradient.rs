@@ -104,6 +104,10 @@ impl<S: Scalar> Method<S> for Backward {
         (1, 1)
     }
 
+    fn one_pass(&self) -> Option<(&dyn Table, Scaling)> {
+        Some((&*self.table, self.scaling))
+    }
+
     fn attribute(
         &self,
         network: &mut dyn Network<S>,

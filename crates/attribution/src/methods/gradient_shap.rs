@@ -2,10 +2,13 @@
 
 use super::{Method, example_mut, input_maps, zeros_like};
 use crate::engine::example;
+use crate::noise_sums::noise_of;
 use crate::parts::in_parts;
-use crate::{Attribution, Draws, Fill, Generator, Network, PassSpec, Rules, Target};
+use crate::{
+    Attribution, Draws, Fill, Generator, Network, NoisyDraws, NoisyRows, PassSpec, Rules, Seeds, Target,
+};
 use std::borrow::Cow;
-use voxplain_autodiff::{Composite, Gradient};
+use voxplain_autodiff::{Composite, Gradient, Tally};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// Which baseline row and which point of the path each draw takes; indexed `[draw][example]`.
@@ -103,6 +106,45 @@ impl<S: Scalar> GradientShap<S> {
     }
 }
 
+impl<S: Scalar> GradientShap<S> {
+    /// Puts the sums over draws into the maps where the network runs; the examples for which it could not.
+    fn there(
+        &self,
+        network: &mut dyn Network<S>,
+        spec: &PassSpec<'_>,
+        (inputs, seeds): (&[Tensor<S>], &Seeds<S>),
+        (draws, count): (usize, usize),
+        maps: &mut [Tensor<S>],
+    ) -> Result<Vec<usize>> {
+        let examples = seeds.rows.len();
+        let (Some(noise), Some(mixing)) = (noise_of(self.noise.as_ref(), inputs.len()), network.mixing())
+        else {
+            return Ok((0..examples).collect());
+        };
+        let mut left = Vec::new();
+        for (n, seed) in seeds.rows.iter().enumerate() {
+            let both = inputs.iter().zip(&self.baselines);
+            let places: Vec<(usize, f64)> = (0..draws).map(|k| self.draw(count, k, n)).collect();
+            let rows = NoisyRows {
+                examples: both.map(|(x, b)| (example(x, examples, n), b.data())).collect(),
+                number: n,
+                noise: noise.clone(),
+                tally: Tally::Gaps(count),
+                draws: NoisyDraws::Placed(&places),
+                seed,
+            };
+            match mixing.noisy(spec, &rows)? {
+                Some(sums) => {
+                    let rows = maps.iter_mut().map(|map| example_mut(map, examples, n));
+                    rows.zip(&sums).for_each(|(map, sums)| map.copy_from_slice(sums));
+                }
+                None => left.push(n),
+            }
+        }
+        Ok(left)
+    }
+}
+
 /// `alpha x + (1 - alpha) b`.
 fn between<S: Scalar>(threads: usize, x: &[S], b: &[S], alpha: f64, into: &mut [S]) {
     let (alpha, rest) = (S::from_f64(alpha), S::from_f64(1.0 - alpha));
@@ -148,8 +190,9 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
             Cow::Owned(noisy)
         };
         let mut maps = zeros_like(inputs);
+        let left = self.there(network, &spec, (inputs, &seeds), (draws, rows), &mut maps)?;
         let mut fill = |row: usize, what: Fill, into: &mut [S]| {
-            let (k, n) = (row % draws, row / draws);
+            let (k, n) = (row % draws, left[row / draws]);
             match what {
                 Fill::Input(i) | Fill::Reference(i) => {
                     let (r, alpha) = self.draw(rows, k, n);
@@ -158,8 +201,8 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
                 Fill::Seed => into.copy_from_slice(&seeds.rows[n]),
             }
         };
-        network.run(&spec, draws * examples, &mut fill, &mut |row, out| {
-            let (k, n) = (row % draws, row / draws);
+        network.run(&spec, draws * left.len(), &mut fill, &mut |row, out| {
+            let (k, n) = (row % draws, left[row / draws]);
             let b = self.draw(rows, k, n).0;
             for (i, (map, gradient)) in maps.iter_mut().zip(&out.results).enumerate() {
                 let b = example(&self.baselines[i], rows, b);

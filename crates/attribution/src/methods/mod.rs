@@ -34,7 +34,7 @@ pub use smooth::{Smooth, Statistic};
 use crate::engine::example;
 use crate::inputs::count_examples;
 use crate::parts::in_parts;
-use crate::{Attribution, Fill, Grid, Map, Network, PassSpec, Row, Target};
+use crate::{Attribution, Fill, Grid, Map, Network, PassSpec, Row, Table, Target};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Result, Scalar, Tensor};
 
@@ -58,6 +58,11 @@ pub trait Method<S: Scalar>: Send + Sync {
     /// The step does not fit the inputs.
     fn seconds_beside(&self, _graph: &Graph, _inputs: &[Tensor<S>]) -> Result<f64> {
         Ok(0.0)
+    }
+
+    /// The table and the scaling of a method that is one pass: its maps are the signals at the inputs, scaled, and nothing else.
+    fn one_pass(&self) -> Option<(&dyn Table, Scaling)> {
+        None
     }
 
     /// Explains `target` for every example of `inputs` (one tensor per graph input, examples in front).

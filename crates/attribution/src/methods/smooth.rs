@@ -1,9 +1,11 @@
 //! SmoothGrad, SmoothGrad-squared and VarGrad over any method.
 
-use super::Method;
+use super::{Method, Scaling};
 use crate::engine::example;
+use crate::noise_sums::noise_of;
 use crate::parts::in_parts;
-use crate::{Attribution, Draws, Grid, Map, Network, Target};
+use crate::{Attribution, Draws, Grid, Map, Network, NoisyDraws, NoisyRows, PassSpec, Seeds, Target};
+use voxplain_autodiff::{Tally, from_words};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
@@ -47,6 +49,84 @@ impl<S: Scalar> Smooth<S> {
             }
         }
     }
+
+    /// The moments of the base method's maps, of noisy inputs that are written here.
+    fn here(&self, network: &mut dyn Network<S>, inputs: &[Tensor<S>], target: &Target) -> Result<Made> {
+        let (examples, threads) = (network.examples(inputs)?, network.threads());
+        let (mut noisy, mut passes) = (inputs.to_vec(), (0, 0));
+        let mut sums: Vec<Moments> = Vec::new();
+        for draw in 0..self.draws.count() {
+            self.add(draw, inputs, examples, &mut noisy, threads);
+            let part = self.base.attribute(network, &noisy, target)?;
+            passes = (passes.0 + part.forward_passes, passes.1 + part.backward_passes);
+            if sums.is_empty() {
+                sums = part.maps.iter().map(Moments::new).collect();
+            }
+            sums.iter_mut().zip(&part.maps).for_each(|(s, m)| s.add(&m.values, threads));
+        }
+        if sums.is_empty() {
+            return Err(Error::invalid("at least one draw is needed"));
+        }
+        Ok((sums, passes))
+    }
+
+    /// The same where the network runs, if the base method is one pass there and the noise is made from a seed.
+    fn there(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        seeds: &Seeds<S>,
+    ) -> Result<Option<Made>> {
+        let (Some((table, scaling)), Some(noise)) =
+            (self.base.one_pass(), noise_of(Some(&self.draws), inputs.len()))
+        else {
+            return Ok(None);
+        };
+        // Noise that is beyond all numbers is an error of the base method.
+        if network.mixing().is_none()
+            || !inputs.iter().zip(&noise.sigma).all(|(x, &sigma)| stays_finite(x, sigma))
+        {
+            return Ok(None);
+        }
+        let wanted = network.graph().inputs().to_vec();
+        let spec = PassSpec { table: Some(table), from: seeds.from, wanted, captures: Vec::new() };
+        let (examples, draws, threads) = (seeds.rows.len(), self.draws.count(), network.threads());
+        let maps = super::input_maps(network.graph(), super::zeros_like(inputs));
+        let mut sums: Vec<Moments> = maps.iter().map(Moments::new).collect();
+        let Some(mixing) = network.mixing() else { return Ok(None) };
+        for (n, seed) in seeds.rows.iter().enumerate() {
+            let rows = NoisyRows {
+                examples: inputs.iter().map(|x| (example(x, examples, n), &[][..])).collect(),
+                number: n,
+                noise: noise.clone(),
+                tally: tally(scaling),
+                draws: NoisyDraws::Plain(draws),
+                seed,
+            };
+            let Some(made) = mixing.noisy(&spec, &rows)? else { return Ok(None) };
+            sums.iter_mut().zip(&made).for_each(|(sums, words)| sums.set(n, words, draws, threads));
+        }
+        let rows = (draws * examples) as u64;
+        Ok(Some((sums, (rows, rows))))
+    }
+}
+
+/// The moments of every map, and the forward and backward passes behind them.
+type Made = (Vec<Moments>, (u64, u64));
+
+/// What is added up where maps are scaled signals.
+fn tally(scaling: Scaling) -> Tally {
+    match scaling {
+        Scaling::None => Tally::Signals,
+        Scaling::Absolute => Tally::Magnitudes,
+        Scaling::TimesInput => Tally::Products,
+    }
+}
+
+/// Whether no noise of this deviation, of which no number is larger than 7, leads beyond the numbers.
+fn stays_finite<S: Scalar>(x: &Tensor<S>, sigma: f64) -> bool {
+    let largest = x.data().iter().fold(0.0f64, |largest, v| largest.max(v.to_f64().abs()));
+    S::from_f64(largest + 8.0 * sigma).to_f64().is_finite()
 }
 
 impl<S: Scalar> Method<S> for Smooth<S> {
@@ -79,22 +159,10 @@ impl<S: Scalar> Method<S> for Smooth<S> {
         let target = network.settle(target, inputs)?;
         let seeds = target.resolve::<S>(network.graph(), examples)?;
         let values = super::integrated_gradients::values(network, inputs, &seeds)?;
-        let (mut forward, mut backward) = (examples as u64, 0);
-        let mut sums: Vec<Moments> = Vec::new();
-        let (mut noisy, threads) = (inputs.to_vec(), network.threads());
-        for draw in 0..self.draws.count() {
-            self.add(draw, inputs, examples, &mut noisy, threads);
-            let part = self.base.attribute(network, &noisy, &target)?;
-            forward += part.forward_passes;
-            backward += part.backward_passes;
-            if sums.is_empty() {
-                sums = part.maps.iter().map(Moments::new).collect();
-            }
-            sums.iter_mut().zip(&part.maps).for_each(|(s, m)| s.add(&m.values, threads));
-        }
-        if sums.is_empty() {
-            return Err(Error::invalid("at least one draw is needed"));
-        }
+        let (sums, (forward, backward)) = match self.there(network, inputs, &seeds)? {
+            Some(made) => made,
+            None => self.here(network, inputs, &target)?,
+        };
         let maps = sums.iter().map(|s| s.map(self.statistic)).collect::<Result<_>>()?;
         let name = self.base.name();
         Ok(Attribution {
@@ -102,7 +170,7 @@ impl<S: Scalar> Method<S> for Smooth<S> {
             values,
             residuals: None,
             differences: None,
-            forward_passes: forward,
+            forward_passes: forward + examples as u64,
             backward_passes: backward,
             notes: vec![format!("over {} draws of {name}", self.draws.count())],
             ledger: None,
@@ -136,6 +204,17 @@ impl Moments {
                 let before = value.to_f64() - *mean;
                 *mean += before / count;
                 *deviation += before * (value.to_f64() - *mean);
+            }
+        });
+    }
+
+    /// Takes the moments of example `n` over so many draws from their words.
+    fn set<S: Scalar>(&mut self, n: usize, words: &[S], draws: usize, threads: usize) {
+        let length = words.len() / 6;
+        self.count = draws as f64;
+        in_parts(threads, &mut self.moments[n * length..][..length], |start, moments| {
+            for (i, moments) in (start..).zip(moments) {
+                *moments = [0, 3].map(|first| from_words([0, 1, 2].map(|k| words[(first + k) * length + i])));
             }
         });
     }

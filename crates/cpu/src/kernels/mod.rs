@@ -8,6 +8,7 @@ pub mod conv_weight;
 pub mod matmul;
 pub mod mix;
 pub mod movement;
+pub mod noise;
 pub mod normalize;
 pub mod pointwise;
 pub mod pool;

@@ -9,6 +9,7 @@ mod conv_weight;
 mod matmul;
 mod mix;
 pub(crate) mod movement;
+mod noise;
 mod normalize;
 mod pointwise;
 mod pool;
@@ -65,6 +66,8 @@ pub(crate) fn run<B: Backend>(o: &Operands<B>, kernel: &Kernel) -> Result<()> {
         Kernel::Mix(g) => mix::run(o, g),
         Kernel::GridSums(g) => mix::sums(o, g),
         Kernel::Accumulate { rows, length } => mix::accumulate(o, *rows, *length),
+        Kernel::Noise(g) => noise::rows(o, g),
+        Kernel::Moments { rows, length } => noise::moments(o, *rows, *length),
         Kernel::Concat { outer, sizes } => movement::concat(o, *outer, sizes),
         Kernel::Reduce(s, scale) => reduce::sum(o, *s, *scale),
         Kernel::Repeat(s, scale) => reduce::repeat(o, *s, *scale),

@@ -13,6 +13,7 @@ mod elements;
 mod joined;
 mod linear;
 mod mixes;
+mod noises;
 mod run;
 mod shapes;
 mod statistics;
@@ -83,7 +84,7 @@ impl KernelCase {
 type Maker = fn(&mut Draw) -> KernelCase;
 
 /// The kinds of cases: what they are called and how they are drawn.
-const KINDS: [(&str, Maker); 41] = [
+const KINDS: [(&str, Maker); 45] = [
     ("conv", windows::conv),
     ("conv_adjoint", windows::conv_adjoint),
     ("conv_weight_adjoint", windows::conv_weight_adjoint),
@@ -103,6 +104,10 @@ const KINDS: [(&str, Maker); 41] = [
     ("mix_grid", mixes::gridded),
     ("grid_sums", mixes::sums),
     ("accumulate", mixes::accumulate),
+    ("noise", noises::noisy),
+    ("noise_between", noises::between),
+    ("noise_gap", noises::gap),
+    ("moments", noises::moments),
     ("concat", shapes::concat),
     ("reduce", shapes::reduce),
     ("repeat", shapes::repeat),
