@@ -4,10 +4,11 @@
 
 The settings are those of Jin et al., except that occlusion's windows lie side by side (steps of 11 voxels instead of 5)
 unless --full is given, for both sides. PyTorch runs as a user writes it, with its default of tf32 convolutions; ours runs in
-single precision, in tf32 and in f16. A time is the median of three attributions after one that warms up, without loading the network and planning, with
-all copies; gradient methods get inputs that are not those of the attribution before; feature permutation runs on two patients,
-who exchange features. The last row is the sum of the methods that ran. `--device cpu --size 64 --trial` (the least that GeneNet
-takes) tries the script on a machine without a GPU, where all three of ours are single precision.
+single precision, in tf32 and in f16. A time is the median of three attributions after one that warms up, without loading the
+network and planning, with all copies; gradient methods get inputs that are not those of the attribution before; feature
+permutation runs on two patients, who exchange features. The last row is the sum of the methods that ran.
+`--device cpu --size 64 --trial` (the least that GeneNet takes) tries the script on a machine without a GPU, where all three of
+ours are single precision.
 """
 
 import argparse

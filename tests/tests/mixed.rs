@@ -22,7 +22,7 @@ use voxplain::perturbation::methods::{
     SobolPoints, Surrogate,
 };
 use voxplain::perturbation::{Features, Sharing};
-use voxplain::tensor::{ErrorKind, Scalar, Tensor};
+use voxplain::tensor::{Error, ErrorKind, Scalar, Tensor};
 use voxplain_oracle::Oracle;
 use voxplain_tests::cuda::{gpu, shim};
 use voxplain_tests::layers::{layers, numbers};
@@ -190,6 +190,50 @@ fn check<D: Device>(device: &D, graph: &Graph, (rows, partial, tight): (usize, b
 
 fn ways() -> impl Strategy<Value = (usize, bool, bool)> {
     (1usize..9, any::<bool>(), any::<bool>())
+}
+
+/// A method that does not say that it is one pass.
+struct Silent(Backward);
+
+impl<S: Scalar> Method<S> for Silent {
+    fn name(&self) -> &'static str {
+        Method::<S>::name(&self.0)
+    }
+
+    fn passes(&self) -> (u64, u64) {
+        Method::<S>::passes(&self.0)
+    }
+
+    fn attribute(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        target: &Target,
+    ) -> Result<Attribution<S>, Error> {
+        self.0.attribute(network, inputs, target)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn noise_over_one_pass_is_noise_over_any_method(net in layers(), rows in 1usize..6, absolute in any::<bool>()) {
+        let (graph, device) = (net.graph().unwrap(), Cpu::best().with_threads(2).unwrap());
+        let base = || Backward::saliency(absolute);
+        let found = |base: Box<dyn Method<f32>>| {
+            let smooth = Smooth { base, draws: noise(3, 0.3).unwrap(), statistic: Statistic::MeanOfSquares };
+            let mut engine = Engine::new(&graph, &device, None).with_rows(rows);
+            let x = inputs(&graph, 5);
+            let found = smooth.attribute(&mut engine, &x, &Target::Class(vec![0]));
+            found.map(|found| numbers_of(&found)).map_err(|error| error.to_string())
+        };
+        let (known, unknown) = (found(Box::new(base())), found(Box::new(Silent(base()))));
+        prop_assert!(known.is_err() == unknown.is_err());
+        if let (Ok(known), Ok(unknown)) = (known, unknown) {
+            prop_assert!(same(&known, &unknown, false));
+        }
+    }
 }
 
 proptest! {

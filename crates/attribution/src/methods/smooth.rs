@@ -4,7 +4,10 @@ use super::{Method, Scaling};
 use crate::engine::example;
 use crate::noise_sums::noise_of;
 use crate::parts::in_parts;
-use crate::{Attribution, Draws, Grid, Map, Network, NoisyDraws, NoisyRows, PassSpec, Seeds, Target};
+use crate::{
+    Attribution, Draws, Fill, Grid, Map, Network, NoisyDraws, NoisyRows, PassSpec, Seeds, Table, Target,
+};
+use std::ops::Range;
 use voxplain_autodiff::{Tally, from_words};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
@@ -62,12 +65,68 @@ impl<S: Scalar> Smooth<S> {
             if sums.is_empty() {
                 sums = part.maps.iter().map(Moments::new).collect();
             }
-            sums.iter_mut().zip(&part.maps).for_each(|(s, m)| s.add(&m.values, threads));
+            for (sums, map) in sums.iter_mut().zip(&part.maps) {
+                let values = map.values.data();
+                sums.add(0..values.len(), values, (draw + 1, false), threads);
+            }
         }
         if sums.is_empty() {
             return Err(Error::invalid("at least one draw is needed"));
         }
         Ok((sums, passes))
+    }
+
+    /// The same by one run of all draws, if the base method is one pass: signals are added up as they come, and no map is made of
+    /// any draw.
+    fn rows(
+        &self,
+        network: &mut dyn Network<S>,
+        inputs: &[Tensor<S>],
+        seeds: &Seeds<S>,
+    ) -> Result<Option<Made>> {
+        let once = |(table, scaling): &(&dyn Table, Scaling)| {
+            *scaling != Scaling::TimesInput && !table.needs_reference()
+        };
+        let Some((table, scaling)) = self.base.one_pass().filter(once) else { return Ok(None) };
+        if !self.stays_finite(inputs) {
+            return Ok(None);
+        }
+        let wanted = network.graph().inputs().to_vec();
+        let spec = PassSpec { table: Some(table), from: seeds.from, wanted, captures: Vec::new() };
+        let (examples, threads) = (seeds.rows.len(), network.threads());
+        let rows = self.draws.count() * examples;
+        let mut sums = self.moments(network, inputs);
+        let mut fill = |row: usize, what: Fill, into: &mut [S]| match what {
+            Fill::Input(i) | Fill::Reference(i) => {
+                let n = row % examples;
+                self.draws.add(row / examples, (i, n), example(&inputs[i], examples, n), into, threads);
+            }
+            Fill::Seed => into.copy_from_slice(&seeds.rows[row % examples]),
+        };
+        network.run(&spec, rows, &mut fill, &mut |row, out| {
+            let (draw, n) = (row / examples, row % examples);
+            for (sums, signal) in sums.iter_mut().zip(&out.results) {
+                let part = n * signal.len()..(n + 1) * signal.len();
+                sums.add(part, signal, (draw + 1, scaling == Scaling::Absolute), threads);
+            }
+        })?;
+        Ok(Some((sums, (rows as u64, rows as u64))))
+    }
+
+    /// Whether no draw leads beyond the numbers, which is an error of the base method: those of a seed alone, of which no number
+    /// is larger than 7 deviations.
+    fn stays_finite(&self, inputs: &[Tensor<S>]) -> bool {
+        let Some(noise) = noise_of(Some(&self.draws), inputs.len()) else { return false };
+        inputs.iter().zip(&noise.sigma).all(|(x, sigma)| {
+            let largest = x.data().iter().fold(0.0f64, |largest, v| largest.max(v.to_f64().abs()));
+            S::from_f64(largest + 8.0 * sigma).to_f64().is_finite()
+        })
+    }
+
+    /// Moments of nothing, of maps at the inputs.
+    fn moments(&self, network: &dyn Network<S>, inputs: &[Tensor<S>]) -> Vec<Moments> {
+        let maps = super::input_maps(network.graph(), super::zeros_like(inputs));
+        maps.iter().map(Moments::new).collect()
     }
 
     /// The same where the network runs, if the base method is one pass there and the noise is made from a seed.
@@ -82,17 +141,13 @@ impl<S: Scalar> Smooth<S> {
         else {
             return Ok(None);
         };
-        // Noise that is beyond all numbers is an error of the base method.
-        if network.mixing().is_none()
-            || !inputs.iter().zip(&noise.sigma).all(|(x, &sigma)| stays_finite(x, sigma))
-        {
+        if network.mixing().is_none() || !self.stays_finite(inputs) {
             return Ok(None);
         }
         let wanted = network.graph().inputs().to_vec();
         let spec = PassSpec { table: Some(table), from: seeds.from, wanted, captures: Vec::new() };
         let (examples, draws, threads) = (seeds.rows.len(), self.draws.count(), network.threads());
-        let maps = super::input_maps(network.graph(), super::zeros_like(inputs));
-        let mut sums: Vec<Moments> = maps.iter().map(Moments::new).collect();
+        let mut sums = self.moments(network, inputs);
         let Some(mixing) = network.mixing() else { return Ok(None) };
         for (n, seed) in seeds.rows.iter().enumerate() {
             let rows = NoisyRows {
@@ -121,12 +176,6 @@ fn tally(scaling: Scaling) -> Tally {
         Scaling::Absolute => Tally::Magnitudes,
         Scaling::TimesInput => Tally::Products,
     }
-}
-
-/// Whether no noise of this deviation, of which no number is larger than 7, leads beyond the numbers.
-fn stays_finite<S: Scalar>(x: &Tensor<S>, sigma: f64) -> bool {
-    let largest = x.data().iter().fold(0.0f64, |largest, v| largest.max(v.to_f64().abs()));
-    S::from_f64(largest + 8.0 * sigma).to_f64().is_finite()
 }
 
 impl<S: Scalar> Method<S> for Smooth<S> {
@@ -159,7 +208,11 @@ impl<S: Scalar> Method<S> for Smooth<S> {
         let target = network.settle(target, inputs)?;
         let seeds = target.resolve::<S>(network.graph(), examples)?;
         let values = super::integrated_gradients::values(network, inputs, &seeds)?;
-        let (sums, (forward, backward)) = match self.there(network, inputs, &seeds)? {
+        let made = match self.there(network, inputs, &seeds)? {
+            None => self.rows(network, inputs, &seeds)?,
+            made => made,
+        };
+        let (sums, (forward, backward)) = match made {
             Some(made) => made,
             None => self.here(network, inputs, &target)?,
         };
@@ -196,14 +249,23 @@ impl Moments {
         Self { grid: map.grid.clone(), sizes, moments: vec![[0.0; 2]; n], count: 0.0 }
     }
 
-    fn add<S: Scalar>(&mut self, values: &Tensor<S>, threads: usize) {
-        self.count += 1.0;
-        let (count, values) = (self.count, values.data());
-        in_parts(threads, &mut self.moments, |first, moments| {
+    /// Adds draw number `count`, from 1 on, of a part: the values or their magnitudes.
+    fn add<S: Scalar>(
+        &mut self,
+        part: Range<usize>,
+        values: &[S],
+        (count, absolute): (usize, bool),
+        threads: usize,
+    ) {
+        self.count = count as f64;
+        let count = self.count;
+        in_parts(threads, &mut self.moments[part], |first, moments| {
             for ([mean, deviation], value) in moments.iter_mut().zip(&values[first..]) {
-                let before = value.to_f64() - *mean;
+                let value = value.to_f64();
+                let value = if absolute { value.abs() } else { value };
+                let before = value - *mean;
                 *mean += before / count;
-                *deviation += before * (value.to_f64() - *mean);
+                *deviation += before * (value - *mean);
             }
         });
     }
