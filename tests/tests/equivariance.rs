@@ -120,13 +120,19 @@ fn alike(name: &str, a: &[f64], b: &[f64], tolerance: f64) -> Result<(), TestCas
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Supposes padding alike on all sides and windows that step by 1, so that none is left over at one end.
+    /// Supposes padding alike on all sides and windows that step by 1, so that none is left over at one end, and no maxima of what
+    /// was rectified: of equal entries the first wins, and which is first turns along.
     #[test]
     fn turned_images_have_turned_maps(case in case(), quarter in any::<bool>()) {
         let turn = if quarter { Turn::Quarter } else { Turn::Mirror };
         let fits = |s: &Step| !matches!(s, Step::MaxPool(false) | Step::AveragePool | Step::Normalise | Step::Gate
             | Step::Divide | Step::Softmax);
-        let steps: Vec<Step> = case.steps.iter().copied().filter(fits).collect();
+        let mut rectified = false;
+        let unique = |s: &Step| {
+            rectified |= matches!(s, Step::Activation(_));
+            !(rectified && matches!(s, Step::MaxPool(_)))
+        };
+        let steps: Vec<Step> = case.steps.iter().copied().filter(fits).filter(unique).collect();
         let graph = Case { steps, ..case.clone() }.graph().unwrap();
         let (x, r) = (apart(&case.x, 0.0), apart(&case.r, 40.0));
         let (other, class) = (turn.graph(&graph), Target::Class(vec![0]));
