@@ -120,7 +120,12 @@ fn layer_agrees(graph: &Graph, bytes: &[i8]) -> Result<(), TestCaseError> {
     let node = &graph.nodes()[0];
     let layer = dense(graph, node, 0).unwrap();
     let (x, upper) = (numbers(layer.a[0].len(), 5), numbers(layer.b.len(), 11));
-    for (rule, parameters) in RULES {
+    // Where terms cancel, whether nothing is left or a rounding error depends on their order, and a rule that divides by it on that.
+    let cancels = layer.a.iter().zip(&layer.b).any(|(row, b)| {
+        let terms = || row.iter().zip(&x).map(|(w, x)| w * x).chain([*b]);
+        terms().map(f64::abs).sum::<f64>() * 1e-9 > terms().sum::<f64>().abs()
+    });
+    for (rule, parameters) in RULES.iter().filter(|(rule, _)| !(cancels && *rule == "zero")) {
         let p: Vec<f64> = parameters.iter().map(|(_, v)| *v).collect();
         let (want, kept, scale) = layer.relevance(rule, &p, &x, &upper);
         let (have, causes) = under_test(graph, Line::new(Matcher::Everything, rule, parameters), &x, &upper);
