@@ -116,10 +116,12 @@ mod tests {
 
     #[test]
     fn a_changed_part_of_an_input_grows_within_it() {
-        let mut frame = Frame { inputs: [Some([4].into())].into(), nodes: Vec::new() };
-        assert_eq!(frame.input(0, &[0..2, 3..5][..1], &[6]), [0..4]);
-        assert_eq!(frame.input(0, &[0..2, 5..6][1..], &[6]), [2..6]);
+        let mut frame = Frame { inputs: [Some([4, 1].into())].into(), nodes: Vec::new() };
+        assert_eq!(frame.input(0, &[0..2, 3..5], &[6, 6]), [0..4, 3..5]);
+        assert_eq!(frame.input(0, &[5..6, 0..1], &[6, 6]), [2..6, 0..1]);
+        // No larger than the input.
+        assert_eq!(frame.input(0, &[1..2, 0..1], &[3, 6]), [0..3, 0..1]);
         frame.inputs = Vec::new();
-        assert_eq!(frame.input(0, &[0..2, 5..6][1..], &[6]), [5..6]);
+        assert_eq!(frame.input(0, &[5..6, 0..1], &[6, 6]), [5..6, 0..1]);
     }
 }
