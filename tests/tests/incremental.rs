@@ -6,7 +6,7 @@ use proptest::test_runner::TestRunner;
 use std::ops::{ControlFlow, Range};
 use voxplain::attribution::methods::Baseline;
 use voxplain::attribution::{Change, Engine, Method, Network, PassSpec, Target};
-use voxplain::autodiff::{Device, Frame, Joining, Planner, Regions};
+use voxplain::autodiff::{CommonSizes, Device, Joining, Planner, Regions};
 use voxplain::cpu::Cpu;
 use voxplain::cuda::shim::Shim;
 use voxplain::cuda::{Factors, Gpu, Products};
@@ -195,7 +195,7 @@ fn branches_and_slices_without_a_change_cost_nothing() {
     let graph = two_stacks();
     let regions = Regions::new(&graph, graph.outputs()[0]);
     let (class, _) =
-        regions.place(&vec![Some(vec![1..2, 0..2, 0..12, 0..10]), None], &Frame::default()).unwrap();
+        regions.place(&vec![Some(vec![1..2, 0..2, 0..12, 0..10]), None], &CommonSizes::default()).unwrap();
     assert!(regions.changes(&class, graph.find("a0").unwrap()));
     assert!(!regions.changes(&class, graph.find("b0").unwrap()));
     let mut planner = Planner::new(&graph, 1).unwrap();
@@ -245,7 +245,7 @@ fn rows_of_all_classes_share_the_last_layers() {
     let regions = Regions::new(&graph, graph.outputs()[0]);
     let window = |y: usize, x: usize| vec![Some(vec![0..1, 0..1, y..y + 5, x..x + 6])];
     let classes: Vec<_> = (0..15)
-        .filter_map(|k| Some(regions.place(&window(4 * (k / 3), 5 * (k % 3)), &Frame::default())?.0))
+        .filter_map(|k| Some(regions.place(&window(4 * (k / 3), 5 * (k % 3)), &CommonSizes::default())?.0))
         .collect();
     let counts: Vec<_> = classes.iter().map(|class| (class, 1)).collect();
     let (head, tail) = regions.split(&counts).unwrap().unwrap();

@@ -47,7 +47,7 @@ pub use noisy::{Noise, Tally, noisy_plan};
 pub use plan::{Plan, Reverse, Slot, SlotInfo, Step, Storage};
 pub use planner::Planner;
 pub use random::{NORMALS, Philox};
-pub use region::{Class, Dirty, Frame, Places, Regions};
+pub use region::{Class, CommonSizes, Dirty, Places, Regions};
 pub use rule::{Gradient, Rule};
 pub use session::Session;
 pub use signal::{Cotangent, PosNeg, Relevance, Signal};

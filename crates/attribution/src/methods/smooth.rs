@@ -54,8 +54,13 @@ impl<S: Scalar> Smooth<S> {
     }
 
     /// The moments of the base method's maps, of noisy inputs that are written here.
-    fn here(&self, network: &mut dyn Network<S>, inputs: &[Tensor<S>], target: &Target) -> Result<Made> {
-        let (examples, threads) = (network.examples(inputs)?, network.threads());
+    fn here(
+        &self,
+        network: &mut dyn Network<S>,
+        (inputs, examples): (&[Tensor<S>], usize),
+        target: &Target,
+    ) -> Result<Made> {
+        let threads = network.threads();
         let (mut noisy, mut passes) = (inputs.to_vec(), (0, 0));
         let mut sums: Vec<Moments> = Vec::new();
         for draw in 0..self.draws.count() {
@@ -214,7 +219,7 @@ impl<S: Scalar> Method<S> for Smooth<S> {
         };
         let (sums, (forward, backward)) = match made {
             Some(made) => made,
-            None => self.here(network, inputs, &target)?,
+            None => self.here(network, (inputs, examples), &target)?,
         };
         let maps = sums.iter().map(|s| s.map(self.statistic)).collect::<Result<_>>()?;
         let name = self.base.name();

@@ -4,7 +4,7 @@
 use super::Change;
 use super::program::Row;
 use std::collections::BTreeMap;
-use voxplain_autodiff::{Class, Frame, Regions};
+use voxplain_autodiff::{Class, CommonSizes, Regions};
 
 /// Rows by their classes.
 pub(super) type Classes = BTreeMap<Class, Vec<Row>>;
@@ -16,7 +16,7 @@ const BESIDE: f64 = 2.0;
 pub(super) fn classed(regions: &Regions<'_>, changes: &[Change]) -> (Classes, Vec<usize>) {
     let (mut classes, mut same) = (Classes::new(), Vec::new());
     for (row, change) in changes.iter().enumerate() {
-        match regions.place(change, &Frame::default()) {
+        match regions.place(change, &CommonSizes::default()) {
             Some((class, places)) => classes.entry(class).or_default().push((row, places)),
             None => same.push(row),
         }
@@ -32,9 +32,10 @@ struct Member<'c> {
     rows: &'c [Row],
 }
 
-/// Some classes, and what their rows cost together.
+/// Some classes, the sizes that hold them all, and what their rows cost together.
 struct Group<'m, 'c> {
     members: Vec<&'m Member<'c>>,
+    common: CommonSizes,
     cost: f64,
 }
 
@@ -70,10 +71,10 @@ fn rows(members: &[&Member<'_>]) -> f64 {
 
 impl<'m, 'c> Group<'m, 'c> {
     fn new(regions: &Regions<'_>, members: Vec<&'m Member<'c>>) -> Self {
-        let mut frame = Frame::default();
-        members.iter().for_each(|m| frame.include(m.class));
-        let cost = regions.work(&frame) * (rows(&members) + BESIDE);
-        Self { members, cost }
+        let mut common = CommonSizes::default();
+        members.iter().for_each(|m| common.include(m.class));
+        let cost = regions.work(&common) * (rows(&members) + BESIDE);
+        Self { members, common, cost }
     }
 
     /// Two groups that cost less, cut where they cost least.
@@ -105,10 +106,8 @@ impl<'m, 'c> Group<'m, 'c> {
             made.entry(alone.class.clone()).or_default().extend(alone.rows.iter().cloned());
             return;
         }
-        let mut frame = Frame::default();
-        self.members.iter().for_each(|m| frame.include(m.class));
         for (row, _) in self.members.iter().flat_map(|m| m.rows) {
-            if let Some((class, places)) = regions.place(&changes[*row], &frame) {
+            if let Some((class, places)) = regions.place(&changes[*row], &self.common) {
                 made.entry(class).or_default().push((*row, places));
             }
         }
@@ -117,11 +116,11 @@ impl<'m, 'c> Group<'m, 'c> {
 
 /// What the first members cost together, for every number of them from one on.
 fn costs<'m, 'c: 'm>(regions: &Regions<'_>, members: impl Iterator<Item = &'m Member<'c>>) -> Vec<f64> {
-    let (mut frame, mut count) = (Frame::default(), 0);
+    let (mut common, mut count) = (CommonSizes::default(), 0);
     let one = |m: &Member<'_>| {
-        frame.include(m.class);
+        common.include(m.class);
         count += m.rows.len();
-        regions.work(&frame) * (count as f64 + BESIDE)
+        regions.work(&common) * (count as f64 + BESIDE)
     };
     members.map(one).collect()
 }

@@ -13,7 +13,7 @@ use program::Program;
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use voxplain_autodiff::{Class, Device, Dirty, Frame, Plan, Planner, Regions, Session};
+use voxplain_autodiff::{Class, CommonSizes, Device, Dirty, Plan, Planner, Regions, Session};
 use voxplain_graph::ValueId;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
@@ -177,7 +177,7 @@ impl<'a, D: Device> Engine<'a, D> {
         change: &Change,
         fill: FillPart<'_, D::Scalar>,
     ) -> Result<Option<Vec<D::Scalar>>> {
-        let Some((class, places)) = self.overlay()?.regions.place(change, &Frame::default()) else {
+        let Some((class, places)) = self.overlay()?.regions.place(change, &CommonSizes::default()) else {
             return Ok(self.overlay()?.states.get(&state).map(|s| s.1.clone()));
         };
         if !self.overlay()?.programs.contains_key(&class) {

@@ -14,14 +14,14 @@
 
 mod align;
 mod attributes;
-mod frame;
+mod common_sizes;
 mod links;
 mod place;
 mod program;
 mod reach;
 mod tail;
 
-pub use frame::Frame;
+pub use common_sizes::CommonSizes;
 pub use place::{Class, Dirty, Places};
 
 use alloc::vec;

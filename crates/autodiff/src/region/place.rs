@@ -1,6 +1,6 @@
 //! From the changed part of the inputs to a box of every value.
 
-use super::frame::{Frame, span};
+use super::common_sizes::{CommonSizes, span};
 use super::links::{is_mixed, is_whole, keeps_outside, needed, reached};
 use super::reach::Range;
 use super::{Regions, is_input};
@@ -85,16 +85,16 @@ impl Class {
 }
 
 impl Regions<'_> {
-    /// The class of a row and where its boxes lie, which are as large as `frame` asks for; `None` if the change reaches no
-    /// target. Rows whose boxes are not larger than the frame are of one class, unless the operators that they reach differ.
-    pub fn place(&self, dirty: &Dirty, frame: &Frame) -> Option<(Class, Places)> {
+    /// The class of a row and where its boxes lie, which are as large as `common` asks for; `None` if the change reaches no
+    /// target. Rows whose boxes are not larger than the common are of one class, unless the operators that they reach differ.
+    pub fn place(&self, dirty: &Dirty, common: &CommonSizes) -> Option<(Class, Places)> {
         let graph = self.graph;
         let mut placed: Vec<Option<Placed>> = vec![None; graph.values().len()];
         let mut class =
             Class { inputs: Vec::new(), nodes: vec![None; graph.nodes().len()], outputs: Vec::new() };
         let mut places = Places { inputs: Vec::new(), cuts: Vec::new(), boxes: vec![None; self.kept.len()] };
         for (i, (&value, changed)) in graph.inputs().iter().zip(dirty).enumerate() {
-            let part = changed.as_ref().map(|part| frame.input(i, part, &graph.shape(value)));
+            let part = changed.as_ref().map(|part| common.input(i, part, &graph.shape(value)));
             let both = changed.as_deref().zip(part.as_deref());
             placed[value.index()] = both.map(|(dirty, part)| Placed {
                 dirty: ranges(dirty),
@@ -105,7 +105,7 @@ impl Regions<'_> {
             places.inputs.push(part);
         }
         for (i, node) in graph.nodes().iter().enumerate().filter(|(i, _)| self.used[*i]) {
-            let Some(result) = self.result((i, node), &placed, frame) else { continue };
+            let Some(result) = self.result((i, node), &placed, common) else { continue };
             let operands = (0..node.inputs.len())
                 .map(|k| self.source((i, node), k, &result, &placed, &mut places))
                 .collect();
@@ -124,7 +124,12 @@ impl Regions<'_> {
     }
 
     /// The box of a node's result, if it changes.
-    fn result(&self, (i, node): (usize, &Node), placed: &[Option<Placed>], frame: &Frame) -> Option<Placed> {
+    fn result(
+        &self,
+        (i, node): (usize, &Node),
+        placed: &[Option<Placed>],
+        common: &CommonSizes,
+    ) -> Option<Placed> {
         let shape = self.graph.shape(node.output);
         let operands =
             || node.inputs.iter().enumerate().filter_map(|(k, v)| Some((k, placed[v.index()].as_ref()?)));
@@ -152,7 +157,7 @@ impl Regions<'_> {
         let align = &self.align[node.output.index()];
         let mut part = Vec::with_capacity(shape.rank());
         for (a, whole) in whole.iter_mut().enumerate() {
-            let (first, end) = span(dirty[a], (align[a] as isize, shape[a] as isize, frame.least(i, a)));
+            let (first, end) = span(dirty[a], (align[a] as isize, shape[a] as isize, common.least(i, a)));
             *whole |= end - first >= shape[a] as isize;
             part.push(if *whole { (0, shape[a] as isize) } else { (first, end) });
         }

@@ -15,7 +15,7 @@ type Entries = core::ops::Range<usize>;
 
 /// What the boxes of rows are at least as large as.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Frame {
+pub struct CommonSizes {
     inputs: Vec<Option<Vec<usize>>>,
     /// By node.
     nodes: Vec<Option<Vec<usize>>>,
@@ -29,7 +29,7 @@ fn join(into: &mut Option<Vec<usize>>, sizes: Option<&[usize]>) {
     }
 }
 
-impl Frame {
+impl CommonSizes {
     /// Makes room for the boxes of another class.
     pub fn include(&mut self, class: &Class) {
         self.inputs.resize(class.inputs.len(), None);
@@ -83,9 +83,9 @@ fn per_entry(graph: &Graph, node: &Node) -> f64 {
 }
 
 impl Regions<'_> {
-    /// An estimate of the operations of a row whose boxes are as large as the frame.
-    pub fn work(&self, frame: &Frame) -> f64 {
-        let nodes = self.graph.nodes().iter().zip(&frame.nodes);
+    /// An estimate of the operations of a row whose boxes are as large as the common.
+    pub fn work(&self, common: &CommonSizes) -> f64 {
+        let nodes = self.graph.nodes().iter().zip(&common.nodes);
         let one = |(node, sizes): (&Node, &Option<Vec<usize>>)| {
             let entries = |sizes: &Vec<usize>| sizes.iter().map(|&n| n as f64).product::<f64>();
             sizes.as_ref().map_or(0.0, |sizes| entries(sizes) * per_entry(self.graph, node))
@@ -116,12 +116,12 @@ mod tests {
 
     #[test]
     fn a_changed_part_of_an_input_grows_within_it() {
-        let mut frame = Frame { inputs: [Some([4, 1].into())].into(), nodes: Vec::new() };
-        assert_eq!(frame.input(0, &[0..2, 3..5], &[6, 6]), [0..4, 3..5]);
-        assert_eq!(frame.input(0, &[5..6, 0..1], &[6, 6]), [2..6, 0..1]);
+        let mut common = CommonSizes { inputs: [Some([4, 1].into())].into(), nodes: Vec::new() };
+        assert_eq!(common.input(0, &[0..2, 3..5], &[6, 6]), [0..4, 3..5]);
+        assert_eq!(common.input(0, &[5..6, 0..1], &[6, 6]), [2..6, 0..1]);
         // No larger than the input.
-        assert_eq!(frame.input(0, &[1..2, 0..1], &[3, 6]), [0..3, 0..1]);
-        frame.inputs = Vec::new();
-        assert_eq!(frame.input(0, &[5..6, 0..1], &[6, 6]), [5..6, 0..1]);
+        assert_eq!(common.input(0, &[1..2, 0..1], &[3, 6]), [0..3, 0..1]);
+        common.inputs = Vec::new();
+        assert_eq!(common.input(0, &[5..6, 0..1], &[6, 6]), [5..6, 0..1]);
     }
 }
