@@ -289,4 +289,5 @@ fn labels_of_an_image_are_features() {
     let words =
         ["explain", text(&model), text(&case), "-m", "feature_ablation", "--set", "mask=labels", "-o"];
     refused(&[&words[..], &[text(&out)]].concat(), 2, "pass --mask FILE");
+    std::fs::remove_dir_all(&base).unwrap();
 }
