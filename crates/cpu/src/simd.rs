@@ -11,6 +11,8 @@
 pub(crate) trait Simd: Copy {
     /// A vector of [`Simd::LANES`] numbers.
     type V: Copy;
+    /// The same with vectors of at most eight numbers.
+    type Eight: Simd;
     /// Numbers in a vector.
     const LANES: usize;
     /// How many vectors beside four rows of weights a tile of sums can have without spilling registers.
@@ -39,8 +41,6 @@ pub(crate) trait Simd: Copy {
     unsafe fn interleave(even: Self::V, odd: Self::V) -> (Self::V, Self::V);
     /// One bit for each of the eight numbers at `p`, the first the least: whether it is positive.
     unsafe fn positive(p: *const f32) -> u8;
-    /// One bit for each of the sixteen bytes at `p`, the first the least: whether it is `value`.
-    unsafe fn equal_bytes(p: *const u8, value: u8) -> u16;
     /// Asks for the cache line at `p`, which need not be readable, where the machine can be asked.
     #[inline(always)]
     unsafe fn prefetch(_: *const u8) {}
@@ -73,11 +73,12 @@ pub(crate) trait Simd: Copy {
 
 /// Implements [`Simd`] by one expression a method.
 macro_rules! instructions {
-    ($name:ident, $v:ty, lanes $lanes:literal, tile $tile:literal;
+    ($name:ident, $v:ty, eight $eight:ty, lanes $lanes:literal, tile $tile:literal;
      $(fn $method:ident($($arg:ident: $kind:ty),*) $(-> $result:ty)? { $body:expr })*
      $(own $own:item)?) => {
         impl Simd for $name {
             type V = $v;
+            type Eight = $eight;
             const LANES: usize = $lanes;
             const TILE: usize = $tile;
             $(
@@ -99,7 +100,7 @@ pub(crate) struct Portable;
 
 type Four = [f32; 4];
 
-instructions! { Portable, Four, lanes 4, tile 2;
+instructions! { Portable, Four, eight Portable, lanes 4, tile 2;
     fn splat(x: f32) -> Four { [x; 4] }
     fn load(p: *const f32) -> Four { p.cast::<Four>().read_unaligned() }
     fn load_first(p: *const f32, n: usize) -> Four { core::array::from_fn(|i| if i < n { *p.add(i) } else { 0.0 }) }
@@ -114,9 +115,6 @@ instructions! { Portable, Four, lanes 4, tile 2;
     fn deinterleave(a: Four, b: Four) -> (Four, Four) { ([a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]]) }
     fn interleave(e: Four, o: Four) -> (Four, Four) { ([e[0], o[0], e[1], o[1]], [e[2], o[2], e[3], o[3]]) }
     fn positive(p: *const f32) -> u8 { (0..8).fold(0, |bits, i| bits | u8::from(*p.add(i) > 0.0) << i) }
-    fn equal_bytes(p: *const u8, value: u8) -> u16 {
-        (0..16).fold(0, |bits, i| bits | u16::from(*p.add(i) == value) << i)
-    }
     fn store_bytes(p: *mut u8, v: Four) { p.cast::<[u8; 4]>().write(v.map(|x| x as u8)) }
 }
 
@@ -132,7 +130,7 @@ mod avx2 {
     /// Eight set masks and eight clear ones, for `load_first`.
     static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
-    instructions! { Avx2, __m256, lanes 8, tile 3;
+    instructions! { Avx2, __m256, eight Avx2, lanes 8, tile 3;
         fn splat(x: f32) -> __m256 { _mm256_set1_ps(x) }
         fn load(p: *const f32) -> __m256 { _mm256_loadu_ps(p) }
         fn load_first(p: *const f32, n: usize) -> __m256 {
@@ -160,9 +158,6 @@ mod avx2 {
         }
         fn positive(p: *const f32) -> u8 {
             _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(_mm256_loadu_ps(p), _mm256_setzero_ps())) as u8
-        }
-        fn equal_bytes(p: *const u8, value: u8) -> u16 {
-            _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(p.cast()), _mm_set1_epi8(value as i8))) as u16
         }
         fn prefetch(p: *const u8) { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         fn store_bytes(p: *mut u8, v: __m256) {
@@ -262,7 +257,7 @@ mod avx512 {
     const FIRST: [i32; 16] = [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23];
     const SECOND: [i32; 16] = [8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31];
 
-    instructions! { Avx512, __m512, lanes 16, tile 6;
+    instructions! { Avx512, __m512, eight super::Avx2, lanes 16, tile 6;
         fn splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
         fn load(p: *const f32) -> __m512 { _mm512_loadu_ps(p) }
         fn load_first(p: *const f32, n: usize) -> __m512 { _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p) }
@@ -289,9 +284,6 @@ mod avx512 {
         fn positive(p: *const f32) -> u8 {
             _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(_mm256_loadu_ps(p), _mm256_setzero_ps())) as u8
         }
-        fn equal_bytes(p: *const u8, value: u8) -> u16 {
-            _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(p.cast()), _mm_set1_epi8(value as i8))) as u16
-        }
         fn prefetch(p: *const u8) { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         fn store_bytes(p: *mut u8, v: __m512) {
             _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)))
@@ -310,7 +302,7 @@ mod neon {
     #[derive(Clone, Copy)]
     pub struct Neon;
 
-    instructions! { Neon, float32x4_t, lanes 4, tile 5;
+    instructions! { Neon, float32x4_t, eight Neon, lanes 4, tile 5;
         fn splat(x: f32) -> float32x4_t { vdupq_n_f32(x) }
         fn load(p: *const f32) -> float32x4_t { vld1q_f32(p) }
         fn load_first(p: *const f32, n: usize) -> float32x4_t {
@@ -340,13 +332,6 @@ mod neon {
                 (bits(p) | bits(p.add(4)) << 4) as u8
             }
         }
-        fn equal_bytes(p: *const u8, value: u8) -> u16 {
-            {
-                let weights = vld1_u8([1, 2, 4, 8, 16, 32, 64, 128].as_ptr());
-                let bits = |p| u16::from(vaddv_u8(vand_u8(vceq_u8(vld1_u8(p), vdup_n_u8(value)), weights)));
-                bits(p) | bits(p.add(8)) << 8
-            }
-        }
         fn store_bytes(p: *mut u8, v: float32x4_t) {
             {
                 let words = vmovn_u32(vcvtq_u32_f32(v));
@@ -362,9 +347,9 @@ pub(crate) use neon::Neon;
 /// Compiles a body that is generic over [`Simd`] for every instruction set and calls the one that is asked for. An
 /// [`crate::Isa`] that is not available must not be passed; [`crate::Cpu`] checks.
 macro_rules! per_isa {
-    ($(#[$meta:meta])* fn $name:ident($($arg:ident: $kind:ty),* $(,)?) = $body:ident) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $kind:ty),* $(,)?) = $body:ident) => {
         $(#[$meta])*
-        fn $name(isa: $crate::isa::Isa, $($arg: $kind),*) {
+        $vis fn $name(isa: $crate::isa::Isa, $($arg: $kind),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             unsafe fn avx2($($arg: $kind),*) {

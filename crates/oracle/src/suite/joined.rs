@@ -27,18 +27,19 @@ fn geometry(draw: &mut Draw) -> ConvGeometry {
     g
 }
 
-/// A geometry whose adjoint can begin with the signal of a pooling; sometimes one with more channels or slices than a device
-/// might take at once.
-fn few_channels(draw: &mut Draw) -> ConvGeometry {
+/// A geometry whose adjoint can begin with the signal of a pooling; sometimes one with more channels on either side or more
+/// slices than a device might take at once.
+fn scattering(draw: &mut Draw) -> ConvGeometry {
     let mut g = conv_geometry(draw);
     (g.groups, g.in_channels, g.out_channels) = (1, draw.up_to(4), draw.up_to(5));
     g.kernel = [draw.up_to(3), draw.up_to(4), draw.up_to(3)];
     (g.stride, g.dilation) = ([1; 3], [1; 3]);
     g.pad = g.kernel.map(|k| draw.below(k + 1));
     g.input = [draw.up_to(9), draw.up_to(20), draw.up_to(20)].map(|n| n + 4);
-    match draw.below(4) {
+    match draw.below(5) {
         0 => g.out_channels = 14 + draw.up_to(20),
-        1 => g.input = [16 + draw.up_to(20), 4 + draw.up_to(4), 4 + draw.up_to(8)],
+        1 => (g.in_channels, g.input[0]) = (4 + draw.up_to(70), 4),
+        2 => g.input = [16 + draw.up_to(20), 4 + draw.up_to(4), 4 + draw.up_to(8)],
         _ => {}
     }
     g.output = [0, 1, 2].map(|a| g.input[a] + 2 * g.pad[a] + 1 - g.kernel[a]);
@@ -102,7 +103,7 @@ pub(super) fn conv_block(draw: &mut Draw) -> KernelCase {
 }
 
 pub(super) fn conv_adjoint_block(draw: &mut Draw) -> KernelCase {
-    let g = if draw.flag() { geometry(draw) } else { few_channels(draw) };
+    let g = if draw.flag() { geometry(draw) } else { scattering(draw) };
     let [x, y, w] = conv_sizes(&g);
     let mut finish =
         AdjointFinish { masked: draw.flag(), rectified: draw.flag(), ..AdjointFinish::default() };

@@ -1,6 +1,6 @@
 //! Convolutions and their adjoints: which way each is computed, its packed weights, and the division over threads.
 //!
-//! * [`sparse`]: adjoints to few channels behind a pooling;
+//! * [`sparse`]: adjoints behind a pooling, of whose signal most is 0;
 //! * [`winograd`]: width 3 without strides, where both sides have channels enough;
 //! * [`direct`]: everything else, and everything in exact mode.
 

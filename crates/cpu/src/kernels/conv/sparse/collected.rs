@@ -1,69 +1,58 @@
-//! A row of windows with their channels side by side, and what is added of one window.
+//! A row of windows with their channels side by side.
 
-use super::{Item, Job, PLACES, REACH};
+use super::{Job, PLACES};
 use crate::simd::Simd;
 
-/// Channels whose places are compared at once.
-const TOGETHER: usize = 16;
-/// The place of an entry that is 0.
-const NOWHERE: u8 = u8::MAX;
+/// The place of an entry that is 0: behind all places in a window.
+pub const NOWHERE: usize = 2 * PLACES;
 
 /// The entries of a row of windows, `[window][channel]`: the planes of channels are so far apart that they would throw each other
 /// out of the caches if windows were read in turn.
 #[derive(Default)]
 pub struct Collected {
-    /// Numbers between windows.
-    pitch: usize,
+    channels: usize,
     values: Vec<f32>,
-    /// The row of its window in which an entry lies, and its column there.
+    /// Where in its window an entry lies, row-major.
     places: Vec<u8>,
-    columns: Vec<u8>,
 }
 
 impl Collected {
-    /// The entries of window `t` that lie in its row `place`, with weights of `taps` taps.
-    pub fn window(&self, t: usize, place: usize, taps: usize) -> Window<'_> {
-        let part = t * self.pitch..(t + 1) * self.pitch;
-        Window {
-            values: &self.values[part.clone()],
-            places: &self.places[part.clone()],
-            columns: &self.columns[part],
-            place: place as u8,
-            taps,
-        }
+    /// Entries in all.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// By window, the entries of all channels and their places in the window, [`NOWHERE`] for those that are 0.
+    pub fn windows(&self) -> impl ExactSizeIterator<Item = (&[f32], &[u8])> {
+        self.values.chunks_exact(self.channels).zip(self.places.chunks_exact(self.channels))
     }
 }
 
 impl Job<'_> {
-    /// Collects a row of windows of all channels.
+    /// Collects a row of windows of all channels of an example.
     ///
     /// # Safety
     /// The instruction set of `S` is there.
     #[inline(always)]
-    pub(super) unsafe fn collect<S: Simd>(&self, item: &Item, row: [usize; 2], w: &mut Collected) {
+    pub(super) unsafe fn collect<S: Simd>(&self, example: usize, row: [usize; 2], w: &mut Collected) {
         let (channels, width) = (self.problem.source_channels, self.scatter.pooled[2]);
-        let pitch = channels.next_multiple_of(TOGETHER);
-        w.pitch = pitch;
-        w.values.resize(width * pitch, 0.0);
-        w.columns.resize(width * pitch, 0);
-        w.places.clear();
-        w.places.resize(width * pitch, NOWHERE);
-        let first = item.example * channels;
+        w.channels = channels.max(1);
+        w.values.resize(width * channels, 0.0);
+        w.places.resize(width * channels, 0);
+        let first = example * channels;
         for channel in 0..channels {
             if channel + 1 < channels {
                 // SAFETY: as the caller says.
                 unsafe { self.row(first + channel + 1, row).prefetch::<S>() };
             }
-            let windows = self.row(first + channel, row);
-            for (t, (&value, &code)) in windows.upper.iter().zip(windows.codes).enumerate() {
-                let (place, column) = (usize::from(code / 2) % PLACES, usize::from(code & 1));
-                let bit = 2 * t + column;
-                let kept = windows.bits[place].is_none_or(|bits| bits[bit / 8] >> (bit % 8) & 1 == 1);
-                let kept = kept & if self.source.rectified { value > 0.0 } else { value != 0.0 };
-                let at = t * pitch + channel;
-                w.values[at] = value;
-                w.places[at] = if kept { place as u8 } else { NOWHERE };
-                w.columns[at] = column as u8;
+            let (windows, every) = (self.row(first + channel, row), channels);
+            // SAFETY: there is room for all channels of as many windows.
+            unsafe {
+                let into = (w.values.as_mut_ptr().add(channel), w.places.as_mut_ptr().add(channel));
+                match self.source.rectified {
+                    true => windows.write::<true>(into, every),
+                    false => windows.write::<false>(into, every),
+                }
             }
         }
     }
@@ -74,22 +63,29 @@ impl Job<'_> {
         let [_, height, width] = s.pooled;
         let from = ((plane * s.pooled[0] + z) * height + y) * width;
         let bytes = p.axes[2].source.div_ceil(8);
-        let bits = core::array::from_fn(|place| {
-            let (z, y) = (z * s.window[0] + place / s.window[1], y * s.window[1] + place % s.window[1]);
-            let line = (plane * p.axes[0].source + z) * p.axes[1].source + y;
-            let bits = self.source.bits.filter(|_| place < s.window[0] * s.window[1]);
-            bits.map(|bits| &bits[line * bytes..][..bytes])
-        });
+        let mut bits = None;
+        if let Some(all) = self.source.bits {
+            let mut lines: [&[u8]; PLACES] = [&[]; PLACES];
+            for place in 0..s.window[0] * s.window[1] {
+                let (z, y) = (z * s.window[0] + place / s.window[1], y * s.window[1] + place % s.window[1]);
+                let line = (plane * p.axes[0].source + z) * p.axes[1].source + y;
+                lines[place] = &all[line * bytes..][..bytes];
+            }
+            bits = Some(lines);
+        }
         Row { upper: &self.source.upper[from..][..width], codes: &self.source.codes[from..][..width], bits }
     }
 }
+
+/// Windows whose bits are two bytes of each of their rows.
+const TOGETHER: usize = 8;
 
 /// A row of windows of one plane.
 struct Row<'a> {
     upper: &'a [f32],
     codes: &'a [u8],
     /// Of each of the windows' rows.
-    bits: [Option<&'a [u8]>; PLACES],
+    bits: Option<[&'a [u8]; PLACES]>,
 }
 
 impl Row<'_> {
@@ -104,58 +100,40 @@ impl Row<'_> {
             self.bits.iter().flatten().for_each(|bits| S::prefetch(bits.as_ptr()));
         }
     }
-}
 
-/// The entries of one window.
-pub struct Window<'a> {
-    /// By channel: its entry, the row of the window in which it lies, and the column.
-    values: &'a [f32],
-    places: &'a [u8],
-    columns: &'a [u8],
-    /// The row whose entries are added.
-    place: u8,
-    /// Taps along depth and height.
-    taps: usize,
-}
-
-impl Window<'_> {
-    /// Adds the entries of one place, times the weights of `N` taps, to the rows that these reach; `N`.
+    /// Writes entries, and their places or [`NOWHERE`], `every` numbers apart.
     ///
     /// # Safety
-    /// The instruction set is there; weights of every channel and column can be read from `weights` on, and the rows read
-    /// and written. Rows that lie outside the item may be one, and what is in it is lost.
+    /// There is room for as many windows.
     #[inline(always)]
-    pub unsafe fn add<S: Simd, const N: usize>(&self, weights: *const f32, rows: [*mut f32; N]) -> usize {
-        // SAFETY: as the caller says; channels are compared in whole groups.
-        unsafe {
-            let mut sums = [[S::splat(0.0); REACH / 4]; N];
-            for i in 0..N {
-                for v in 0..REACH / S::LANES {
-                    sums[i][v] = S::load(rows[i].add(v * S::LANES));
+    unsafe fn write<const RECTIFIED: bool>(&self, (values, places): (*mut f32, *mut u8), every: usize) {
+        let parts = self.upper.chunks(TOGETHER).zip(self.codes.chunks(TOGETHER));
+        let mut at = 0;
+        for (part, (upper, codes)) in parts.enumerate() {
+            let mut bits = self.bits_of(part);
+            for (&value, &code) in upper.iter().zip(codes) {
+                let code = code % NOWHERE as u8;
+                let kept = bits >> (16 * (code / 2) + code % 2) & 1 == 1;
+                let kept = kept & if RECTIFIED { value > 0.0 } else { value != 0.0 };
+                // SAFETY: as the caller says.
+                unsafe {
+                    *values.add(at) = value;
+                    *places.add(at) = if kept { code } else { NOWHERE as u8 };
                 }
-            }
-            for first in (0..self.places.len()).step_by(TOGETHER) {
-                let mut found = S::equal_bytes(self.places.as_ptr().add(first), self.place);
-                while found != 0 {
-                    let channel = first + found.trailing_zeros() as usize;
-                    found &= found - 1;
-                    let column = usize::from(*self.columns.as_ptr().add(channel));
-                    let weights = weights.add((2 * channel + column) * self.taps * REACH);
-                    let value = S::splat(*self.values.as_ptr().add(channel));
-                    for i in 0..N {
-                        for v in 0..REACH / S::LANES {
-                            let factor = S::load(weights.add(i * REACH + v * S::LANES));
-                            sums[i][v] = S::mul_add(factor, value, sums[i][v]);
-                        }
-                    }
-                }
-            }
-            for i in 0..N {
-                for v in 0..REACH / S::LANES {
-                    S::store(rows[i].add(v * S::LANES), sums[i][v]);
-                }
+                (at, bits) = (at + every, bits >> 2);
             }
         }
-        N
+    }
+
+    /// The bits of windows `TOGETHER part..`: sixteen for each of the windows' rows.
+    #[inline(always)]
+    fn bits_of(&self, part: usize) -> u64 {
+        let Some(lines) = &self.bits else { return u64::MAX };
+        let mut bits = 0;
+        for (row, line) in lines.iter().enumerate() {
+            let byte = |i: usize| u64::from(line.get(2 * part + i).copied().unwrap_or(0));
+            bits |= (byte(0) | byte(1) << 8) << (16 * row);
+        }
+        bits
     }
 }
