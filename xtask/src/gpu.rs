@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_suite_is_found_in_what_cargo_says() {
-        let said = "    Finished `release` profile [optimized] target(s) in 1s\n  Executable tests/methods/main.rs (/t/debug/deps/methods-2)\n  \
+        let said = "    Finished `dev` profile target(s) in 1s\n  Executable tests/methods/main.rs (/t/debug/deps/methods-2)\n  \
                     Executable tests/devices/main.rs (/t/debug/deps/devices-1f)\n";
         assert_eq!(executable(said, "devices"), Some("/t/debug/deps/devices-1f"));
         assert_eq!(executable("    Finished\n", "devices"), None);
