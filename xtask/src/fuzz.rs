@@ -1,5 +1,5 @@
-//! Runs the fuzz targets with cargo-fuzz on nightly, two at a time where there are two cores. Each starts from its committed corpus and from
-//! the regressions: inputs that once crashed it. What it finds itself stays in the build folder.
+//! Runs the fuzz targets with cargo-fuzz on nightly, two at a time where there are two cores. Each starts from its committed
+//! corpus and from the regressions: inputs that once crashed it. What it finds itself stays in the build folder.
 
 use crate::shell;
 use std::sync::Mutex;
