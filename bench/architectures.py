@@ -20,7 +20,7 @@ Needs torch, torchvision, monai, safetensors.
 
 Compare with:
 
-  VOXPLAIN_ARCHITECTURES=OUT cargo test --release -p voxplain-models --test architectures -- --nocapture
+  VOXPLAIN_ARCHITECTURES=OUT cargo test --release -p voxplain-models --test doors architectures -- --nocapture
 """
 
 import json

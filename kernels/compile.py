@@ -3,7 +3,9 @@
 For every stem it writes OUT/STEM.ptx (compute capability 8.0) and OUT/STEM.sm_90.cubin. Called by `cargo xtask ptx`.
 """
 
+import concurrent.futures
 import ctypes
+import os
 import pathlib
 import sys
 
@@ -64,10 +66,14 @@ def main():
                 lines.append(inlined(headers[name], seen))
         return "\n".join(lines)
 
-    for stem in sys.argv[4:]:
+    def written(stem):
         source = inlined((kernels / f"{stem}.cu").read_text(), set()).encode()
         for end, target in TARGETS.items():
             (out / f"{stem}.{end}").write_bytes(compiled(nvrtc, stem, source, target))
+
+    # NVRTC may be called by several threads, and a call does not hold Python's lock.
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(written, sys.argv[4:]))
 
 
 main()

@@ -14,7 +14,9 @@ pub fn program() -> &'static Path {
         let folder = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_path_buf();
         let release = folder.ends_with("release");
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--package", "voxplain-cli"]);
+        // Of the whole workspace, as the tests themselves were: with the features of one package alone, the libraries
+        // would be compiled once more.
+        build.args(["build", "--quiet", "--workspace", "--bin", "voxplain"]);
         if release {
             build.arg("--release");
         }

@@ -7,9 +7,9 @@ use std::time::Instant;
 const CHECKS: [(&str, &[&str]); 6] = [
     ("formatting", &["cargo", "fmt", "--all", "--check"]),
     ("lints", &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-    ("no_std: tensor", &["cargo", "build", "-p", "voxplain-tensor", "--no-default-features"]),
-    ("no_std: graph", &["cargo", "build", "-p", "voxplain-graph", "--no-default-features"]),
-    ("no_std: autodiff", &["cargo", "build", "-p", "voxplain-autodiff", "--no-default-features"]),
+    ("no_std: tensor", &["cargo", "check", "-p", "voxplain-tensor", "--no-default-features"]),
+    ("no_std: graph", &["cargo", "check", "-p", "voxplain-graph", "--no-default-features"]),
+    ("no_std: autodiff", &["cargo", "check", "-p", "voxplain-autodiff", "--no-default-features"]),
     ("documentation", &["cargo", "doc", "--workspace", "--no-deps", "--quiet"]),
 ];
 

@@ -1,7 +1,8 @@
-//! Runs the fuzz targets one after the other with cargo-fuzz on nightly. Each starts from its committed corpus and from
-//! the regressions: inputs that once crashed it. What it finds itself stays in the build folder.
+//! Runs the fuzz targets with cargo-fuzz on nightly, two at a time where there are two cores. Each starts from its committed
+//! corpus and from the regressions: inputs that once crashed it. What it finds itself stays in the build folder.
 
 use crate::shell;
+use std::sync::Mutex;
 
 /// What to run, and for how long each.
 #[derive(Debug, PartialEq)]
@@ -35,8 +36,9 @@ fn targets() -> Vec<String> {
     names
 }
 
-/// One target. The first folder is where new inputs go; the others only seed.
-fn one(target: &str, seconds: u32) -> bool {
+/// One target; where another may run beside it, its output is shown when it has ended. The first folder is where new inputs
+/// go; the others only seed.
+fn one(target: &str, seconds: u32, alone: bool) -> bool {
     let root = shell::root();
     let found = format!("target/fuzz-corpus/{target}");
     let seeds = [format!("fuzz/corpus/{target}"), format!("fuzz/regressions/{target}")];
@@ -48,7 +50,30 @@ fn one(target: &str, seconds: u32) -> bool {
         println!("{found}: {error}");
         return false;
     }
-    shell::succeeds(&words, &[])
+    if alone {
+        return shell::succeeds(&words, &[]);
+    }
+    let (succeeded, said) = shell::collected(&words);
+    println!("$ {}\n{said}", words.join(" "));
+    succeeded
+}
+
+/// Runs all of them, a core each, at most two at a time for the memory that each may take; those that failed.
+fn all(targets: &[String], seconds: u32) -> Vec<&String> {
+    let (next, failed) = (Mutex::new(targets.iter()), Mutex::new(Vec::new()));
+    let take = || next.lock().ok()?.next();
+    let work = || {
+        while let Some(target) = take() {
+            if !one(target, seconds, targets.len() == 1) {
+                if let Ok(mut failed) = failed.lock() {
+                    failed.push(target);
+                }
+            }
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..cores.min(2)).for_each(|_| drop(scope.spawn(work))));
+    failed.into_inner().unwrap_or_default()
 }
 
 /// Every target runs, also behind one that fails; whether all succeeded.
@@ -66,7 +91,13 @@ pub fn run(words: &[&str]) -> bool {
         println!("no such fuzz target; there are: {}", targets().join(", "));
         return false;
     }
-    let failed: Vec<&String> = wanted.iter().filter(|target| !one(target, options.seconds)).collect();
+    // All at once, on all cores; a run then finds its target built.
+    let mut build = vec!["cargo", "+nightly", "fuzz", "build", "--fuzz-dir", "fuzz"];
+    build.extend(options.target.as_deref());
+    if !shell::succeeds(&build, &[]) {
+        return false;
+    }
+    let failed = all(&wanted, options.seconds);
     println!("fuzz: {} targets, {} s each, failed: {failed:?}", wanted.len(), options.seconds);
     failed.is_empty()
 }

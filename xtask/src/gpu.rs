@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The program, and what measures the methods of few passes.
 const PROGRAMS: [&str; 2] = ["voxplain", "methods"];
-/// The device suites: the tests of these files that have `gpu` in their names.
-const SUITES: [&str; 4] = ["cuda", "incremental", "mixed", "together"];
+/// The device suites: the tests of this binary that have `gpu` in their names.
+const SUITES: [&str; 1] = ["devices"];
 
 /// What `run.sh` needs beside the programs: from the repository, to the folder.
 const FILES: [(&str, &str); 3] =
@@ -71,9 +71,9 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
     std::fs::copy(from, to).map(drop).map_err(|e| format!("{}: {e}", from.display()))
 }
 
-/// The path in cargo's line `Executable tests/SUITE.rs (PATH)`.
+/// The path in cargo's line `Executable tests/SUITE/main.rs (PATH)`.
 fn executable<'s>(said: &'s str, suite: &str) -> Option<&'s str> {
-    let file = format!("Executable tests/{suite}.rs (");
+    let file = format!("Executable tests/{suite}/main.rs (");
     let line = said.lines().find(|line| line.trim_start().starts_with(&file))?;
     Some(line.rsplit_once('(')?.1.trim_end_matches(')'))
 }
@@ -84,9 +84,9 @@ mod tests {
 
     #[test]
     fn the_suite_is_found_in_what_cargo_says() {
-        let said = "    Finished `release` profile [optimized] target(s) in 1s\n  Executable tests/mixed.rs (/t/release/deps/mixed-2)\n  \
-                    Executable tests/cuda.rs (/t/release/deps/cuda-1f)\n";
-        assert_eq!(executable(said, "cuda"), Some("/t/release/deps/cuda-1f"));
-        assert_eq!(executable("    Finished\n", "cuda"), None);
+        let said = "    Finished `dev` profile target(s) in 1s\n  Executable tests/methods/main.rs (/t/debug/deps/methods-2)\n  \
+                    Executable tests/devices/main.rs (/t/debug/deps/devices-1f)\n";
+        assert_eq!(executable(said, "devices"), Some("/t/debug/deps/devices-1f"));
+        assert_eq!(executable("    Finished\n", "devices"), None);
     }
 }

@@ -40,3 +40,14 @@ pub fn errors(words: &[&str]) -> Result<String, String> {
     let text = String::from_utf8_lossy(&made.stderr).into_owned();
     if made.status.success() { Ok(text) } else { Err(format!("{}: {text}", words[0])) }
 }
+
+/// Runs a command without input: whether it succeeded, and all that it wrote.
+pub fn collected(words: &[&str]) -> (bool, String) {
+    match Command::new(words[0]).args(&words[1..]).current_dir(root()).stdin(Stdio::null()).output() {
+        Ok(made) => {
+            let said = [made.stdout, made.stderr].concat();
+            (made.status.success(), String::from_utf8_lossy(&said).into_owned())
+        }
+        Err(error) => (false, format!("{} does not start: {error}", words[0])),
+    }
+}

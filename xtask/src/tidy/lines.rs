@@ -5,11 +5,14 @@ use super::{Problem, Source};
 /// Columns of a line. rustfmt breaks code at 110; this bounds what it leaves alone, comments and texts. Markdown tables
 /// and links cannot be broken, and what tools write nobody reads.
 const COLUMNS: usize = 140;
-const UNBOUNDED: [&str; 5] = [".md", ".lock", ".proptest-regressions", ".counterexamples", ".ptx"];
+const UNBOUNDED: [&str; 5] = [".md", ".lock", ".counterexamples", ".ptx", ".proptest-regressions"];
+/// Where proptest keeps draws that once failed.
+const REGRESSIONS: &str = "/proptest-regressions/";
 
 /// The problems of one file.
 pub fn check(s: &Source) -> Vec<Problem> {
-    let wide = !UNBOUNDED.iter().any(|end| s.path.ends_with(end));
+    let unbounded = UNBOUNDED.iter().any(|end| s.path.ends_with(end)) || s.path.contains(REGRESSIONS);
+    let wide = !unbounded;
     let mut problems = Vec::new();
     for (i, line) in s.text.lines().enumerate() {
         let columns = line.chars().count();

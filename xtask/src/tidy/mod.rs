@@ -13,6 +13,7 @@ mod machine;
 mod manifest;
 mod scan;
 mod trees;
+mod unreached;
 mod unsafe_code;
 
 use crate::shell;
@@ -106,6 +107,7 @@ fn of_text(sources: &[Source]) -> Vec<Problem> {
             problems.extend(crate_heads::words(s, readme.map(|r| r.text.as_str())));
         }
     }
+    problems.extend(unreached::check(sources));
     let list = sources.iter().find(|s| s.path == LIST).map_or("", |s| s.text.as_str());
     allow::apply(list, problems)
 }

@@ -1,5 +1,5 @@
 //! Runs a single kernel, by a plan made by hand.
-#![allow(dead_code, clippy::large_enum_variant, clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::large_enum_variant, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use proptest::prelude::ProptestConfig;
 use std::sync::Arc;

@@ -1,10 +1,8 @@
 //! Files made to break the reader: one sentence each, never a panic, never memory that the file does not pay for.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::Tensor::{Float, Int};
-use common::{case, cases, container, model};
+use super::common::Tensor::{Float, Int};
+use super::common::{case, cases, container, model};
 use proptest::prelude::*;
 use voxplain_models::Model;
 

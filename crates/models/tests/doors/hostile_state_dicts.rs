@@ -2,9 +2,7 @@
 //! that a name's length decides.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::container;
+use super::common::container;
 use proptest::prelude::*;
 use std::path::Path;
 use voxplain_models::{ArchitectureOptions, Model, architectures};

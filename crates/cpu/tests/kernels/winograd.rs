@@ -1,9 +1,7 @@
 //! Winograd's filtering against direct sums in double precision: within its bound, and no worse than the plain sum.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
-use common::{cpus, numbers, run};
+use super::common::{self, cpus, numbers, run};
 use proptest::prelude::*;
 use voxplain_autodiff::{ConvGeometry, Kernel};
 

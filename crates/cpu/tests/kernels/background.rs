@@ -2,9 +2,7 @@
 //! the batch and decides what would count as background.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
-use common::{bits, cases, cpus, numbers};
+use super::common::{bits, cases, cpus, numbers};
 use proptest::prelude::*;
 use std::sync::Arc;
 use voxplain_autodiff::{Composite, Gradient, Planner, Session};

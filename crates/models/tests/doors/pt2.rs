@@ -1,5 +1,5 @@
 //! PyTorch's files: what comes in, what stays behind, and files made to break the reader. `bench/tiny.py` wrote the files
-//! of `data`; whether their values are PyTorch's is checked in `tests/tests/pt2.rs`.
+//! of `data`; whether their values are PyTorch's is checked in `tests/tests/methods/pt2.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use proptest::prelude::*;

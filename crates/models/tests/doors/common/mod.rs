@@ -1,5 +1,4 @@
 //! What the tests share: where the reference cases lie, and small files made by hand.
-#![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,7 @@
 //! `<A x, y> = <x, A^T y>` for every pair of linear kernels, on every instruction set of this machine.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
-use common::{Source, assert_adjoint, cpus, numbers, run, run_on};
+use super::common::{self, Source, assert_adjoint, cpus, numbers, run, run_on};
 use proptest::prelude::*;
 use std::sync::Arc;
 use voxplain_autodiff::{

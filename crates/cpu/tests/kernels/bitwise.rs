@@ -1,9 +1,7 @@
 //! Results do not depend on the number of threads, on how a batch is split, or on how often a plan ran, bit for bit.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
-use common::{bits, cpus, numbers, run};
+use super::common::{self, bits, cpus, numbers, run};
 use proptest::prelude::*;
 use voxplain_autodiff::{ConvGeometry, Kernel, MatMulGeometry, MatrixStrides, Span};
 use voxplain_cpu::Cpu;

@@ -220,7 +220,7 @@ fn modalities_of_cases_and_data_sets() {
 
 #[test]
 fn bad_input_is_one_sentence() {
-    let base = folder("bad");
+    let base = folder("bad-perturbation");
     let (model, case) = patient(&base);
     let out = base.join("out");
     let bad = |more: &[&str], part: &str| {

@@ -1,10 +1,8 @@
 //! Dialects and patterns that the reference networks do not contain.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::Tensor::{Float, Int};
-use common::{Tensor, model};
+use super::common::Tensor::{Float, Int};
+use super::common::{Tensor, model};
 use voxplain_graph::ops::Pointwise;
 use voxplain_graph::{Graph, Op};
 use voxplain_models::Model;

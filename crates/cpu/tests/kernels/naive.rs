@@ -1,9 +1,7 @@
 //! Kernels against a few lines of double precision that say the same in the plainest way.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
-use common::{Source, assert_close, cpus, numbers, run, run_on};
+use super::common::{self, Source, assert_close, cpus, numbers, run, run_on};
 use proptest::prelude::*;
 use voxplain_autodiff::{
     BinaryFn, BroadcastGeometry, ConvGeometry, Kernel, MatMulGeometry, MatrixStrides, PoolGeometry,

@@ -1,8 +1,6 @@
 //! The doors on the reference networks: what loads, what is findable, and that saving loses nothing.
 
-mod common;
-
-use common::{case, cases};
+use super::common::{case, cases};
 use voxplain_graph::Graph;
 use voxplain_models::{ArchitectureOptions, Card, Model};
 

@@ -1,0 +1,4 @@
+//! Measures where the answer is known.
+
+mod closed_forms;
+mod faithfulness;
