@@ -57,6 +57,9 @@ pub type FillRow<'a, S> = &'a mut dyn FnMut(usize, Fill, &mut [S]);
 /// Receives what a row gave.
 pub type TakeRow<'a, S> = &'a mut dyn FnMut(usize, &Row<'_, S>);
 
+/// Something that is done with a network.
+pub type Act<'a, S> = &'a mut dyn FnMut(&mut dyn Network<S>) -> Result<()>;
+
 /// What methods need of a network: its graph and a way to run passes. Object-safe, so that methods know no device.
 pub trait Network<S: Scalar> {
     /// The graph.
@@ -92,6 +95,15 @@ pub trait Network<S: Scalar> {
     /// Rows that are put together where the network runs, where the device prefers that.
     fn mixing(&mut self) -> Option<&mut dyn Mixing<S>> {
         None
+    }
+
+    /// Does something with another network where this one runs and in the room that it has: false, with nothing done, where that
+    /// cannot be. Rows of the other network are `counted` as rows of this one where it tells anyone.
+    ///
+    /// # Errors
+    /// Those of `act`.
+    fn beside(&mut self, _graph: &Graph, _counted: bool, _act: Act<'_, S>) -> Result<bool> {
+        Ok(false)
     }
 
     /// How many threads a method may use for its own arithmetic; never visible in the results.
@@ -359,6 +371,21 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
 
     fn rows_at_once(&mut self, spec: &PassSpec<'_>, rows: usize) -> Result<usize> {
         self.chunk(spec, rows)
+    }
+
+    fn beside(&mut self, graph: &Graph, counted: bool, act: Act<'_, D::Scalar>) -> Result<bool> {
+        match self.limit {
+            Some(_) => self.forget_sessions(),
+            None => self.give_way(COMFORTABLE / 2),
+        }
+        let mut other =
+            Engine::new(graph, self.device, self.room()).with_rows(self.most_rows).with_mixing(self.mixing);
+        other.partial = self.partial;
+        if let Some(observer) = self.observer.as_mut().filter(|_| counted) {
+            other.observe(observer);
+        }
+        act(&mut other)?;
+        Ok(true)
     }
 
     fn threads(&self) -> usize {

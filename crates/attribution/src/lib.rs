@@ -30,7 +30,7 @@ mod target;
 pub use attribution::{Attribution, Entry, Grid, Ledger, Map, Region, Scores};
 pub use blur::blur;
 pub use draws::{Draws, Generator};
-pub use engine::{Engine, Fill, FillRow, Network, PassSpec, Row, Rules, Table, TakeRow};
+pub use engine::{Act, Engine, Fill, FillRow, Network, PassSpec, Row, Rules, Table, TakeRow};
 pub use interpolate::{Interpolation, resize};
 pub use methods::Method;
 pub use mixed::{FillNumbers, Ground, Mixing, Shares};

@@ -235,11 +235,7 @@ impl<'p> Fuser<'p> {
         let root = self.root(chain.value);
         // Other readers may have the values before pooling, which are then made too.
         let pool = self.readers[root].iter().copied().find_map(|i| match &self.plan.steps[i].kernel {
-            Kernel::MaxPool(p)
-                if finish.rectified && is_halving(p, g) && !self.taken[i] && self.segment(i) == 0 =>
-            {
-                Some((i, *p))
-            }
+            Kernel::MaxPool(p) if is_halving(p, g) && !self.taken[i] && self.segment(i) == 0 => Some((i, *p)),
             _ => None,
         });
         let Some((at, pool)) = pool else { return };

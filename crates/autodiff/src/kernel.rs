@@ -77,7 +77,7 @@ pub struct ConvFinish {
     /// [`Pointwise::Relu`].
     pub rectified: bool,
     /// [`Kernel::MaxPool`] in windows of one or two entries along each axis, side by side: two along the last, and two along
-    /// the first only if the kernel is wider than 1 there. Only behind a rectifier.
+    /// the first only if the kernel is wider than 1 there.
     pub pool: Option<PoolGeometry>,
 }
 

@@ -1,5 +1,5 @@
 //! What a session knows of its values: where they are nothing but background. Convolutions tell what they wrote; inputs are
-//! looked at; of everything else nothing is known.
+//! looked at, and so is what single numbers of an input become; of everything else nothing is known.
 
 use crate::kernels::conv::Cut;
 use crate::kernels::conv::background::Background;
@@ -25,7 +25,8 @@ impl Backgrounds {
         }
     }
 
-    /// Looks at the operand of step `at`, if that is an input and the step gains from a background.
+    /// Looks at the operand of step `at`, if that is an input or made of one number by number and the step gains from a
+    /// background.
     ///
     /// # Errors
     /// The operand is missing.
@@ -42,7 +43,7 @@ impl Backgrounds {
             return Ok(());
         }
         self.cuts.entry(at).or_default().forget();
-        if plan.inputs.contains(&slot) || plan.references.iter().flatten().any(|&r| r == slot) {
+        if prepared.looks {
             let background = self.of.entry(slot).or_default();
             background.find(pool, o.real(0)?, shape[1], [shape[2], shape[3], shape[4]]);
         }

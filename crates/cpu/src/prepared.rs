@@ -19,6 +19,29 @@ pub(crate) struct Prepared {
     pub scale: Option<Vec<f64>>,
     /// What the sums begin with where a normalisation decides it.
     pub shift: Option<Vec<f32>>,
+    /// Whether its operand may have the background of an input.
+    pub looks: bool,
+}
+
+/// Whether a value is an input, or made of one number by number.
+fn is_of_input(plan: &Plan, slot: Slot) -> bool {
+    if plan.inputs.contains(&slot) || plan.references.iter().flatten().any(|&r| r == slot) {
+        return true;
+    }
+    let maker = plan.steps[plan.forward.clone()].iter().find(|step| step.writes.contains(&Some(slot)));
+    let Some(step) = maker else { return false };
+    let single = matches!(step.kernel, Kernel::Map(_) | Kernel::Binary(..) | Kernel::BatchNorm(_));
+    let Some((&first, others)) = step.reads.split_first().filter(|_| single) else { return false };
+    is_of_input(plan, first) && !others.iter().any(|&read| varies(plan, read))
+}
+
+/// Whether a value depends on an input, by way of steps that make it of weights otherwise.
+fn varies(plan: &Plan, slot: Slot) -> bool {
+    let maker = plan.steps[plan.forward.clone()].iter().find(|step| step.writes.contains(&Some(slot)));
+    match maker {
+        Some(step) => step.reads.iter().any(|&read| varies(plan, read)),
+        None => !matches!(plan.slot(slot).storage, Storage::Parameter(_)),
+    }
 }
 
 /// What a step asks of a convolution.
@@ -116,7 +139,8 @@ impl Packs {
             from.push(weights.clone());
             self.packed(&convolution, &wish, &from, scale.as_deref())
         });
-        Some(Prepared { convolution, packed, scale, shift })
+        let looks = is_of_input(plan, *step.reads.first()?);
+        Some(Prepared { convolution, packed, scale, shift, looks })
     }
 
     /// Packs the last of `from`, scaled; the others decide the scale.

@@ -1,14 +1,13 @@
 //! GradientShap, also called Expected Gradients.
 
+use super::line::{Point, Rays, are_positive, gradient, is_zero};
 use super::{Method, example_mut, input_maps, zeros_like};
 use crate::engine::example;
 use crate::noise_sums::noise_of;
 use crate::parts::in_parts;
-use crate::{
-    Attribution, Draws, Fill, Generator, Network, NoisyDraws, NoisyRows, PassSpec, Rules, Seeds, Target,
-};
+use crate::{Attribution, Draws, Fill, Generator, Network, NoisyDraws, NoisyRows, PassSpec, Seeds, Target};
 use std::borrow::Cow;
-use voxplain_autodiff::{Composite, Gradient, Tally};
+use voxplain_autodiff::Tally;
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// Which baseline row and which point of the path each draw takes; indexed `[draw][example]`.
@@ -34,6 +33,9 @@ pub enum ShapDraws {
 /// attribution priors and expected gradients", Nature Machine Intelligence 2021; Lundberg & Lee 2017): the mean over
 /// draws of `(x' - b) * dF/dx at a x' + (1 - a) b`, with `x' = x + noise`, b a random row of the baselines and a
 /// uniform. A draw takes **one** row number and one a for all inputs, so that modalities stay paired.
+///
+/// Where all baselines are zero, there is no noise and no `a` is 0, draws are points of a line from zero, and first layers run
+/// once for all draws of an example, as in [`super::IntegratedGradients`], with the same map to rounding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GradientShap<S> {
     /// One tensor `[M, ...]` per input; row m of all inputs belongs together.
@@ -107,22 +109,60 @@ impl<S: Scalar> GradientShap<S> {
 }
 
 impl<S: Scalar> GradientShap<S> {
-    /// Puts the sums over draws into the maps where the network runs; the examples for which it could not.
+    /// Whether draws are points of lines from zero to the inputs.
+    fn draws_on_rays(&self, rows: usize, threads: usize) -> bool {
+        let silent = match &self.noise {
+            None => true,
+            Some(Draws::Seeded { sigma, .. }) => sigma.iter().all(|&sigma| sigma == 0.0),
+            Some(Draws::Given(_)) => false,
+        };
+        silent && (0..rows).all(|row| is_zero(&self.baselines, (row, rows), threads))
+    }
+
+    /// Puts the sums over draws into the maps of examples whose draws are points of lines from zero that the network's first layers
+    /// follow; the examples that are left.
+    fn on_rays(
+        &self,
+        network: &mut dyn Network<S>,
+        (inputs, seeds): (&[Tensor<S>], &Seeds<S>),
+        (draws, count): (usize, usize),
+        maps: &mut [Tensor<S>],
+    ) -> Result<Vec<usize>> {
+        let (examples, threads) = (seeds.rows.len(), network.threads());
+        let all = (0..examples).collect();
+        if !self.draws_on_rays(count, threads) {
+            return Ok(all);
+        }
+        let points =
+            |n: usize| -> Vec<Point> { (0..draws).map(|k| (self.draw(count, k, n).1, 1.0)).collect() };
+        let (which, left): (Vec<usize>, Vec<usize>) = (0..examples).partition(|&n| are_positive(&points(n)));
+        let points: Vec<Vec<Point>> = which.iter().map(|&n| points(n)).collect();
+        let rays = Rays { ends: inputs, seeds, which: &which, points: &points };
+        if !rays.add_up(network, maps)? {
+            return Ok(all);
+        }
+        for (map, x) in maps.iter_mut().zip(inputs) {
+            map.data_mut().iter_mut().zip(x.data()).for_each(|(m, &x)| *m = *m * x);
+        }
+        Ok(left)
+    }
+
+    /// Puts the sums over draws into the maps of some examples where the network runs; those for which it could not.
     fn there(
         &self,
         network: &mut dyn Network<S>,
         spec: &PassSpec<'_>,
         (inputs, seeds): (&[Tensor<S>], &Seeds<S>),
         (draws, count): (usize, usize),
-        maps: &mut [Tensor<S>],
+        (which, maps): (Vec<usize>, &mut [Tensor<S>]),
     ) -> Result<Vec<usize>> {
         let examples = seeds.rows.len();
         let (Some(noise), Some(mixing)) = (noise_of(self.noise.as_ref(), inputs.len()), network.mixing())
         else {
-            return Ok((0..examples).collect());
+            return Ok(which);
         };
         let mut left = Vec::new();
-        for (n, seed) in seeds.rows.iter().enumerate() {
+        for (n, seed) in which.into_iter().map(|n| (n, &seeds.rows[n])) {
             let both = inputs.iter().zip(&self.baselines);
             let places: Vec<(usize, f64)> = (0..draws).map(|k| self.draw(count, k, n)).collect();
             let rows = NoisyRows {
@@ -178,7 +218,7 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
         let (draws, rows) = self.check(inputs, examples)?;
         let seeds = network.seeds(target, inputs)?;
         let values = super::integrated_gradients::values(network, inputs, &seeds)?;
-        let table = Rules { name: String::from("gradient"), composite: Composite::everywhere(Gradient) };
+        let table = gradient();
         let wanted = network.graph().inputs().to_vec();
         let spec = PassSpec { table: Some(&table), from: seeds.from, wanted, captures: Vec::new() };
         let threads = network.threads();
@@ -190,7 +230,9 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
             Cow::Owned(noisy)
         };
         let mut maps = zeros_like(inputs);
-        let left = self.there(network, &spec, (inputs, &seeds), (draws, rows), &mut maps)?;
+        let given = (inputs, &seeds);
+        let left = self.on_rays(network, given, (draws, rows), &mut maps)?;
+        let left = self.there(network, &spec, given, (draws, rows), (left, &mut maps))?;
         let mut fill = |row: usize, what: Fill, into: &mut [S]| {
             let (k, n) = (row % draws, left[row / draws]);
             match what {

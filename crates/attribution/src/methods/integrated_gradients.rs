@@ -1,10 +1,8 @@
 //! Integrated Gradients.
 
-use super::{Baseline, Method, example_mut, input_maps, zeros_like};
-use crate::engine::example;
-use crate::parts::in_parts;
-use crate::{Attribution, Fill, Network, PassSpec, Path, Quadrature, Rules, Seeds, Target};
-use voxplain_autodiff::{Composite, Gradient};
+use super::line::{Lines, Rays, are_positive, is_zero};
+use super::{Baseline, Method, input_maps, zeros_like};
+use crate::{Attribution, Network, Quadrature, Seeds, Target};
 use voxplain_tensor::{Error, Result, Scalar, Tensor};
 
 /// How many points of the path are evaluated.
@@ -24,6 +22,12 @@ pub enum Steps {
 
 /// Integrated Gradients (Sundararajan, Taly & Yan, "Axiomatic attribution for deep networks", ICML 2017, equation 1):
 /// `(x - b) * integral over a in [0, 1] of dF/dx at b + a (x - b)`. Completeness: the maps sum to `F(x) - F(b)`.
+///
+/// Where `b = 0`, no point lies at `a = 0` and an input is read by a convolution alone, first layers run once for all points of
+/// an example: `F(a x) = T(a P x)`, where P is the convolution (and stored normalisation) without what it adds, and the maximum
+/// poolings behind it, and T the rest with what was left out and the rectifier, so that
+/// `sum_a w_a dF/dx(a x) = J^T sum_a w_a dT/dh(a P x)` with the slopes J of P at x, which are those at every `a x`. The
+/// map is the same to rounding. A pass of T counts as one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IntegratedGradients<S> {
     /// b.
@@ -148,44 +152,18 @@ impl<S: Scalar> IntegratedGradients<S> {
         n: usize,
         differences: &[f64],
     ) -> Result<Integral<S>> {
-        let nodes = quadrature.nodes(n)?;
-        let (examples, threads) = (differences.len(), network.threads());
-        let table = Rules { name: String::from("gradient"), composite: Composite::everywhere(Gradient) };
-        let wanted = network.graph().inputs().to_vec();
-        let spec = PassSpec { table: Some(&table), from: seeds.from, wanted, captures: Vec::new() };
+        let (points, threads) = (quadrature.nodes(n)?, network.threads());
+        let examples = differences.len();
         let mut maps = zeros_like(inputs);
-        let mut left = Vec::new();
-        for n in 0..examples {
-            let points = (&nodes[..], &seeds.rows[n][..]);
-            if !there(network, &spec, (inputs, baselines), points, (n, examples, &mut maps))? {
-                left.push(n);
-            }
+        let from_zero = |n: &usize| are_positive(&points) && is_zero(baselines, (*n, examples), threads);
+        let (on_rays, mut left): (Vec<usize>, Vec<usize>) = (0..examples).partition(from_zero);
+        let rays =
+            Rays { ends: inputs, seeds, which: &on_rays, points: &vec![points.clone(); on_rays.len()] };
+        if !rays.add_up(network, &mut maps)? {
+            left = (0..examples).collect();
         }
-        let mut fill = |row: usize, what: Fill, into: &mut [S]| {
-            let (k, example_index) = (row % n, left[row / n]);
-            match what {
-                Fill::Input(i) | Fill::Reference(i) => {
-                    let at = S::from_f64(nodes[k].0);
-                    let x = example(&inputs[i], examples, example_index);
-                    let b = example(&baselines[i], examples, example_index);
-                    in_parts(threads, into, |first, into| {
-                        for ((v, &x), &b) in into.iter_mut().zip(&x[first..]).zip(&b[first..]) {
-                            *v = b + at * (x - b);
-                        }
-                    });
-                }
-                Fill::Seed => into.copy_from_slice(&seeds.rows[example_index]),
-            }
-        };
-        network.run(&spec, n * left.len(), &mut fill, &mut |row, out| {
-            let weight = S::from_f64(nodes[row % n].1);
-            for (map, gradient) in maps.iter_mut().zip(&out.results) {
-                let sum = example_mut(map, examples, left[row / n]);
-                in_parts(threads, sum, |first, sum| {
-                    sum.iter_mut().zip(&gradient[first..]).for_each(|(s, &g)| *s += weight * g);
-                });
-            }
-        })?;
+        let lines = Lines { ends: inputs, beginnings: baselines, seeds };
+        lines.add_up(network, (&left, &vec![points; left.len()]), &mut maps)?;
         if self.multiply_by_inputs {
             for ((map, x), b) in maps.iter_mut().zip(inputs).zip(baselines) {
                 for ((m, &x), &b) in map.data_mut().iter_mut().zip(x.data()).zip(b.data()) {
@@ -197,22 +175,4 @@ impl<S: Scalar> IntegratedGradients<S> {
         let residuals = sums.iter().zip(differences).map(|(s, d)| s - d).collect();
         Ok(Integral { maps, residuals, points: n })
     }
-}
-
-/// The sums over points for example `n` where the network runs; false if it cannot.
-fn there<S: Scalar>(
-    network: &mut dyn Network<S>,
-    spec: &PassSpec<'_>,
-    (inputs, baselines): Ends<'_, S>,
-    (nodes, seed): (&[(f64, f64)], &[S]),
-    (n, examples, maps): (usize, usize, &mut [Tensor<S>]),
-) -> Result<bool> {
-    let Some(mixing) = network.mixing() else { return Ok(false) };
-    let points: Vec<(S, S)> =
-        nodes.iter().map(|&(at, weight)| (S::from_f64(at), S::from_f64(weight))).collect();
-    let both = inputs.iter().zip(baselines);
-    let ends = both.map(|(x, b)| (example(x, examples, n), example(b, examples, n))).collect();
-    let Some(sums) = mixing.along(spec, &Path { ends, points: &points, seed })? else { return Ok(false) };
-    maps.iter_mut().zip(&sums).for_each(|(map, sums)| example_mut(map, examples, n).copy_from_slice(sums));
-    Ok(true)
 }

@@ -10,6 +10,7 @@ mod guided_grad_cam;
 mod guided_ig;
 mod idgi;
 mod integrated_gradients;
+mod line;
 mod lrp;
 pub mod path;
 mod pattern;

@@ -4,6 +4,7 @@
 
 use voxplain_autodiff::{Composite, Gradient, Joining, Plan, Planner};
 use voxplain_graph::ops::{ConvAttributes, PoolAttributes};
+use voxplain_graph::rewrite::split_first_layers;
 use voxplain_graph::{Graph, GraphBuilder, Op, ValueId};
 
 /// Convolution, normalisation, ReLU.
@@ -32,8 +33,11 @@ fn network() -> Graph {
 }
 
 fn gradient(fused: Joining) -> Plan {
-    let graph = network();
-    let mut planner = Planner::new(&graph, 1).unwrap().fused(fused);
+    gradient_of(&network(), fused)
+}
+
+fn gradient_of(graph: &Graph, fused: Joining) -> Plan {
+    let mut planner = Planner::new(graph, 1).unwrap().fused(fused);
     planner.capture(graph.outputs()[0]);
     planner.reverse(&Composite::everywhere(Gradient), graph.outputs()[0], graph.inputs()).unwrap();
     planner.finish::<f32>(None).unwrap()
@@ -44,4 +48,19 @@ fn a_gradient_stays_far_below_what_its_values_take() {
     let plan = gradient(Joining::Everything);
     assert!(plan.arena_bytes < 125_000_000, "{} bytes", plan.arena_bytes);
     assert!(2 * plan.arena_bytes < gradient(Joining::Nothing).arena_bytes, "joined steps keep whole images");
+}
+
+/// Points of a path from zero run the rest of the network alone, and its first layer once: neither keeps what the layer makes in
+/// front of its pooling, and both take less than a pass of all.
+#[test]
+fn a_network_in_two_parts_takes_less_than_in_one() {
+    let graph = network();
+    let whole = gradient(Joining::Everything).arena_bytes;
+    let split = split_first_layers(&graph, graph.outputs()[0]).unwrap().unwrap();
+    let head = gradient_of(split.heads[0].as_ref().unwrap(), Joining::Everything);
+    let tail = gradient_of(&split.tail, Joining::Everything);
+    assert!(head.arena_bytes < 80_000_000, "{} bytes", head.arena_bytes);
+    assert!(tail.arena_bytes < whole && head.arena_bytes < whole, "{} of {whole} bytes", tail.arena_bytes);
+    let single = head.steps.iter().map(|step| step.kernel.name()).collect::<Vec<_>>();
+    assert_eq!(single, ["conv_block", "conv_adjoint_block"]);
 }

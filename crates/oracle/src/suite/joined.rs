@@ -88,7 +88,7 @@ pub(super) fn conv_block(draw: &mut Draw) -> KernelCase {
         operands.push(whole(draw, y));
     }
     finish.rectified = draw.flag();
-    finish.pool = if finish.rectified && draw.flag() { halving(draw, &g) } else { None };
+    finish.pool = if draw.flag() { halving(draw, &g) } else { None };
     let mut case = KernelCase::plain(Kernel::ConvBlock(g, finish), operands, y);
     case.stored = finish.norm.is_some();
     case.outputs.push(if draw.flag() { Output::Bits(y, g.output[2]) } else { Output::Unwanted });

@@ -265,14 +265,14 @@ unsafe fn maxima<S: Simd, const N: usize>(
     // SAFETY: as for `Pooled::row`; of the pair of vectors the second may begin beyond the row, and is then not read.
     unsafe {
         let (mut best, mut code) = (S::splat(0.0), S::splat(0.0));
+        // What is not a number never wins.
+        let least = S::splat(if windows.rectify { 0.0 } else { f32::NEG_INFINITY });
         for r in 0..N {
             let from = rows[r].add(column);
             let whole = column + S::LANES < windows.columns;
             let second = if whole { S::load(from.add(S::LANES)) } else { S::splat(0.0) };
             let (mut even, mut odd) = S::deinterleave(S::load(from), second);
-            if windows.rectify {
-                (even, odd) = (S::max(even, S::splat(0.0)), S::max(odd, S::splat(0.0)));
-            }
+            (even, odd) = (S::max(even, least), S::max(odd, least));
             if r == 0 {
                 best = even;
             } else {
