@@ -2,6 +2,7 @@
 //! engine's affair.
 
 use crate::Method;
+use crate::beside::Act;
 use crate::inputs::{check_inputs, count_examples};
 use crate::mixed::{Laid, Mixing};
 use crate::prepared::{Prepared, segment};
@@ -57,9 +58,6 @@ pub type FillRow<'a, S> = &'a mut dyn FnMut(usize, Fill, &mut [S]);
 /// Receives what a row gave.
 pub type TakeRow<'a, S> = &'a mut dyn FnMut(usize, &Row<'_, S>);
 
-/// Something that is done with a network.
-pub type Act<'a, S> = &'a mut dyn FnMut(&mut dyn Network<S>) -> Result<()>;
-
 /// What methods need of a network: its graph and a way to run passes. Object-safe, so that methods know no device.
 pub trait Network<S: Scalar> {
     /// The graph.
@@ -97,11 +95,8 @@ pub trait Network<S: Scalar> {
         None
     }
 
-    /// Does something with another network where this one runs and in the room that it has: false, with nothing done, where that
-    /// cannot be. Rows of the other network are `counted` as rows of this one where it tells anyone.
-    ///
-    /// # Errors
-    /// Those of `act`.
+    /// Does something with another network where this one runs, in its room; false, with nothing done, where that cannot be.
+    /// Progress counts the other's rows as rows of this one if they are `counted`. Errors are those of `act`.
     fn beside(&mut self, _graph: &Graph, _counted: bool, _act: Act<'_, S>) -> Result<bool> {
         Ok(false)
     }
@@ -197,7 +192,7 @@ pub struct Engine<'a, D: Device> {
     /// The passes of several methods in one.
     shared: Option<Prepared<'a, D>>,
     /// Whether inputs may be evaluated by what changed.
-    partial: bool,
+    pub(crate) partial: bool,
     pub(crate) overlay: Option<Overlay<'a, D>>,
     /// Whether rows are put together on the device, and from what.
     pub(crate) mixing: bool,
@@ -205,7 +200,7 @@ pub struct Engine<'a, D: Device> {
 }
 
 /// Bytes of arenas up to which rows are batched and sessions are kept where no limit is set.
-const COMFORTABLE: usize = 1 << 30;
+pub(crate) const COMFORTABLE: usize = 1 << 30;
 
 impl<'a, D: Device> Engine<'a, D> {
     /// A network on a device, with an optional limit in bytes for what runs above the weights.
@@ -374,18 +369,7 @@ impl<D: Device> Network<D::Scalar> for Engine<'_, D> {
     }
 
     fn beside(&mut self, graph: &Graph, counted: bool, act: Act<'_, D::Scalar>) -> Result<bool> {
-        match self.limit {
-            Some(_) => self.forget_sessions(),
-            None => self.give_way(COMFORTABLE / 2),
-        }
-        let mut other =
-            Engine::new(graph, self.device, self.room()).with_rows(self.most_rows).with_mixing(self.mixing);
-        other.partial = self.partial;
-        if let Some(observer) = self.observer.as_mut().filter(|_| counted) {
-            other.observe(observer);
-        }
-        act(&mut other)?;
-        Ok(true)
+        self.act_beside(graph, counted, act)
     }
 
     fn threads(&self) -> usize {

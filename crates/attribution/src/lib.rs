@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod attribution;
+mod beside;
 mod blur;
 pub mod composites;
 mod draws;
@@ -28,9 +29,10 @@ mod tallies;
 mod target;
 
 pub use attribution::{Attribution, Entry, Grid, Ledger, Map, Region, Scores};
+pub use beside::Act;
 pub use blur::blur;
 pub use draws::{Draws, Generator};
-pub use engine::{Act, Engine, Fill, FillRow, Network, PassSpec, Row, Rules, Table, TakeRow};
+pub use engine::{Engine, Fill, FillRow, Network, PassSpec, Row, Rules, Table, TakeRow};
 pub use interpolate::{Interpolation, resize};
 pub use methods::Method;
 pub use mixed::{FillNumbers, Ground, Mixing, Shares};

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use voxplain_autodiff::{Composite, Gradient, Planner, Session};
 use voxplain_cpu::Cpu;
-use voxplain_graph::ops::{ConvAttributes, PoolAttributes};
+use voxplain_graph::ops::{Binary, ConvAttributes, PoolAttributes};
 use voxplain_graph::{Graph, GraphBuilder, Op, ValueId};
 use voxplain_tensor::{Shape, Tensor};
 
@@ -20,6 +20,9 @@ struct Blocks {
     image: [usize; 3],
     /// Added to every bias: far below 0, what paddings do not reach becomes 0.
     shift: f32,
+    /// Whether it begins with a sum and a rectifier, as the rest of a network does whose first layer has run, and rectifies
+    /// behind poolings.
+    begun: bool,
     seed: u64,
 }
 
@@ -29,6 +32,12 @@ impl Blocks {
         let sizes = [&[1, self.channels[0]][..], &self.image].concat();
         let mut x = b.input("x", &sizes).unwrap();
         let mut values = Vec::new();
+        if self.begun {
+            let channels = self.channels[0];
+            let added = b.parameter("added", &[1, channels, 1, 1, 1], numbers(self.seed, channels)).unwrap();
+            x = b.node("sum", Op::Binary(Binary::Add), &[x, added]).unwrap();
+            x = b.relu("rectified", x).unwrap();
+        }
         for (i, pair) in self.channels.windows(2).enumerate() {
             let shape = [pair[1], pair[0], 3, 3, 3];
             let seed = self.seed ^ i as u64;
@@ -38,10 +47,15 @@ impl Blocks {
             let smallest = b.shape(x)[2..].iter().copied().min().unwrap();
             let pad = ConvAttributes::padded(3, if smallest < 5 { 1 } else { self.pads[i] });
             x = b.conv(&format!("conv{i}"), x, w, Some(bias), pad).unwrap();
-            x = b.relu(&format!("relu{i}"), x).unwrap();
+            if !self.begun {
+                x = b.relu(&format!("relu{i}"), x).unwrap();
+            }
             let smallest = b.shape(x)[2..].iter().copied().min().unwrap();
             if self.pools[i] && smallest >= 4 {
                 x = b.node(&format!("pool{i}"), Op::MaxPool(PoolAttributes::tiles(&[2; 3])), &[x]).unwrap();
+            }
+            if self.begun {
+                x = b.relu(&format!("relu{i}"), x).unwrap();
             }
             values.push(x);
         }
@@ -86,7 +100,7 @@ fn blocks() -> impl Strategy<Value = Blocks> {
     (channels, flags, shift, [6usize..18, 6usize..18, 8usize..40], any::<u64>()).prop_map(
         |((first, rest), (pools, pads), shift, image, seed)| {
             let channels = [&[first][..], &rest].concat();
-            Blocks { channels, pools, pads, image, shift, seed: seed >> 1 }
+            Blocks { channels, pools, pads, image, shift, begun: seed % 2 == 1, seed: seed >> 1 }
         },
     )
 }
