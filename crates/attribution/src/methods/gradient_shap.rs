@@ -230,9 +230,8 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
             Cow::Owned(noisy)
         };
         let mut maps = zeros_like(inputs);
-        let given = (inputs, &seeds);
-        let left = self.on_rays(network, given, (draws, rows), &mut maps)?;
-        let left = self.there(network, &spec, given, (draws, rows), (left, &mut maps))?;
+        let left = self.on_rays(network, (inputs, &seeds), (draws, rows), &mut maps)?;
+        let left = self.there(network, &spec, (inputs, &seeds), (draws, rows), (left, &mut maps))?;
         let mut fill = |row: usize, what: Fill, into: &mut [S]| {
             let (k, n) = (row % draws, left[row / draws]);
             match what {
