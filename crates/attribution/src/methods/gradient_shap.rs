@@ -135,7 +135,8 @@ impl<S: Scalar> GradientShap<S> {
         }
         let points =
             |n: usize| -> Vec<Point> { (0..draws).map(|k| (self.draw(count, k, n).1, 1.0)).collect() };
-        let (which, left): (Vec<usize>, Vec<usize>) = (0..examples).partition(|&n| are_positive(&points(n)));
+        let (which, left): (Vec<usize>, Vec<usize>) =
+            (0..examples).partition(|&n| are_positive::<S>(&points(n)));
         let points: Vec<Vec<Point>> = which.iter().map(|&n| points(n)).collect();
         let rays = Rays { ends: inputs, seeds, which: &which, points: &points };
         if !rays.add_up(network, maps)? {

@@ -155,7 +155,7 @@ impl<S: Scalar> IntegratedGradients<S> {
         let (points, threads) = (quadrature.nodes(n)?, network.threads());
         let examples = differences.len();
         let mut maps = zeros_like(inputs);
-        let from_zero = |n: &usize| are_positive(&points) && is_zero(baselines, (*n, examples), threads);
+        let from_zero = |n: &usize| are_positive::<S>(&points) && is_zero(baselines, (*n, examples), threads);
         let (on_rays, mut left): (Vec<usize>, Vec<usize>) = (0..examples).partition(from_zero);
         let rays =
             Rays { ends: inputs, seeds, which: &on_rays, points: &vec![points.clone(); on_rays.len()] };

@@ -36,16 +36,16 @@ pub(super) fn is_zero<S: Scalar>(
 }
 
 /// Whether the layers in front commute with all places of a line: they do with positive factors.
-pub(super) fn are_positive(points: &[Point]) -> bool {
-    points.iter().all(|point| point.0 > 0.0)
+pub(super) fn are_positive<S: Scalar>(points: &[Point]) -> bool {
+    points.iter().all(|point| S::from_f64(point.0) > S::ZERO)
 }
 
 impl<S: Scalar> Rays<'_, S> {
     /// Writes the sums over points `a` of `weight dF/dx` at `a x` into the maps of the examples, by way of the linear layers
     /// that the network begins with ([`split_first_layers`]): with `F(x) = T(P x)`, `P(a x) = a P x` and the same slopes of P
-    /// all along, the sums are the signal that the sums of `dT/dh` at `a P x` give at the input. So the first layers
-    /// run once forward and once backward for an example, and only T for every point. False, with nothing written, where the
-    /// network has no such layers, or no room.
+    /// all along, the sums are the signal that the sums of `dT/dh` at `a P x` give at the input. So the first layers run
+    /// forward and backward for an example (and forward once more, so that nothing of them is kept meanwhile), and only T for every
+    /// point. False, with nothing written, where the network has no such layers, or no room.
     ///
     /// # Errors
     /// As [`Network::run`].
