@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
+use std::slice::from_ref;
 use voxplain::attribution::methods::{Baseline, GradientShap, IntegratedGradients, ShapDraws, Steps};
 use voxplain::attribution::{
     Act, Attribution, Draws, Engine, FillRow, Method, Network, PassSpec, Quadrature, TakeRow, Target,
@@ -137,7 +138,7 @@ proptest! {
         let graph = case.graph().unwrap();
         let x = Case::tensor(&case.x).unwrap();
         let Some(split) = split_first_layers(&graph, graph.outputs()[0]).unwrap() else { return Ok(()) };
-        let expected = values(&graph, std::slice::from_ref(&x));
+        let expected = values(&graph, from_ref(&x));
         let head = split.heads[0].as_ref().unwrap();
         let made = Tensor::new(&head.shape(head.outputs()[0]), values(head, &[x])).unwrap();
         prop_assert!(voxplain_tests::relative_error(&values(&split.tail, &[made]), &expected) < 1e-12);
@@ -155,11 +156,11 @@ proptest! {
         for isa in Isa::ALL.into_iter().filter(|i| i.is_available()) {
             let cpu = |threads| Cpu::with_isa(isa).unwrap().with_threads(threads).unwrap();
             let (one, many) = (cpu(1), cpu(2));
-            let alone = maps(&explain(&mut Engine::new(&graph, &one, None), true, &method, &[x.clone()]).0);
-            let both = explain(&mut Engine::new(&graph, &many, None).with_rows(3), true, &method, &[two.clone()]).0;
+            let alone = maps(&explain(&mut Engine::new(&graph, &one, None), true, &method, from_ref(&x)).0);
+            let both = explain(&mut Engine::new(&graph, &many, None).with_rows(3), true, &method, from_ref(&two)).0;
             prop_assert_eq!(&alone, &maps(&both)[..60]);
             let mixed = IntegratedGradients { baseline: half.clone(), ..method.clone() };
-            let (both, _) = explain(&mut Engine::new(&graph, &many, None), true, &mixed, &[two.clone()]);
+            let (both, _) = explain(&mut Engine::new(&graph, &many, None), true, &mixed, from_ref(&two));
             prop_assert_eq!(&alone, &maps(&both)[..60]);
         }
     }
