@@ -3,6 +3,7 @@
 mod completeness;
 mod dense_rules;
 mod equivariance;
+mod first_layers;
 mod golden;
 mod known_answers;
 mod laws;
