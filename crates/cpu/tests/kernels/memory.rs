@@ -38,7 +38,6 @@ fn gradient(fused: Joining) -> Plan {
 
 fn gradient_of(graph: &Graph, fused: Joining) -> Plan {
     let mut planner = Planner::new(graph, 1).unwrap().fused(fused);
-    planner.capture(graph.outputs()[0]);
     planner.reverse(&Composite::everywhere(Gradient), graph.outputs()[0], graph.inputs()).unwrap();
     planner.finish::<f32>(None).unwrap()
 }
