@@ -167,9 +167,10 @@ proptest! {
             prop_assert_eq!(left(name), 0, "{} in {:?}", name, few);
         }
         prop_assert_eq!(left("binary"), usize::from(blocks.residual), "{:?}", few);
-        // The signal of the pooling goes straight into the adjoint that alone reads it.
-        let winners = blocks.pool && !blocks.residual;
-        if !blocks.residual {
+        // The signal of the pooling goes straight into the adjoint that alone reads it, where channels are few or windows large.
+        let sparse = blocks.channels[1] <= 4 || blocks.image.len() == 3;
+        let winners = blocks.pool && !blocks.residual && sparse;
+        if sparse && !blocks.residual {
             prop_assert_eq!(left("unpool") + left("max_scatter"), 0, "{:?}", few);
         }
         for ((single, joined), (oracle, oracle_joined)) in

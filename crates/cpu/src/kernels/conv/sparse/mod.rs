@@ -18,6 +18,8 @@ use voxplain_autodiff::PoolGeometry;
 
 /// The most rows that a window has.
 const PLACES: usize = 4;
+/// Slices of targets of an item: their open rows of sums stay in the second cache.
+const DEPTH: usize = 16;
 /// Rows of an item where more items are wanted: fewer would list many windows twice.
 const LEAST_ROWS: usize = 16;
 
@@ -50,9 +52,8 @@ impl Scatter {
     /// [`voxplain_autodiff::ConvGeometry::scatters_from`] allows.
     pub fn new(p: &Problem, pool: &PoolGeometry) -> Self {
         let target = p.target();
-        let depth = if is_narrow(p) { narrow::DEPTH } else { wide::DEPTH };
         let items = |size: [usize; 2]| p.batch * target[0].div_ceil(size[0]) * target[1].div_ceil(size[1]);
-        let mut size = [depth.min(target[0]).max(1), target[1].max(1)];
+        let mut size = [DEPTH.min(target[0]).max(1), target[1].max(1)];
         while size[1] > LEAST_ROWS && items(size) < ITEMS {
             size[1] = size[1].div_ceil(2);
         }

@@ -22,8 +22,6 @@ pub const FEW: usize = 4;
 const COLUMNS: usize = 4;
 /// Numbers of the sums that an entry changes, and of the weights that it is multiplied with.
 pub(super) const REACH: usize = COLUMNS * FEW;
-/// Slices of targets of an item: their open rows of sums stay in the second cache.
-pub(super) const DEPTH: usize = 16;
 
 /// What one thread needs.
 #[derive(Default)]

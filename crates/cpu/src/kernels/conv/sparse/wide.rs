@@ -21,8 +21,6 @@ const REACH: usize = 3;
 const BLOCK: usize = 32;
 /// Lanes of the widest registers.
 const LANES: usize = 16;
-/// Slices of targets of an item: their sums stay in the second cache.
-pub(super) const DEPTH: usize = 16;
 /// Rows of windows of a slice that a row of targets reads.
 const OPEN: usize = 3;
 
