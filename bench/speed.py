@@ -6,7 +6,8 @@
   python bench/speed.py --environment DIR    make the Python environment there (torch, captum, monai, torchvision from PyPI)
 
 Two opponents: (a) PyTorch and Captum as a user writes it, and (b) PyTorch tuned by hand: batch normalisation folded into the
-convolutions, channels_last. Both run single precision on as many threads as we do. Medians; the first call is not counted.
+convolutions, channels_last. Both run single precision on as many threads as we do. We run twice, as we are and with
+`--fast`. Medians; the first call is not counted.
 Run it on an idle machine: `cargo build --release -p voxplain-bench` first.
 """
 
@@ -146,7 +147,7 @@ def ours(folder, inputs, layer, repeats, threads, paths):
         files.append(str(folder / f"x{i}.npy"))
     target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
     program = Path(target) / "release" / "methods"
-    words = [program, *([] if paths else ["--no-paths"]), folder / "model.pt2", layer or "-", str(repeats), str(threads), *files]
+    words = [program, *([] if paths else ["--no-paths"]), folder / "model.pt2", layer or "-", str(repeats), threads, *files]
     output = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
     rows = [json.loads(line) for line in output.splitlines()]
     return {r["method"]: r["seconds"] for r in rows}, max(r["peak_mb"] for r in rows)
@@ -181,19 +182,22 @@ def measure(name, repeats, threads, paths, background):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         export(model, inputs, folder / "model.pt2")
-        mine, memory = ours(folder, inputs, layer, repeats, threads, paths)
+        mine, memory = ours(folder, inputs, layer, repeats, str(threads), paths)
+        fast, _ = ours(folder, inputs, layer, repeats, f"{threads},fast", paths)
     eager = peer(model, inputs, layer, repeats, None, paths)
     tuned = peer(*folded(model, inputs), layer, repeats, {"Gradient"})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     background = ", on a background" if background else ""
     print(f"\n### {name}: {', '.join('x'.join(map(str, s)) for s in shapes)}, {threads} threads{background}\n")
-    print("| method | PyTorch + Captum, s | tuned by hand, s | voxplain, s | ratio | to tuned |")
-    print("|---|---|---|---|---|---|")
+    print("| method | PyTorch + Captum, s | tuned by hand, s | voxplain, s | ratio | to tuned | `--fast`, s | ratio | to tuned |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for method, seconds in mine.items():
         together(method, eager)
-        cells = [f"{eager[method]:.3f}" if method in eager else "", f"{tuned[method]:.3f}" if method in tuned else "", f"{seconds:.3f}"]
-        ratios = [f"{t[method] / seconds:.1f}" if method in t else "" for t in (eager, tuned)]
-        print(f"| {method} | {' | '.join(cells + ratios)} |")
+        cells = [f"{t[method]:.3f}" if method in t else "" for t in (eager, tuned)]
+        for seconds in (seconds, fast[method]):
+            ratios = [f"{t[method] / seconds:.1f}" if method in t else "" for t in (eager, tuned)]
+            cells += [f"{seconds:.3f}", *ratios]
+        print(f"| {method} | {' | '.join(cells)} |")
     print(f"\nPeak memory of the process: voxplain {memory:.0f} MB, PyTorch {peak:.0f} MB (both with weights and code).", flush=True)
 
 

@@ -2,7 +2,7 @@
 //! `bench/gpu.py` set them beside PyTorch and Captum.
 //!
 //! ```text
-//! cargo run --release -p voxplain-bench --bin methods -- [--no-paths] MODEL LAYER REPEATS THREADS INPUT.npy [INPUT.npy ...]
+//! cargo run --release -p voxplain-bench --bin methods -- [--no-paths] MODEL LAYER REPEATS THREADS[,fast] INPUT.npy [INPUT.npy ...]
 //! cargo run --release -p voxplain-bench --bin methods -- MODEL LAYER REPEATS cuda:0,tf32 INPUT.npy [INPUT.npy ...]
 //! ```
 //!
@@ -17,7 +17,7 @@ use voxplain::attribution::methods::{
 };
 use voxplain::attribution::{Draws, Interpolation, PassSpec, Quadrature};
 use voxplain::autodiff::Device;
-use voxplain::cpu::Cpu;
+use voxplain::cpu::{Cpu, Filtering};
 use voxplain::cuda::{Cuda, Factors, Products};
 use voxplain::imaging::read_npy;
 use voxplain::{Engine, Method, Model, Network, Target, Tensor};
@@ -114,7 +114,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     words.drain(..usize::from(!paths));
     let [model, layer, repeats, threads, files @ ..] = &words[..] else {
         return Err(
-            "usage: methods [--no-paths] MODEL LAYER REPEATS THREADS|cuda:N,FACTORS INPUT.npy ...".into()
+            "usage: methods [--no-paths] MODEL LAYER REPEATS THREADS[,fast]|cuda:N,FACTORS INPUT.npy ..."
+                .into(),
         );
     };
     let repeats = repeats.parse()?;
@@ -128,7 +129,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let inputs = [inputs, other];
     match threads.strip_prefix("cuda:") {
         None => {
-            measure(&Cpu::best().with_threads(threads.parse()?)?, &model, (layer, repeats, paths), &inputs)
+            let (threads, filtering) = match threads.strip_suffix(",fast") {
+                Some(threads) => (threads, Filtering::Fast),
+                None => (&threads[..], Filtering::default()),
+            };
+            let cpu = Cpu::best().with_threads(threads.parse()?)?.with_filtering(filtering);
+            measure(&cpu, &model, (layer, repeats, paths), &inputs)
         }
         Some(words) => measure(&gpu(words)?, &model, (layer, repeats, paths), &inputs),
     }

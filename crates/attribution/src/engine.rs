@@ -5,6 +5,7 @@ use crate::Method;
 use crate::beside::Act;
 use crate::inputs::{check_inputs, count_examples};
 use crate::mixed::{Laid, Mixing};
+use crate::parts::in_parts;
 use crate::prepared::{Prepared, segment};
 use crate::states::{Overlay, States};
 use crate::survey::Survey;
@@ -121,13 +122,13 @@ pub trait Network<S: Scalar> {
     fn values(&mut self, inputs: &[Tensor<S>], value: ValueId) -> Result<Vec<Vec<S>>> {
         let rows = self.examples(inputs)?;
         let spec = PassSpec { table: None, from: value, wanted: Vec::new(), captures: vec![value] };
-        let mut out = Vec::with_capacity(rows);
+        let (mut out, threads) = (Vec::with_capacity(rows), self.threads());
         self.run(
             &spec,
             rows,
             &mut |row, what, into| {
                 if let Fill::Input(i) = what {
-                    copy_example(&inputs[i], rows, row, into);
+                    copy(example(&inputs[i], rows, row), into, threads);
                 }
             },
             &mut |_, row| out.push(row.captures[0].to_vec()),
@@ -165,9 +166,9 @@ pub trait Network<S: Scalar> {
     }
 }
 
-/// Copies example `n` of `examples` of `tensor`.
-pub(crate) fn copy_example<S: Scalar>(tensor: &Tensor<S>, examples: usize, n: usize, into: &mut [S]) {
-    into.copy_from_slice(example(tensor, examples, n));
+/// Copies by so many threads: one alone cannot use the memory's whole speed.
+pub(crate) fn copy<S: Scalar>(from: &[S], into: &mut [S], threads: usize) {
+    in_parts(threads, into, |first, part| part.copy_from_slice(&from[first..first + part.len()]));
 }
 
 /// The values of example `n` of `examples` of `tensor`.

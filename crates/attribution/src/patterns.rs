@@ -3,7 +3,7 @@
 //! The sums `sum x_i y_j` over samples and places that a pattern needs are gradients in the weights: the reverse pass below
 //! gives every layer a statistic of its own output instead of what comes from above, so any layer and any device can do it.
 
-use crate::engine::copy_example;
+use crate::engine::{copy, example};
 use crate::rules::{Patterns, has_weights};
 use crate::{Fill, Network, PassSpec, Rules};
 use voxplain_autodiff::{BinaryFn, Composite, Cotangent, Rule, Signal, Site};
@@ -171,8 +171,10 @@ pub fn fit<S: Scalar>(network: &mut dyn Network<S>, samples: &[Tensor<S>]) -> Re
     let mut patterns = Patterns::default();
     for layers in [rectified, linear].iter().filter(|layers| !layers.is_empty()) {
         let mut totals: Vec<Totals> = layers.iter().map(|layer| layer.totals(&graph)).collect();
+        let threads = network.threads();
         for n in 0..examples {
-            gather(network, &|i, into| copy_example(&samples[i], examples, n, into), layers, &mut totals)?;
+            let fill = |i: usize, into: &mut [S]| copy(example(&samples[i], examples, n), into, threads);
+            gather(network, &fill, layers, &mut totals)?;
         }
         for (layer, totals) in layers.iter().zip(&totals) {
             let Some(weights) = layer.parameter(&graph) else { continue };

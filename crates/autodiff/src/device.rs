@@ -87,6 +87,12 @@ pub trait Device {
     /// How much this device likes to run at once.
     fn batching(&self) -> Batching;
 
+    /// Outputs of a convolution of width 3 without strides that are computed together along depth, height and width, counted
+    /// from the first of an image: parts of an image begin there ([`crate::Regions`]).
+    fn tile(&self) -> [usize; 3] {
+        [2; 3]
+    }
+
     /// Which steps this device gains from when they are joined ([`crate::Kernel::ConvBlock`] and its like); every device
     /// runs them all.
     fn joining(&self) -> Joining {

@@ -2,8 +2,10 @@
 
 use crate::arena::{Arena, place};
 use crate::backgrounds::Backgrounds;
+use crate::filtering::Filtering;
 use crate::isa::Isa;
 use crate::kernels as k;
+use crate::kernels::conv::Preparation;
 use crate::kernels::unpool::Gates;
 use crate::operands::{Operands, convolve};
 use crate::parallel::Pool;
@@ -23,9 +25,10 @@ use voxplain_tensor::{Error, Result};
 pub struct Cpu {
     isa: Isa,
     pool: Pool,
-    exact: bool,
+    filtering: Filtering,
     packs: Packs,
     name: String,
+    bits: String,
 }
 
 impl Cpu {
@@ -44,15 +47,20 @@ impl Cpu {
     /// # Errors
     /// The threads cannot be started.
     pub fn with_threads(self, threads: usize) -> Result<Self> {
-        Ok(Self { exact: self.exact, ..Self::build(self.isa, threads)? })
+        Ok(Self::build(self.isa, threads)?.with_filtering(self.filtering))
     }
 
     /// The same with convolutions summed directly, tap by tap, instead of by Winograd's filtering where it applies. Slower;
     /// errors are bounded by the terms of each output alone.
     #[must_use]
     pub fn exact(self) -> Self {
-        let name = format!("{}, exact", self.name);
-        Self { exact: true, packs: Packs::default(), name, ..self }
+        self.with_filtering(Filtering::Direct)
+    }
+
+    /// The same with convolutions summed as `filtering` says.
+    #[must_use]
+    pub fn with_filtering(self, filtering: Filtering) -> Self {
+        Self::on(self.isa, self.pool, filtering)
     }
 
     /// The most floating-point operations per second that this device reaches in a loop of multiply-adds, measured now (a
@@ -71,15 +79,9 @@ impl Cpu {
         self.isa
     }
 
-    /// What decides the last bits of results, in words: the instruction set, and whether sums are exact.
+    /// What decides the last bits of results, in words: the instruction set, and how sums are made.
     pub fn bits(&self) -> &str {
-        match (self.exact, self.isa) {
-            (true, Isa::Scalar) => "scalar, exact",
-            (true, Isa::Avx2) => "avx2, exact",
-            (true, Isa::Avx512) => "avx512, exact",
-            (true, Isa::Neon) => "neon, exact",
-            (false, isa) => isa.name(),
-        }
+        &self.bits
     }
 
     /// Copies by all threads: one alone cannot use the memory's whole speed.
@@ -89,13 +91,25 @@ impl Cpu {
 
     fn build(isa: Isa, threads: usize) -> Result<Self> {
         let pool = Pool::new(threads)?;
-        let name = format!("cpu ({}, {} threads)", isa.name(), pool.threads());
-        Ok(Self { isa, pool, exact: false, packs: Packs::default(), name })
+        Ok(Self::on(isa, pool, Filtering::default()))
     }
 
     fn single(isa: Isa) -> Self {
-        let name = format!("cpu ({}, 1 thread)", isa.name());
-        Self { isa, pool: Pool::single(), exact: false, packs: Packs::default(), name }
+        Self::on(isa, Pool::single(), Filtering::default())
+    }
+
+    fn on(isa: Isa, pool: Pool, filtering: Filtering) -> Self {
+        let mode = match filtering {
+            Filtering::Direct => ", exact",
+            Filtering::Accurate => "",
+            Filtering::Fast => ", fast",
+        };
+        let threads = match pool.threads() {
+            1 => String::from("1 thread"),
+            n => format!("{n} threads"),
+        };
+        let name = format!("cpu ({}, {threads}){mode}", isa.name());
+        Self { isa, pool, filtering, packs: Packs::default(), name, bits: format!("{}{mode}", isa.name()) }
     }
 }
 
@@ -128,7 +142,7 @@ impl Device for Cpu {
     fn prepare(&self, plan: Arc<Plan>) -> Result<CpuMemory> {
         let arena = Arena::new(plan.arena_bytes)?;
         let parameters: Vec<Arc<[f32]>> = plan.parameters.iter().map(|p| p.data.clone()).collect();
-        let prepared = self.packs.prepare(&plan, &parameters, self.exact);
+        let prepared = self.packs.prepare(&plan, &parameters, self.preparation());
         let scratch = vec![0.0; scratch(&prepared)];
         Ok(CpuMemory { plan, parameters, arena, prepared, scratch, backgrounds: Backgrounds::default() })
     }
@@ -172,7 +186,7 @@ impl Device for Cpu {
     fn set_parameter(&self, memory: &mut CpuMemory, parameter: usize, data: &[f32]) -> Result<()> {
         memory.parameters[parameter] = data.into();
         let CpuMemory { plan, parameters, prepared, .. } = memory;
-        self.packs.replace(plan, parameter, parameters, self.exact, prepared);
+        self.packs.replace(plan, parameter, parameters, self.preparation(), prepared);
         Ok(())
     }
 
@@ -201,6 +215,10 @@ impl Device for Cpu {
         k::window::paste(memory.arena.reals(offset, count), shape, into, whole, at)
     }
 
+    fn tile(&self) -> [usize; 3] {
+        self.filtering.tile()
+    }
+
     fn joining(&self) -> Joining {
         Joining::Everything
     }
@@ -219,6 +237,10 @@ impl Device for Cpu {
 }
 
 impl Cpu {
+    fn preparation(&self) -> Preparation {
+        Preparation { filtering: self.filtering, threads: self.pool.threads() }
+    }
+
     fn run_step(&self, memory: &mut CpuMemory, base: Option<&CpuMemory>, at: usize) -> Result<()> {
         let view = memory.arena.view();
         let missing = || Error::internal("there is no such step");

@@ -12,6 +12,7 @@ mod arena;
 mod backgrounds;
 mod buffer;
 mod device;
+mod filtering;
 mod isa;
 mod kernels;
 mod operands;
@@ -22,4 +23,5 @@ mod prepared;
 mod simd;
 
 pub use device::{Cpu, CpuMemory};
+pub use filtering::Filtering;
 pub use isa::Isa;

@@ -4,7 +4,7 @@
 //! Weights of the network are packed once for each layout and shared by all sessions of a device that run at the time.
 //! Weights that a plan computes itself (rules that change them) are packed when their step runs.
 
-use crate::kernels::conv::Convolution;
+use crate::kernels::conv::{Convolution, Preparation};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use voxplain_autodiff::{ConvGeometry, Kernel, Plan, PoolGeometry, Slot, Step, Storage};
@@ -93,8 +93,8 @@ struct Known {
 
 impl Packs {
     /// Everything that the steps of `plan` need, by step.
-    pub fn prepare(&self, plan: &Plan, parameters: &[Arc<[f32]>], exact: bool) -> Vec<Option<Prepared>> {
-        plan.steps.iter().map(|step| self.one(plan, step, parameters, exact)).collect()
+    pub fn prepare(&self, plan: &Plan, parameters: &[Arc<[f32]>], how: Preparation) -> Vec<Option<Prepared>> {
+        plan.steps.iter().map(|step| self.one(plan, step, parameters, how)).collect()
     }
 
     /// Prepares the steps that read parameter `parameter` anew.
@@ -103,22 +103,22 @@ impl Packs {
         plan: &Plan,
         parameter: usize,
         parameters: &[Arc<[f32]>],
-        exact: bool,
+        how: Preparation,
         prepared: &mut [Option<Prepared>],
     ) {
         let reads =
             |step: &Step| step.reads.iter().any(|&r| plan.slot(r).storage == Storage::Parameter(parameter));
         for (step, prepared) in plan.steps.iter().zip(prepared).filter(|(step, p)| p.is_some() && reads(step))
         {
-            *prepared = self.one(plan, step, parameters, exact);
+            *prepared = self.one(plan, step, parameters, how);
         }
     }
 
-    fn one(&self, plan: &Plan, step: &Step, parameters: &[Arc<[f32]>], exact: bool) -> Option<Prepared> {
+    fn one(&self, plan: &Plan, step: &Step, parameters: &[Arc<[f32]>], how: Preparation) -> Option<Prepared> {
         let wish = Wish::of(step)?;
         let convolution = match wish.pool {
-            Some(pool) => Convolution::behind(wish.geometry, pool),
-            None => Convolution::new(wish.geometry, wish.adjoint, exact),
+            Some(pool) => Convolution::behind(wish.geometry, pool, how.threads),
+            None => Convolution::new(wish.geometry, wish.adjoint, how),
         };
         let parameter = |slot: Slot| match plan.slot(slot).storage {
             Storage::Parameter(p) => parameters.get(p),

@@ -63,7 +63,7 @@ impl Device {
             Self::Auto if Cuda::count() > 0 => cuda(0).or_else(|_| Self::Cpu.open(settings)),
             Self::Auto | Self::Cpu => {
                 let cpu = Cpu::best().with_threads(settings.threads)?;
-                Ok(Machine::Cpu(if settings.exact { cpu.exact() } else { cpu }))
+                Ok(Machine::Cpu(cpu.with_filtering(settings.filtering)))
             }
         }
     }

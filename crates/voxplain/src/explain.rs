@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use voxplain_attribution::{Attribution, Engine, Ledger, Method, Network, PassSpec, Table, Target};
 use voxplain_autodiff::{Device as _, Plan};
-use voxplain_cpu::Cpu;
+use voxplain_cpu::{Cpu, Filtering};
 use voxplain_cuda::Factors;
 use voxplain_graph::Graph;
 use voxplain_graph::rewrite::fold_batch_normalization;
@@ -33,9 +33,8 @@ pub struct Settings {
     pub threads: usize,
     /// The device.
     pub device: Device,
-    /// Whether the CPU sums convolutions tap by tap instead of by Winograd's filtering: slower, with the bound of plain
-    /// sums.
-    pub exact: bool,
+    /// How the CPU sums convolutions of width 3.
+    pub filtering: Filtering,
     /// How a GPU rounds the factors of its products, to multiply them on tensor cores: three digits, or two.
     pub factors: Factors,
 }

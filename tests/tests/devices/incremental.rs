@@ -7,7 +7,7 @@ use std::ops::{ControlFlow, Range};
 use voxplain::attribution::methods::Baseline;
 use voxplain::attribution::{Change, Engine, Method, Network, PassSpec, Target};
 use voxplain::autodiff::{CommonSizes, Device, Joining, Planner, Regions};
-use voxplain::cpu::Cpu;
+use voxplain::cpu::{Cpu, Filtering};
 use voxplain::cuda::shim::Shim;
 use voxplain::cuda::{Factors, Gpu, Products};
 use voxplain::graph::ops::{Binary, ConvAttributes, PoolAttributes, Reduction};
@@ -193,7 +193,7 @@ fn two_stacks() -> Graph {
 #[test]
 fn branches_and_slices_without_a_change_cost_nothing() {
     let graph = two_stacks();
-    let regions = Regions::new(&graph, graph.outputs()[0]);
+    let regions = Regions::new(&graph, graph.outputs()[0], [2; 3]);
     let (class, _) =
         regions.place(&vec![Some(vec![1..2, 0..2, 0..12, 0..10]), None], &CommonSizes::default()).unwrap();
     assert!(regions.changes(&class, graph.find("a0").unwrap()));
@@ -242,7 +242,7 @@ fn stages() -> Graph {
 #[test]
 fn rows_of_all_classes_share_the_last_layers() {
     let graph = stages();
-    let regions = Regions::new(&graph, graph.outputs()[0]);
+    let regions = Regions::new(&graph, graph.outputs()[0], [2; 3]);
     let window = |y: usize, x: usize| vec![Some(vec![0..1, 0..1, y..y + 5, x..x + 6])];
     let classes: Vec<_> = (0..15)
         .filter_map(|k| Some(regions.place(&window(4 * (k / 3), 5 * (k % 3)), &CommonSizes::default())?.0))
@@ -350,9 +350,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_part_has_the_bits_of_the_whole(net in layers(), boxes in boxes(), batch in 1usize..5) {
-        let graph = net.graph().unwrap();
-        check(&Cpu::best().with_threads(1).unwrap(), &graph, &boxes, batch);
+    fn a_part_has_the_bits_of_the_whole(net in layers(), boxes in boxes(), batch in 1usize..5, fast: bool) {
+        let (graph, cpu) = (net.graph().unwrap(), Cpu::best().with_threads(1).unwrap());
+        let cpu = if fast { cpu.with_filtering(Filtering::Fast) } else { cpu };
+        check(&cpu, &graph, &boxes, batch);
     }
 
     #[test]

@@ -132,12 +132,15 @@ fn supervoxels_shared_passes_and_plain_sums() {
         let alone = explain("alone", &["-m", method]);
         assert_eq!(bits(map(&together, method)), bits(map(&alone, method)), "{method}");
     }
-    let exact = explain("exact", &["-m", "gradient", "--exact"]);
     let double = |out: &Path| map(out, "gradient").into_iter().map(f64::from).collect::<Vec<_>>();
-    let error = relative_error(&double(&exact), &double(&together));
-    assert!(error < 1e-3, "{error}");
-    let manifest = std::fs::read_to_string(exact.join("gradient/manifest.json")).unwrap();
-    assert!(manifest.contains("exact"), "{manifest}");
+    // Larger tiles round equal neighbours differently, so that another of them may win in a pooling.
+    for (mode, most) in [("exact", 1e-3), ("fast", 0.2)] {
+        let out = explain(mode, &["-m", "gradient", &format!("--{mode}")]);
+        let error = relative_error(&double(&out), &double(&together));
+        assert!(error > 0.0 && error < most, "{mode}: {error}");
+        let manifest = std::fs::read_to_string(out.join("gradient/manifest.json")).unwrap();
+        assert!(manifest.contains(mode), "{manifest}");
+    }
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

@@ -1,7 +1,7 @@
 //! Class activation maps: GradCAM, HiResCAM, LayerCAM, GradCAM++.
 
 use super::Method;
-use crate::engine::copy_example;
+use crate::engine::{copy, example};
 use crate::interpolate::{Interpolation, resize};
 use crate::{Attribution, Fill, Grid, Map, Network, PassSpec, Rules, Target};
 use voxplain_autodiff::{Composite, Gradient};
@@ -97,9 +97,9 @@ impl Cam {
             wanted: vec![layer],
             captures: vec![layer, seeds.from],
         };
-        let (mut data, mut values) = (Vec::new(), Vec::new());
+        let (mut data, mut values, threads) = (Vec::new(), Vec::new(), network.threads());
         let mut fill = |row: usize, what: Fill, into: &mut [S]| match what {
-            Fill::Input(i) | Fill::Reference(i) => copy_example(&inputs[i], examples, row, into),
+            Fill::Input(i) | Fill::Reference(i) => copy(example(&inputs[i], examples, row), into, threads),
             Fill::Seed => into.copy_from_slice(&seeds.rows[row]),
         };
         network.run(&spec, examples, &mut fill, &mut |n, row| {

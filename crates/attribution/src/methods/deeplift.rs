@@ -1,7 +1,7 @@
 //! DeepLift and DeepLiftShap.
 
 use super::{Baseline, Method, example_mut, input_maps, zeros_like};
-use crate::engine::{copy_example, example};
+use crate::engine::{copy, example};
 use crate::rules::DeepLiftRescale;
 use crate::{Attribution, Fill, Network, PassSpec, Rules, Table, Target};
 use voxplain_autodiff::{Composite, Cotangent};
@@ -61,8 +61,9 @@ fn attribute<S: Scalar>(
     let mut maps = zeros_like(inputs);
     let (mut values, mut residuals, mut differences) = (vec![0.0; examples], Vec::new(), Vec::new());
     let share = S::from_f64(1.0 / per_example as f64);
+    let threads = network.threads();
     let mut fill = |row: usize, what: Fill, into: &mut [S]| match what {
-        Fill::Input(i) => copy_example(&inputs[i], examples, row / per_example, into),
+        Fill::Input(i) => copy(example(&inputs[i], examples, row / per_example), into, threads),
         Fill::Reference(i) => reference(i, row, into),
         Fill::Seed => into.copy_from_slice(&seeds.rows[row / per_example]),
     };
@@ -142,8 +143,9 @@ impl<S: Scalar> Method<S> for DeepLiftShap<S> {
         if self.baselines.len() != inputs.len() || rows == 0 || !self.baselines.iter().enumerate().all(fits) {
             return Err(Error::invalid("baselines must be one tensor [M, ...] per input with the same M"));
         }
+        let threads = network.threads();
         let reference = |input: usize, row: usize, into: &mut [S]| {
-            copy_example(&self.baselines[input], rows, row % rows, into);
+            copy(example(&self.baselines[input], rows, row % rows), into, threads);
         };
         attribute(network, inputs, (target, &rescale()), rows, self.multiply_by_inputs, &reference)
     }

@@ -32,9 +32,8 @@ pub use pattern::{PatternKind, Patterned};
 pub use reveal_cancel::DeepLiftRevealCancel;
 pub use smooth::{Smooth, Statistic};
 
-use crate::engine::example;
+use crate::engine::{copy, example};
 use crate::inputs::count_examples;
-use crate::parts::in_parts;
 use crate::{Attribution, Fill, Grid, Map, Network, PassSpec, Row, Table, Target};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Result, Scalar, Tensor};
@@ -99,11 +98,6 @@ fn signals<S: Scalar>(
         }
     })?;
     Ok(maps)
-}
-
-/// Copies by so many threads.
-fn copy<S: Scalar>(from: &[S], into: &mut [S], threads: usize) {
-    in_parts(threads, into, |first, part| part.copy_from_slice(&from[first..first + part.len()]));
 }
 
 /// Zero maps of the inputs' shapes.

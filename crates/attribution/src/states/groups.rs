@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn rows_near_borders_run_with_others_and_every_row_runs_once() -> Result<()> {
         let (graph, changes) = (convolutions()?, windows());
-        let regions = Regions::new(&graph, graph.outputs()[0]);
+        let regions = Regions::new(&graph, graph.outputs()[0], [2; 3]);
         let (classes, same) = classed(&regions, &changes);
         assert!(same.is_empty());
         let before = classes.len();
@@ -169,7 +169,7 @@ mod tests {
     fn a_large_change_is_not_what_small_ones_are_made_into() -> Result<()> {
         let (graph, mut changes) = (convolutions()?, windows());
         changes.push(vec![Some(vec![0..1, 0..4, 0..32, 0..32])]);
-        let regions = Regions::new(&graph, graph.outputs()[0]);
+        let regions = Regions::new(&graph, graph.outputs()[0], [2; 3]);
         let (classes, _) = classed(&regions, &changes);
         let groups = grouped(&regions, &changes, classes);
         let largest = |rows: &Vec<Row>| rows.iter().any(|row| row.0 == changes.len() - 1);

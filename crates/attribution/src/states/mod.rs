@@ -139,7 +139,7 @@ impl<'a, D: Device> Engine<'a, D> {
             return Ok(());
         }
         self.overlay = None;
-        let regions = Arc::new(Regions::new(self.graph, from));
+        let regions = Arc::new(Regions::new(self.graph, from, self.device.tile()));
         let mut planner = Planner::new(self.graph, 1)?.fused(self.device.joining());
         regions.kept().iter().for_each(|&v| {
             planner.capture(v);

@@ -6,8 +6,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 use voxplain_graph::{Graph, Node, Op, Origin, ValueId};
 
-/// Outputs of a tile along a transformed axis.
-const TILE: usize = 2;
 /// Wishes beyond this are not worth the larger boxes.
 const MOST: usize = 16;
 
@@ -20,12 +18,13 @@ fn common(a: usize, b: usize) -> usize {
 }
 
 /// What the boxes of a node's result must begin at a multiple of.
-fn required(graph: &Graph, node: &Node, axis: usize) -> usize {
+fn required(graph: &Graph, node: &Node, axis: usize, tile: [usize; 3]) -> usize {
+    let tiled = |stride: usize| tiled(graph, node, axis, stride, tile);
     match &node.op {
-        Op::Conv(a) if axis >= 2 => tile(graph, node, axis, a.strides[axis - 2]),
+        Op::Conv(a) if axis >= 2 => tiled(a.strides[axis - 2]),
         Op::ConvTranspose(t) if axis >= 2 => {
             let stride = t.conv.strides[axis - 2];
-            common(stride, tile(graph, node, axis, stride))
+            common(stride, tiled(stride))
         }
         Op::Resize { taps } => match &taps[axis] {
             Some(taps) => {
@@ -38,8 +37,26 @@ fn required(graph: &Graph, node: &Node, axis: usize) -> usize {
     }
 }
 
-fn tile(graph: &Graph, node: &Node, axis: usize, stride: usize) -> usize {
-    if stride == 1 && graph.shape(node.inputs[1])[axis] == 3 { TILE } else { 1 }
+fn tiled(graph: &Graph, node: &Node, axis: usize, stride: usize, tile: [usize; 3]) -> usize {
+    let kernel = graph.shape(node.inputs[1]);
+    // Axes of an image are the last ones: one of two dimensions has no depth.
+    if stride == 1 && kernel[axis] == 3 { tile[3 + axis - kernel.rank()] } else { 1 }
+}
+
+/// Per node and axis: the outputs of a convolution that share their rounding, all of which change with one of them; 1 where
+/// every output is made of the data under its kernel alone, as it is with tiles of two.
+pub(super) fn sharing(graph: &Graph, tile: [usize; 3]) -> Vec<Vec<usize>> {
+    let along = |node: &Node, axis: usize| {
+        let stride = match &node.op {
+            Op::Conv(a) if axis >= 2 => a.strides[axis - 2],
+            Op::ConvTranspose(t) if axis >= 2 => t.conv.strides[axis - 2],
+            _ => return 1,
+        };
+        let tile = tiled(graph, node, axis, stride, tile);
+        if tile > 2 { tile } else { 1 }
+    };
+    let axes = |node: &Node| (0..graph.shape(node.output).rank()).map(|axis| along(node, axis)).collect();
+    graph.nodes().iter().map(axes).collect()
 }
 
 /// Whether a node takes each entry of its only operand that varies, one by one or in windows side by side, so that the box
@@ -80,12 +97,12 @@ fn has_all_channels(graph: &Graph, value: ValueId) -> bool {
     }
 }
 
-/// Per value and axis: what boxes begin at multiples of.
-pub(super) fn alignments(graph: &Graph) -> Vec<Vec<usize>> {
+/// Per value and axis: what boxes begin at multiples of, where convolutions compute `tile` outputs together.
+pub(super) fn alignments(graph: &Graph, tile: [usize; 3]) -> Vec<Vec<usize>> {
     let mut wished: Vec<Vec<usize>> = graph.values().iter().map(|v| vec![1; v.shape.rank()]).collect();
     for node in graph.nodes().iter().rev() {
         let own = |(axis, &wish): (usize, &usize)| {
-            let required = required(graph, node, axis);
+            let required = required(graph, node, axis, tile);
             let all = common(required, wish);
             if all > MOST { required } else { all }
         };

@@ -37,6 +37,8 @@ pub struct Regions<'g> {
     used: Vec<bool>,
     /// By value: what boxes begin at multiples of along every axis.
     align: Vec<Vec<usize>>,
+    /// By node: how many outputs along every axis share their rounding.
+    sharing: Vec<Vec<usize>>,
     /// By node: the factors by which its box follows from its operand's.
     following: Vec<Option<Vec<usize>>>,
     /// By node and operand; empty for operands that do not vary.
@@ -45,10 +47,11 @@ pub struct Regions<'g> {
 }
 
 impl<'g> Regions<'g> {
-    /// Prepares for passes up to `target`.
-    pub fn new(graph: &'g Graph, target: ValueId) -> Self {
+    /// Prepares for passes up to `target` on a device that computes `tile` outputs of a convolution together
+    /// ([`crate::Device::tile`]).
+    pub fn new(graph: &'g Graph, target: ValueId, tile: [usize; 3]) -> Self {
         let used = used(graph, target);
-        let align = align::alignments(graph);
+        let (align, sharing) = (align::alignments(graph, tile), align::sharing(graph, tile));
         let following = |node: &Node| {
             let aligned =
                 |f: &Vec<usize>| f.iter().zip(&align[node.inputs[0].index()]).all(|(f, a)| a % f == 0);
@@ -64,7 +67,7 @@ impl<'g> Regions<'g> {
         };
         let links = graph.nodes().iter().map(operands).collect();
         let mut regions =
-            Self { graph, targets: vec![target], used, align, following, links, kept: Vec::new() };
+            Self { graph, targets: vec![target], used, align, sharing, following, links, kept: Vec::new() };
         regions.kept = regions.find_kept(target);
         regions
     }

@@ -137,7 +137,11 @@ impl Regions<'_> {
         let join = |a: Vec<Range>, b: Vec<Range>| {
             a.iter().zip(&b).map(|(a, b)| (a.0.min(b.0), a.1.max(b.1))).collect()
         };
-        let dirty = reach.reduce(join)?;
+        let mut dirty: Vec<Range> = reach.reduce(join)?;
+        for (a, range) in dirty.iter_mut().enumerate() {
+            let (first, end) = shared(*range, self.sharing[i][a] as isize);
+            *range = (first, end.min(shape[a] as isize));
+        }
         if let Some(factors) = &self.following[i] {
             let (_, below) = operands().next()?;
             let follow = |a: usize| match (below.whole[a], factors[a] as isize) {
@@ -239,6 +243,15 @@ fn cut(needs: &[Range], below: Option<&Placed>, places: &mut Places) -> Source {
     }
     places.cuts.push(place);
     Source::Cut { sizes: sizes(needs), patched: below.is_some() }
+}
+
+/// What changes with a range where `n` entries share their rounding. The first entry of them alone reads the first datum, and the
+/// last one the last.
+fn shared((first, end): Range, n: isize) -> Range {
+    let down = |at: isize| at.div_euclid(n) * n;
+    let begin = if (first + 1) % n == 0 && first + 1 < end { first } else { down(first) };
+    let last = if (end - 1) % n == 0 && first < end - 1 { end } else { down(end - 1) + n };
+    (begin, last)
 }
 
 fn ranges(part: &[core::ops::Range<usize>]) -> Vec<Range> {

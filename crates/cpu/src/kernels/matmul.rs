@@ -1,5 +1,6 @@
-//! Matrix products. Where the inner index is contiguous in both operands, rows are multiplied directly (linear layers
-//! with few examples are bound by reading the weights once); everything else goes to `matrixmultiply`. The choice
+//! Matrix products. Linear layers with few examples are bound by reading the weights once, so they have ways of their own:
+//! where the inner index is contiguous in both operands, rows are multiplied (forward), and where the columns of the second
+//! are contiguous its rows are added up (the adjoint); everything else goes to `matrixmultiply`. The choice
 //! depends on the layouts alone, never on the number of rows, so that an example's result does not depend on its batch.
 
 use crate::isa::{Isa, madd, vectorized};
@@ -25,10 +26,30 @@ vectorized! {
     }
 }
 
+/// Rows that are added up together.
+const TOGETHER: usize = 8;
+
+vectorized! {
+    /// Adds rows, each times its factor, to `sums`, one after the other.
+    fn add_rows(factors: &[f32; TOGETHER], rows: &[&[f32]; TOGETHER], sums: &mut [f32]) {
+        let n = sums.len();
+        let rows: [&[f32]; TOGETHER] = core::array::from_fn(|k| &rows[k][..n]);
+        for i in 0..n {
+            let mut sum = sums[i];
+            for k in 0..TOGETHER {
+                sum = madd::<FMA>(factors[k], rows[k][i], sum);
+            }
+            sums[i] = sum;
+        }
+    }
+}
+
 /// `c = alpha a b`.
 pub fn run(pool: &Pool, isa: Isa, g: &MatMulGeometry, a: &[f32], b: &[f32], c: &mut [f32]) {
     if g.a.column == 1 && g.b.row == 1 {
         row_products(pool, isa, g, a, b, c);
+    } else if g.b.column == 1 {
+        row_sums(pool, isa, g, (a, b), c);
     } else {
         blocks(pool, g, a, b, c);
     }
@@ -54,6 +75,37 @@ fn row_products(pool: &Pool, isa: Isa, g: &MatMulGeometry, a: &[f32], b: &[f32],
                 product(isa, left, &b[batch * g.b.batch + n * g.b.column..][..g.k], out);
                 *out *= alpha;
             }
+        }
+    });
+}
+
+/// Columns of the second operand that one thread takes at a time: with [`TOGETHER`] rows they stay in the first cache.
+const COLUMNS: usize = 512;
+
+fn row_sums(pool: &Pool, isa: Isa, g: &MatMulGeometry, (a, b): (&[f32], &[f32]), c: &mut [f32]) {
+    let alpha = g.alpha as f32;
+    let (rows, columns) = (g.m.div_ceil(ROWS), g.n.div_ceil(COLUMNS));
+    let cost = c.len().saturating_mul(g.k);
+    let shared = Shared::new(c);
+    pool.each(g.batch * rows * columns, cost, |i| {
+        let (column, row, batch) = (i % columns * COLUMNS, i / columns % rows * ROWS, i / columns / rows);
+        let width = COLUMNS.min(g.n - column);
+        // SAFETY: pieces of rows do not overlap and each is visited once.
+        let out = |m: usize| unsafe { shared.slice((batch * g.m + m) * g.n + column, width) };
+        let those = row..(row + ROWS).min(g.m);
+        those.clone().for_each(|m| out(m).fill(0.0));
+        for first in (0..g.k).step_by(TOGETHER) {
+            // Behind the last row its factor is 0.
+            let at = |k: usize| &b[batch * g.b.batch + (first + k).min(g.k - 1) * g.b.row + column..];
+            let part: [&[f32]; TOGETHER] = core::array::from_fn(at);
+            for m in those.clone() {
+                let factor = |k: usize| a[batch * g.a.batch + m * g.a.row + k * g.a.column];
+                let factors = core::array::from_fn(|k| if first + k < g.k { factor(first + k) } else { 0.0 });
+                add_rows(isa, &factors, &part, out(m));
+            }
+        }
+        if alpha != 1.0 {
+            those.for_each(|m| out(m).iter_mut().for_each(|v| *v *= alpha));
         }
     });
 }

@@ -4,13 +4,23 @@
 use super::common::{self, bits, cpus, numbers, run};
 use proptest::prelude::*;
 use voxplain_autodiff::{ConvGeometry, Kernel, MatMulGeometry, MatrixStrides, Span};
-use voxplain_cpu::Cpu;
+use voxplain_cpu::{Cpu, Filtering};
 use voxplain_graph::ops::Pointwise;
 
 /// Every instruction set with its counterpart on three threads.
 fn pairs() -> Vec<(Cpu, Cpu)> {
+    pairs_by(Filtering::default())
+}
+
+/// The same with convolutions filtered so.
+fn pairs_by(filtering: Filtering) -> Vec<(Cpu, Cpu)> {
     let three = |cpu: &Cpu| Cpu::with_isa(cpu.isa()).unwrap().with_threads(3).unwrap();
-    cpus().into_iter().map(|one| (three(&one), one)).map(|(three, one)| (one, three)).collect()
+    let filtered = |cpu: Cpu| cpu.with_filtering(filtering);
+    cpus()
+        .into_iter()
+        .map(|one| (filtered(three(&one)), filtered(one)))
+        .map(|(three, one)| (one, three))
+        .collect()
 }
 
 /// Runs on one and three threads, twice, and returns the common result.
@@ -50,14 +60,15 @@ proptest! {
     #[test]
     fn convolution(
         batch in 2usize..4, channels in channels(), kernel in 1usize..4, stride in 1usize..3,
-        input in [3usize..6, 3usize..20, 3usize..40],
+        input in [3usize..6, 3usize..20, 3usize..40], fast: bool,
     ) {
         let (g, single) = (conv(batch, channels, kernel, stride, input), conv(1, channels, kernel, stride, input));
         let volume = |sizes: [usize; 3]| sizes.iter().product::<usize>();
         let (rx, ry) = (g.in_channels * volume(g.input), g.out_channels * volume(g.output));
         let nw = g.out_channels * channels[1] * kernel.pow(3);
         let (x, y, w) = (numbers(1, batch * rx), numbers(2, batch * ry), numbers(3, nw));
-        for pair in pairs() {
+        let filtering = if fast { Filtering::Fast } else { Filtering::default() };
+        for pair in pairs_by(filtering) {
             let whole = steady(&pair, &Kernel::Conv(g), &[&x, &w], batch * ry);
             let back = steady(&pair, &Kernel::ConvAdjoint(g), &[&y, &w], batch * rx);
             steady(&pair, &Kernel::ConvWeightAdjoint(g), &[&x, &y], nw);

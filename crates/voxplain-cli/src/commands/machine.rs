@@ -1,6 +1,7 @@
 //! How a command computes: the options that every command has whose results come from passes over the network.
 
 use clap::Args;
+use voxplain::cpu::Filtering;
 use voxplain::{Device, Error, Factors, Result, Settings};
 
 /// Seed, threads, device, arithmetic and memory.
@@ -16,8 +17,11 @@ pub struct Machine {
     #[arg(long, default_value = "cpu")]
     pub device: Device,
     /// Sum convolutions tap by tap instead of by Winograd's filtering (CPU): slower, with the error bound of plain sums.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "fast")]
     pub exact: bool,
+    /// Filter with larger tiles (CPU): fewer multiplications, and two to three times the rounding of plain sums.
+    #[arg(long)]
+    pub fast: bool,
     /// On a GPU, convolutions with factors of 10 bits (tensor cores): faster, and maps agree to three digits only.
     #[arg(long, conflicts_with_all = ["f16", "bf16"])]
     pub tf32: bool,
@@ -43,9 +47,17 @@ impl Machine {
             memory: self.memory.as_deref().map(size).transpose()?,
             threads: self.threads,
             device: self.device,
-            exact: self.exact,
+            filtering: self.filtering(),
             factors: self.factors(),
         })
+    }
+
+    fn filtering(&self) -> Filtering {
+        match (self.exact, self.fast) {
+            (true, _) => Filtering::Direct,
+            (_, true) => Filtering::Fast,
+            _ => Filtering::Accurate,
+        }
     }
 
     fn factors(&self) -> Factors {

@@ -4,6 +4,7 @@ use super::Measured;
 use super::trial::{Trial, distance};
 use crate::device::{Device, Machine};
 use crate::explain::Settings;
+use voxplain_cpu::Filtering;
 use voxplain_cuda::Cuda;
 use voxplain_tensor::Result;
 
@@ -21,11 +22,12 @@ pub fn devices(trial: &Trial<'_>) -> Result<Measured> {
 }
 
 fn others(own: &Settings) -> Result<Vec<Machine>> {
-    let cpu = |exact: bool| Device::Cpu.open(&Settings { exact, ..own.clone() });
+    let cpu = |filtering: Filtering| Device::Cpu.open(&Settings { filtering, ..own.clone() });
     if own.device != Device::Cpu {
-        return Ok(vec![cpu(false)?, cpu(true)?]);
+        return Ok(vec![cpu(Filtering::Accurate)?, cpu(Filtering::Direct)?]);
     }
-    let mut list = vec![cpu(!own.exact)?];
+    let other = if own.filtering == Filtering::Direct { Filtering::Accurate } else { Filtering::Direct };
+    let mut list = vec![cpu(other)?];
     if Cuda::count() > 0 {
         list.push(Device::Cuda(0).open(own)?);
     }

@@ -19,12 +19,12 @@ pub type Columns = [usize; 2];
 pub struct Background {
     /// By channel: the background's value.
     pub values: Vec<f32>,
-    /// So near to a face of the image there is no background: paddings reach there.
-    pub border: usize,
+    /// By axis: so near to a face of the image there is no background, because paddings reach there.
+    pub border: [usize; 3],
     /// Spatial sizes.
     pub sizes: [usize; 3],
     /// Rows along depth and along height for which one entry of `live` stands.
-    pub rows: usize,
+    pub rows: [usize; 2],
     /// Entries of `live` along depth and along height.
     pub lines: [usize; 2],
     /// For every example and its rows: the columns that are not background, beside the border. Empty if nothing is known.
@@ -52,7 +52,7 @@ impl Background {
             return;
         }
         let examples = images.len() / (channels * volume);
-        (self.border, self.sizes, self.rows, self.lines) = (0, sizes, 1, [sizes[0], sizes[1]]);
+        (self.border, self.sizes, self.rows, self.lines) = ([0; 3], sizes, [1; 2], [sizes[0], sizes[1]]);
         self.values.clear();
         self.values.extend(images.chunks_exact(volume).take(channels).map(|image| of_corners(image, sizes)));
         self.live.resize(examples * lines, [width, 0]);
@@ -81,12 +81,12 @@ impl Background {
 
     /// Whether the zeros of a padding are background too.
     fn is_void(&self) -> bool {
-        self.border == 0 && self.values.iter().all(|v| v.to_bits() == 0)
+        self.border == [0; 3] && self.values.iter().all(|v| v.to_bits() == 0)
     }
 
     /// Whether position `at` along an axis, which may lie in a padding, is too near to the image's faces.
     pub fn is_near(&self, axis: usize, at: isize) -> bool {
-        let (border, size) = (self.border as isize, self.sizes[axis] as isize);
+        let (border, size) = (self.border[axis] as isize, self.sizes[axis] as isize);
         !self.is_void() && (at < border || at >= size - border)
     }
 
@@ -96,7 +96,7 @@ impl Background {
         if !inside(z, 0) || !inside(y, 1) {
             return [usize::MAX, 0];
         }
-        let line = (z as usize / self.rows) * self.lines[1] + y as usize / self.rows;
+        let line = (z as usize / self.rows[0]) * self.lines[1] + y as usize / self.rows[1];
         self.live[example * self.lines[0] * self.lines[1] + line]
     }
 }

@@ -43,8 +43,9 @@ pub struct Strips {
 }
 
 impl Strips {
-    /// Divides a problem whose outputs are finished in windows of `window` rows along depth and height.
-    pub fn new(p: &Problem, window: [usize; 2]) -> Self {
+    /// Divides a problem whose outputs are finished in windows of `window` rows along depth and height over threads.
+    pub fn new(p: &Problem, window: [usize; 2], threads: usize) -> Self {
+        let wanted = ITEMS * threads;
         let most = [p.axes[0].most(), p.axes[1].most()];
         let depth = window[0];
         let bytes = |rows: usize| p.panel(depth, rows).len() * size_of::<f32>();
@@ -56,12 +57,12 @@ impl Strips {
         }
         let slices = most[0].div_ceil(depth);
         let items = |rows: usize| p.batch * p.groups * slices * most[1].div_ceil(rows);
-        while rows > window[1] && items(rows) < ITEMS && rows * pitch > POSITIONS / 4 {
+        while rows > window[1] && items(rows) < wanted && rows * pitch > POSITIONS / 4 {
             rows -= window[1];
         }
         let phases: usize = p.axes.iter().map(|a| a.phases.len()).product();
         let block_bytes = CHANNELS * phases * depth * rows * pitch * size_of::<f32>();
-        let chunks = (ITEMS / items(rows).max(1)).clamp(1, p.blocks().div_ceil(4));
+        let chunks = (wanted / items(rows).max(1)).clamp(1, p.blocks().div_ceil(4));
         let blocks = p.blocks().div_ceil(chunks).min((SUMS_BYTES / block_bytes).max(4));
         let chunks = p.blocks().div_ceil(blocks);
         let size = [depth, rows];

@@ -15,6 +15,7 @@ mod tile;
 mod whole_windows;
 mod winograd;
 
+use crate::filtering::Filtering;
 use crate::isa::Isa;
 use crate::parallel::Pool;
 use axis::{Axis, AxisGeometry};
@@ -30,8 +31,17 @@ use voxplain_autodiff::{ConvGeometry, PoolGeometry};
 pub use winograd::Cut;
 use winograd::Tiles;
 
-/// Work items that keep the threads of any machine busy.
-const ITEMS: usize = 16;
+/// Work items for every thread, so that none waits long for the others.
+const ITEMS: usize = 2;
+
+/// What decides how a convolution is computed, beside its geometry.
+#[derive(Clone, Copy)]
+pub struct Preparation {
+    /// How it is summed; threads decide nothing of that.
+    pub filtering: Filtering,
+    /// How many threads share the work.
+    pub threads: usize,
+}
 
 /// Numbers between planes or channels that are read together, `numbers` or a few more: an odd number of cache lines, so that they
 /// do not share the few places of the cache that one stride reaches.
@@ -133,25 +143,25 @@ std::thread_local! {
 }
 
 impl Convolution {
-    /// The convolution of geometry `g` or its adjoint; `exact` forbids Winograd's filtering.
-    pub fn new(g: &ConvGeometry, adjoint: bool, exact: bool) -> Self {
+    /// The convolution of geometry `g` or its adjoint.
+    pub fn new(g: &ConvGeometry, adjoint: bool, how: Preparation) -> Self {
         let problem = Problem::new(g, adjoint);
-        let tiles = if exact { None } else { Tiles::new(&problem) };
+        let tiles = Tiles::new(&problem, how);
         Self { way: tiles.map_or(Way::Direct, Way::Winograd), problem, adjoint }
     }
 
     /// The adjoint of the convolution of geometry `g` in front of `pool`, from the pooling's signal.
-    pub fn behind(g: &ConvGeometry, pool: &PoolGeometry) -> Self {
+    pub fn behind(g: &ConvGeometry, pool: &PoolGeometry, threads: usize) -> Self {
         let problem = Problem::new(g, true);
-        Self { way: Way::Sparse(Scatter::new(&problem, pool)), problem, adjoint: true }
+        Self { way: Way::Sparse(Scatter::new(&problem, pool, threads)), problem, adjoint: true }
     }
 
     /// The way in which it is computed, as a number that tells layouts of weights apart.
     pub fn layout(&self) -> usize {
-        match self.way {
+        match &self.way {
             Way::Direct => 0,
-            Way::Winograd(_) => 1,
-            Way::Sparse(_) => 2,
+            Way::Sparse(_) => 1,
+            Way::Winograd(tiles) => 2 + tiles.outputs(),
         }
     }
 
@@ -217,7 +227,7 @@ impl Convolution {
                 run_winograd(pool, isa, &job, known.filter(|_| !self.adjoint && output.repeats()));
             }
             (Way::Direct, Source::Dense(source)) => {
-                let strips = Strips::new(problem, output.window());
+                let strips = Strips::new(problem, output.window(), pool.threads());
                 let job = direct::Job { problem, strips, source, packed, bias, output };
                 pool.each(job.strips.items(problem), cost, |i| {
                     WORKSPACE.with_borrow_mut(|w| job.run(isa, i, &mut w.direct));

@@ -5,11 +5,10 @@
 //! two apart, so that a few bytes for each of them at a time would push one another out of every cache.
 
 use super::output::{Output, Pooled, keep_better};
+use super::winograd::{MOST, unite};
 use crate::buffer::Buffer;
 use crate::simd::Simd;
-
-/// The values of a vector of windows of two slices, two rows and two columns.
-pub type Windows<V> = [[[V; 2]; 2]; 2];
+use core::ops::Range;
 
 /// The most lanes of a vector.
 const LANES: usize = 16;
@@ -28,7 +27,7 @@ pub struct Line {
 /// What has been made of a line.
 #[derive(Default)]
 pub struct Collected {
-    /// Numbers between channels, a multiple of the lanes.
+    /// Numbers between channels: windows of whole vectors of the widest tiles.
     pitch: usize,
     maxima: Buffer,
     codes: Vec<u8>,
@@ -39,57 +38,64 @@ pub struct Collected {
 impl Collected {
     /// Makes room for lines of `count` windows of `channels` channels.
     pub fn room(&mut self, channels: usize, count: usize) {
-        self.pitch = count.next_multiple_of(LANES);
+        self.pitch = count.next_multiple_of(MOST / 2 * LANES);
         let all = channels * self.pitch;
         self.maxima.room(all);
         self.codes.resize(self.codes.len().max(all), 0);
         self.bits.resize(self.bits.len().max(all), 0);
     }
 
-    /// Takes the windows of a vector of channel `channel` from window `at` of the line, a multiple of the lanes.
+    /// Takes a vector of tiles of channel `channel` from tile `tile` on, a multiple of the lanes: two slices of two rows of `W`
+    /// columns, `W / 2` windows side by side.
     ///
     /// # Safety
     /// The instruction set of `S` is there; there is room for the channel and the windows.
     #[inline(always)]
-    pub unsafe fn take<S: Simd>(
+    pub unsafe fn take<S: Simd, const W: usize>(
         &mut self,
         output: &Output<'_>,
         channel: usize,
-        at: usize,
-        values: Windows<S::V>,
+        tile: usize,
+        rows: [[S::V; MOST]; 4],
     ) {
-        let [[[a, b], [c, d]], [[e, f], [g, h]]] = values;
-        let from = channel * self.pitch + at;
+        let from = channel * self.pitch + tile * W / 2;
         // SAFETY: as the caller says.
         unsafe {
             if output.bits.is_some() {
-                let bits = self.bits.as_mut_ptr().add(channel * self.pitch + at / 4);
-                let row = self.pitch / 4;
-                row_of_bits::<S>(a, b, bits);
-                row_of_bits::<S>(c, d, bits.add(row));
-                row_of_bits::<S>(e, f, bits.add(2 * row));
-                row_of_bits::<S>(g, h, bits.add(3 * row));
+                let bits = self.bits.as_mut_ptr().add(channel * self.pitch + tile * W / 8);
+                for row in 0..4 {
+                    row_of_bits::<S, W>(rows[row], bits.add(row * self.pitch / 4));
+                }
             }
-            let least = S::splat(if output.rectified { 0.0 } else { f32::NEG_INFINITY });
-            let (mut best, mut code) = (S::max(a, least), S::splat(0.0));
-            keep_better::<S>(b, 1.0, &mut best, &mut code);
-            keep_better::<S>(c, 2.0, &mut best, &mut code);
-            keep_better::<S>(d, 3.0, &mut best, &mut code);
-            keep_better::<S>(e, 4.0, &mut best, &mut code);
-            keep_better::<S>(f, 5.0, &mut best, &mut code);
-            keep_better::<S>(g, 6.0, &mut best, &mut code);
-            keep_better::<S>(h, 7.0, &mut best, &mut code);
-            S::store(self.maxima.room(from + S::LANES).as_mut_ptr().add(from), best);
-            S::store_bytes(self.codes.as_mut_ptr().add(from), code);
+            let (mut best, mut code) = winners::<S>(output, &rows, 0);
+            let maxima = self.maxima.room(from + W / 2 * S::LANES).as_mut_ptr().add(from);
+            let codes = self.codes.as_mut_ptr().add(from);
+            if W == 4 {
+                let (next_best, next_code) = winners::<S>(output, &rows, 2);
+                let (more_best, more_code);
+                (best, more_best) = S::interleave(best, next_best);
+                (code, more_code) = S::interleave(code, next_code);
+                S::store(maxima.add(S::LANES), more_best);
+                S::store_bytes(codes.add(S::LANES), more_code);
+            }
+            S::store(maxima, best);
+            S::store_bytes(codes, code);
         }
     }
 
-    /// Copies what was taken of a line to the output.
+    /// Copies what was taken of channels to the output, as a line.
     ///
     /// # Safety
     /// Lines of calls that run at the same time do not overlap.
-    pub unsafe fn write(&mut self, output: &Output<'_>, pooled: &Pooled<'_>, channels: usize, line: &Line) {
-        for channel in 0..channels {
+    pub unsafe fn write(
+        &mut self,
+        output: &Output<'_>,
+        pooled: &Pooled<'_>,
+        channels: Range<usize>,
+        line: &Line,
+    ) {
+        for (plane, channel) in (line.plane..).zip(channels) {
+            let line = &Line { plane, ..*line };
             // SAFETY: as the caller says.
             unsafe {
                 self.write_bits(output, channel, line);
@@ -105,7 +111,7 @@ impl Collected {
         }
         let count = line.count.min(sizes[2] - x);
         let from = channel * self.pitch;
-        let to = (((line.plane + channel) * sizes[0] + z) * sizes[1] + y) * sizes[2] + x;
+        let to = ((line.plane * sizes[0] + z) * sizes[1] + y) * sizes[2] + x;
         // SAFETY: as the caller says.
         unsafe {
             if let Some(y) = &pooled.y {
@@ -128,7 +134,7 @@ impl Collected {
                 continue;
             }
             let from = channel * self.pitch + row * self.pitch / 4;
-            let to = ((line.plane + channel) * sizes[0] + z) * sizes[1] + y;
+            let to = (line.plane * sizes[0] + z) * sizes[1] + y;
             // SAFETY: as the caller says.
             let into = unsafe { bits.slice(to * sizes[2].div_ceil(8) + first[2] / 4, bytes) };
             into.copy_from_slice(&self.bits[from..from + bytes]);
@@ -138,16 +144,31 @@ impl Collected {
     }
 }
 
-/// The bits of a row of columns, given the even and the odd ones.
+/// The maxima of windows of two columns from column `column` of the tiles, and the first winners' places.
 #[inline(always)]
-unsafe fn row_of_bits<S: Simd>(even: S::V, odd: S::V, into: *mut u8) {
-    let mut row = [0f32; 2 * LANES];
-    // SAFETY: the caller promises the instruction set and room for the bits of two vectors.
+unsafe fn winners<S: Simd>(output: &Output<'_>, rows: &[[S::V; MOST]; 4], column: usize) -> (S::V, S::V) {
+    // SAFETY: the caller promises the instruction set.
     unsafe {
-        let (a, b) = S::interleave(even, odd);
-        S::store(row.as_mut_ptr(), a);
-        S::store(row.as_mut_ptr().add(S::LANES), b);
-        for byte in 0..S::LANES / 4 {
+        let least = S::splat(if output.rectified { 0.0 } else { f32::NEG_INFINITY });
+        let (mut best, mut code) = (S::max(rows[0][column], least), S::splat(0.0));
+        for place in 1..8 {
+            keep_better::<S>(rows[place / 2][column + place % 2], place as f32, &mut best, &mut code);
+        }
+        (best, code)
+    }
+}
+
+/// The bits of a row of `W` columns of a vector of tiles.
+#[inline(always)]
+unsafe fn row_of_bits<S: Simd, const W: usize>(columns: [S::V; MOST], into: *mut u8) {
+    let mut row = [0f32; MOST * LANES];
+    // SAFETY: the caller promises the instruction set and room for the bits of `W` vectors.
+    unsafe {
+        let united = unite::<S, W>(columns);
+        for v in 0..W {
+            S::store(row.as_mut_ptr().add(v * S::LANES), united[v]);
+        }
+        for byte in 0..W * S::LANES / 8 {
             *into.add(byte) = S::positive(row.as_ptr().add(8 * byte));
         }
     }

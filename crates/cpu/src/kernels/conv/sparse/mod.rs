@@ -22,6 +22,8 @@ const PLACES: usize = 4;
 const DEPTH: usize = 16;
 /// Rows of an item where more items are wanted: fewer would list many windows twice.
 const LEAST_ROWS: usize = 16;
+/// The same where threads have nothing to do otherwise.
+const FEWEST_ROWS: usize = 4;
 
 /// The signal of a pooling whose windows have one or two entries along depth and height, and two along the rows.
 pub struct Pooled<'a> {
@@ -50,11 +52,13 @@ pub struct Scatter {
 impl Scatter {
     /// The way for an adjoint behind `pool`, which must be one that
     /// [`voxplain_autodiff::ConvGeometry::scatters_from`] allows.
-    pub fn new(p: &Problem, pool: &PoolGeometry) -> Self {
+    pub fn new(p: &Problem, pool: &PoolGeometry, threads: usize) -> Self {
         let target = p.target();
         let items = |size: [usize; 2]| p.batch * target[0].div_ceil(size[0]) * target[1].div_ceil(size[1]);
         let mut size = [DEPTH.min(target[0]).max(1), target[1].max(1)];
-        while size[1] > LEAST_ROWS && items(size) < ITEMS {
+        while size[1] > LEAST_ROWS && items(size) < ITEMS * threads
+            || size[1] > FEWEST_ROWS && items(size) < threads
+        {
             size[1] = size[1].div_ceil(2);
         }
         Self {

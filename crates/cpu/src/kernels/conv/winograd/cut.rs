@@ -1,12 +1,13 @@
 //! The division of a convolution of images on a [`Background`]: tiles that must be computed, and tiles that repeat.
 
-use super::{Job, Line, Tiles, Workspace};
+use super::division::Line;
+use super::{Job, Tiles, Workspace};
 use crate::isa::Isa;
-use crate::kernels::conv::Problem;
 use crate::kernels::conv::axis::{Axis, AxisGeometry};
 use crate::kernels::conv::background::{Background, Columns};
 use crate::kernels::conv::fill::Equal;
 use crate::kernels::conv::output::Output;
+use crate::kernels::conv::{Preparation, Problem};
 
 /// Parts of a row begin at multiples of so many tiles, so that rows of bits of different parts share no byte.
 const STEP: usize = 4;
@@ -26,8 +27,9 @@ pub struct Cut {
     values: Vec<f32>,
     /// Tiles at every face that are computed because paddings reach there.
     border: usize,
-    /// Tiles along each axis.
+    /// Tiles along each axis, and outputs of one.
     count: [usize; 3],
+    size: [usize; 3],
     /// By example and tile row: the tiles beside the border that are computed.
     between: Vec<Columns>,
 }
@@ -42,7 +44,7 @@ impl Cut {
         }
         let edges = [0, 1, 2].map(|a| edges(p, tiles, background, a));
         self.border = edges.iter().flatten().copied().max().unwrap_or(0);
-        self.count = tiles.count;
+        (self.count, self.size) = (tiles.count, tiles.size);
         for row in 0..p.batch * tiles.count[0] * tiles.count[1] {
             let (plane, y) = (row / tiles.count[1], row % tiles.count[1]);
             let (example, z) = (plane / tiles.count[0], plane % tiles.count[0]);
@@ -53,7 +55,7 @@ impl Cut {
             };
             self.between.push(between);
             self.part(
-                tiles.piece,
+                tiles.most,
                 edges[2],
                 between,
                 Line { image: example, first: [z, y, 0], count: 0, at: 0 },
@@ -64,7 +66,7 @@ impl Cut {
             self.forget();
             return false;
         }
-        self.group(if tiles.shallow { 1 } else { tiles.piece * tiles.rows });
+        self.group(if tiles.shallow { 1 } else { tiles.most });
         true
     }
 
@@ -129,45 +131,52 @@ impl Cut {
         w: &mut Workspace,
     ) -> bool {
         let p = job.problem;
-        let axis = AxisGeometry { input: 4, output: 2, kernel: 3, stride: 1, pad: 0, dilation: 1 };
-        let axes = [0, 1, 2].map(|_| Axis::new(axis, false));
+        let axes = job.tiles.size.map(|output| {
+            let axis = AxisGeometry { input: output + 2, output, kernel: 3, stride: 1, pad: 0, dilation: 1 };
+            Axis::new(axis, false)
+        });
         let (source_channels, target_channels, kernel) = (p.source_channels, p.target_channels, p.kernel);
         let one = Problem { batch: 1, groups: 1, source_channels, target_channels, kernel, axes };
-        let Some(tiles) = Tiles::new(&one) else { return false };
-        let data: Vec<f32> = background.values.iter().flat_map(|&v| [v; 64]).collect();
-        let mut made = vec![0.0; 8 * target_channels];
-        let output = Output { rectified: job.output.rectified, ..Output::plain([2; 3], &mut made) };
+        let Some(tiles) = Tiles::new(&one, Preparation { filtering: job.tiles.filtering, threads: 1 }) else {
+            return false;
+        };
+        let (inputs, outputs) = (job.tiles.size.iter().map(|n| n + 2).product(), job.tiles.outputs());
+        let data: Vec<f32> =
+            background.values.iter().flat_map(|&v| core::iter::repeat_n(v, inputs)).collect();
+        let mut made = vec![0.0; outputs * target_channels];
+        let output = Output { rectified: job.output.rectified, ..Output::plain(job.tiles.size, &mut made) };
         let tile = Job { problem: &one, tiles: &tiles, source: &data, output: &output, cut: None, ..*job };
         (0..tile.items()).for_each(|i| tile.run(isa, i, w));
         self.values.clear();
-        self.values.extend(made.chunks(8).map(|tile| tile[0]));
-        made.chunks(8).all(|tile| tile.iter().all(|v| v.to_bits() == tile[0].to_bits()))
+        self.values.extend(made.chunks(outputs).map(|tile| tile[0]));
+        made.chunks(outputs).all(|tile| tile.iter().all(|v| v.to_bits() == tile[0].to_bits()))
     }
 
     /// Notes the background of the values of an output of these sizes.
     pub fn note_values(&self, sizes: [usize; 3], known: &mut Background) {
-        self.note(known, 2, sizes);
+        self.note(known, self.size, sizes);
     }
 
-    /// Notes the background of the maxima of the windows that tiles are.
+    /// Notes the background of the maxima of the windows of two that tiles are made of.
     pub fn note_maxima(&self, sizes: [usize; 3], known: &mut Background) {
-        self.note(known, 1, sizes);
+        self.note(known, self.size.map(|n| n / 2), sizes);
     }
 
-    fn note(&self, known: &mut Background, rows: usize, sizes: [usize; 3]) {
+    fn note(&self, known: &mut Background, size: [usize; 3], sizes: [usize; 3]) {
         known.values.clone_from(&self.values);
-        (known.border, known.sizes, known.rows) = (rows * self.border, sizes, rows);
+        (known.border, known.sizes, known.rows) = (size.map(|n| n * self.border), sizes, [size[0], size[1]]);
         known.lines = [self.count[0], self.count[1]];
         known.live.clear();
-        known.live.extend(self.between.iter().map(|&[start, end]| [rows * start, rows * end]));
+        known.live.extend(self.between.iter().map(|&[start, end]| [size[2] * start, size[2] * end]));
     }
 }
 
 /// Tiles at the lower and at the upper face whose data are too near to it along an axis.
 fn edges(p: &Problem, tiles: &Tiles, background: &Background, axis: usize) -> [usize; 2] {
     let near = |tile: &usize| {
-        let first = 2 * *tile as isize + p.axes[axis].low;
-        (first..first + 4).any(|at| background.is_near(axis, at))
+        let size = tiles.size[axis] as isize;
+        let first = size * *tile as isize + p.axes[axis].low;
+        (first..first + size + 2).any(|at| background.is_near(axis, at))
     };
     let count = tiles.count[axis];
     [(0..count).take_while(near).count(), (0..count).rev().take_while(near).count()]
@@ -175,10 +184,11 @@ fn edges(p: &Problem, tiles: &Tiles, background: &Background, axis: usize) -> [u
 
 /// The tiles of a row whose data are not all background.
 fn touched(p: &Problem, tiles: &Tiles, background: &Background, [example, z, y]: [usize; 3]) -> Columns {
-    let start = |at: usize, axis: usize| 2 * at as isize + p.axes[axis].low;
+    let start = |at: usize, axis: usize| (tiles.size[axis] * at) as isize + p.axes[axis].low;
     let (mut first, mut end) = (usize::MAX, 0);
-    for row in 0..16 {
-        let [from, to] = background.columns(example, start(z, 0) + row / 4, start(y, 1) + row % 4);
+    let [slices, rows] = [0, 1].map(|axis| tiles.size[axis] as isize + 2);
+    for row in 0..slices * rows {
+        let [from, to] = background.columns(example, start(z, 0) + row / rows, start(y, 1) + row % rows);
         if from < to {
             (first, end) = (first.min(from), end.max(to));
         }
@@ -186,10 +196,10 @@ fn touched(p: &Problem, tiles: &Tiles, background: &Background, [example, z, y]:
     if first >= end {
         return [0, 0];
     }
-    let low = p.axes[2].low;
-    // Tile `t` reads columns `2 t + low .. 2 t + low + 4`.
-    let from = (first as isize - low - 2).div_euclid(2).max(0) as usize;
-    let to = (end as isize - low + 1).div_euclid(2).max(0) as usize;
+    let (low, width) = (p.axes[2].low, tiles.size[2] as isize);
+    // Tile `t` of `w` outputs reads columns `w t + low .. w t + low + w + 2`.
+    let from = (first as isize - low - 2).div_euclid(width).max(0) as usize;
+    let to = (end as isize - low + width - 1).div_euclid(width).max(0) as usize;
     [from.min(tiles.count[2]), to.min(tiles.count[2])]
 }
 
@@ -200,9 +210,10 @@ impl Job<'_> {
         let (p, value) = (self.problem, cut.values[example_channel % self.problem.target_channels]);
         let example = example_channel / p.target_channels;
         for line in cut.idle.iter().filter(|line| line.image == example) {
-            let first = line.first.map(|at| 2 * at);
+            let size = self.tiles.size;
+            let first = [0, 1, 2].map(|a| line.first[a] * size[a]);
             let left = |a: usize, n: usize| (p.axes[a].target - first[a]).min(n);
-            let count = [left(0, 2), left(1, 2), left(2, 2 * line.count)];
+            let count = [left(0, size[0]), left(1, size[1]), left(2, size[2] * line.count)];
             // SAFETY: parts do not overlap, nor do channels.
             unsafe { self.output.fill(&Equal { plane: example_channel, first, count, value }) };
         }

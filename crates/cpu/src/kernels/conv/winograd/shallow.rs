@@ -2,8 +2,10 @@
 //! down and reading them again would cost more than making them. So the products of a few tiles are summed, transformed back
 //! along depth in registers and along the other axes in the first cache.
 
+use super::division::{Item, MANY};
+use super::filter::MOST;
 use super::transform::{transform_back, transform_data, write};
-use super::{Item, Job, MANY, PLANE, Workspace, positions, write_lines};
+use super::{Job, Workspace, plane_positions, write_lines};
 use crate::kernels::conv::tile::CHANNELS;
 use crate::kernels::conv::whole_windows;
 use crate::simd::Simd;
@@ -11,53 +13,68 @@ use crate::simd::Simd;
 /// Target channels and vectors of tiles whose sums are in registers together.
 const TOGETHER: usize = 2;
 const VECTORS: usize = 2;
+/// Tiles that fill them where vectors hold eight.
+pub(super) const TILES: usize = VECTORS * 8;
 
 /// Vectors of sums of one position across depth: of each channel two slices of each vector of tiles.
 const SUMS: usize = TOGETHER * 2 * VECTORS;
 
 /// Numbers of the rows of all channels of an item, and what vectors may run over behind them.
-fn rows_len(item: &Item) -> usize {
-    (item.channels.1 - item.channels.0) * 8 * item.pitch + MANY
+fn rows_len(job: &Job<'_>, item: &Item) -> usize {
+    (item.channels.1 - item.channels.0) * job.tiles.outputs() * item.pitch + 4 * MANY
 }
 
-/// Computes one item.
+/// Computes one item of tiles of `H` rows and `W` columns.
 ///
 /// # Safety
 /// The instruction set of `S` is there.
 #[inline(always)]
-pub(super) unsafe fn item<S: Simd>(job: &Job<'_>, item: &Item, w: &mut Workspace) {
+pub(super) unsafe fn item<S: Simd, const H: usize, const W: usize>(
+    job: &Job<'_>,
+    item: &Item<'_>,
+    w: &mut Workspace,
+) {
     let (first, last) = item.channels;
-    let channel_rows = 8 * item.pitch;
+    let channels = last - first;
     // SAFETY: as the caller says; the data of all positions are made first, and the rows of all channels before they go.
     unsafe {
         for part in 0..4 {
-            transform_data::<S>(job, item, part, part * PLANE, w);
+            transform_data::<S, H, W>(job, item, part, part * plane_positions([H, W]), w);
         }
-        let one = item.lines.1 - item.lines.0 == 1;
+        let one = item.lines.len() == 1;
         let short = job.output.whole_windows().filter(|_| one);
-        w.collected.room(last - first, item.tiles);
+        w.collected.room(channels * H / 2, item.tiles * W / 2);
         for tile in (0..item.tiles).step_by(VECTORS * S::LANES) {
             for channel in (first..last).step_by(TOGETHER) {
                 match job.problem.source_channels {
-                    1 => sum::<S, 1>(job, item, tile, channel, w),
-                    2 => sum::<S, 2>(job, item, tile, channel, w),
-                    3 => sum::<S, 3>(job, item, tile, channel, w),
-                    4 => sum::<S, 4>(job, item, tile, channel, w),
-                    _ => sum::<S, ANY>(job, item, tile, channel, w),
+                    1 => sum::<S, H, W, 1>(job, item, tile, channel, w),
+                    2 => sum::<S, H, W, 2>(job, item, tile, channel, w),
+                    3 => sum::<S, H, W, 3>(job, item, tile, channel, w),
+                    4 => sum::<S, H, W, 4>(job, item, tile, channel, w),
+                    _ => sum::<S, H, W, ANY>(job, item, tile, channel, w),
                 }
-                finish::<S>(job, item, short.is_some(), (tile, channel), w);
+                finish::<S, H, W>(job, item, short.is_some(), (tile, channel), w);
             }
         }
         if let Some(pooled) = short {
-            let line = job.line(item.lines.0, item.group, 0);
-            let plane = line.image * job.problem.target_channels + first;
-            let line = whole_windows::Line { plane, first: line.first, count: line.count };
-            w.collected.write(job.output, pooled, last - first, &line);
+            let tiles = &item.lines[0];
+            let plane = tiles.image * job.problem.target_channels + first;
+            for row in 0..H / 2 {
+                let [z, y, x] = tiles.first;
+                let first = [z, y * H / 2 + row, x * W / 2];
+                let line = whole_windows::Line { plane, first, count: tiles.count * W / 2 };
+                w.collected.write(job.output, pooled, row * channels..(row + 1) * channels, &line);
+            }
             return;
         }
         for channel in first..last {
-            let rows = w.slices.room(rows_len(item)).as_mut_ptr();
-            write_lines::<S>(job, item, channel, rows.add((channel - first) * channel_rows));
+            let rows = w.slices.room(rows_len(job, item)).as_mut_ptr();
+            write_lines::<S>(
+                job,
+                item,
+                channel,
+                rows.add((channel - first) * job.tiles.outputs() * item.pitch),
+            );
         }
     }
 }
@@ -97,28 +114,30 @@ unsafe fn add<S: Simd, const C: usize>(sums: &mut Sums<S::V>, f: Factors) {
 /// Sums the products of all positions of the vectors of tiles from tile `tile`, and transforms them back along depth, into
 /// `w.sums[position across depth][channel][slice][vector]`.
 #[inline(always)]
-unsafe fn sum<S: Simd, const C: usize>(
+unsafe fn sum<S: Simd, const H: usize, const W: usize, const C: usize>(
     job: &Job<'_>,
-    item: &Item,
+    item: &Item<'_>,
     tile: usize,
     channel: usize,
     w: &mut Workspace,
 ) {
     let p = job.problem;
+    let positions = plane_positions([H, W]);
     let (channels, plane) = (p.source_channels, item.plane(p.source_channels));
-    let data = w.data.room(item.data_len(positions(true), channels)).as_ptr();
+    let data = w.data.room(item.data_len(4 * positions, channels)).as_ptr();
     let across_pitch = SUMS * S::LANES;
-    let sums = w.sums.room(PLANE * across_pitch).as_mut_ptr();
-    let group = &job.packed[item.group * positions(true) * p.blocks() * channels * CHANNELS..];
+    let sums = w.sums.room(positions * across_pitch).as_mut_ptr();
+    let group = &job.packed[item.group * 4 * positions * p.blocks() * channels * CHANNELS..];
     let weights = group[channel / CHANNELS * channels * CHANNELS..].as_ptr();
     let position_pitch = p.blocks() * channels * CHANNELS;
-    for across in 0..PLANE {
+    for across in 0..positions {
         // SAFETY: buffers have room for every position, source channel and vector; weights are packed in blocks.
         unsafe {
             let factors = |part: usize| Factors {
-                data: data.wrapping_add((part * PLANE + across) * plane + tile),
+                data: data.wrapping_add((part * positions + across) * plane + tile),
                 pitch: item.pitch,
-                weights: weights.wrapping_add((part * PLANE + across) * position_pitch + channel % CHANNELS),
+                weights: weights
+                    .wrapping_add((part * positions + across) * position_pitch + channel % CHANNELS),
                 channels,
             };
             let (mut upper, mut lower) = depth::<S, C>(factors(1), factors(2));
@@ -157,43 +176,65 @@ unsafe fn depth<S: Simd, const C: usize>(second: Factors, third: Factors) -> (Su
     }
 }
 
-/// Transforms what [`sum`] made back and collects whole windows, or writes it to rows, four of each channel, in `w.slices`.
+/// Transforms what [`sum`] made back and collects whole windows, or writes it to rows, `2 H` of each channel, in `w.slices`.
 #[inline(always)]
-unsafe fn finish<S: Simd>(
+unsafe fn finish<S: Simd, const H: usize, const W: usize>(
     job: &Job<'_>,
-    item: &Item,
+    item: &Item<'_>,
     short: bool,
     (tile, channel): (usize, usize),
     w: &mut Workspace,
 ) {
-    let sums = w.sums.room(PLANE * SUMS * S::LANES).as_ptr();
-    let rows = w.slices.room(rows_len(item)).as_mut_ptr();
+    let sums = w.sums.room(plane_positions([H, W]) * SUMS * S::LANES).as_ptr();
+    let rows = w.slices.room(rows_len(job, item)).as_mut_ptr();
     for c in 0..TOGETHER.min(item.channels.1 - channel) {
-        let (channel, bias) = (channel + c, job.bias(item, channel + c));
+        let bias = job.bias(item, channel + c);
+        let channel = channel + c - item.channels.0;
         for v in 0..VECTORS.min((item.tiles - tile).div_ceil(S::LANES)) {
             let tile = tile + v * S::LANES;
             // SAFETY: the sums of both slices are there; the rows have room for whole vectors of columns.
             unsafe {
                 let upper = sums.add((2 * c * VECTORS + v) * S::LANES);
-                let lower = upper.add(VECTORS * S::LANES);
-                let mut values = [
-                    transform_back::<S>(upper, SUMS * S::LANES, 0),
-                    transform_back::<S>(lower, SUMS * S::LANES, 0),
+                let slices = [
+                    transform_back::<S, H, W>(upper, SUMS * S::LANES, 0),
+                    transform_back::<S, H, W>(upper.add(VECTORS * S::LANES), SUMS * S::LANES, 0),
                 ];
                 if short {
-                    let bias = S::splat(bias);
-                    for row in 0..4 {
-                        let [even, odd] = values[row / 2][row % 2];
-                        values[row / 2][row % 2] = [S::add(even, bias), S::add(odd, bias)];
-                    }
-                    w.collected.take::<S>(job.output, channel - item.channels.0, tile, values);
-                } else {
-                    let at = (channel - item.channels.0) * 8 * item.pitch + 2 * tile;
-                    for row in 0..4 {
-                        write::<S>(rows.add(at + row * 2 * item.pitch), values[row / 2][row % 2], bias);
-                    }
+                    collect::<S, H, W>(job, item, slices, bias, (tile, channel), w);
+                    continue;
+                }
+                let at = channel * job.tiles.outputs() * item.pitch + W * tile;
+                for row in 0..2 * H {
+                    let to = rows.add(at + row * W * item.pitch);
+                    write::<S, W>(to, slices[row / H][row % H], bias);
                 }
             }
+        }
+    }
+}
+
+/// Hands the outputs of a vector of tiles over as windows of two.
+#[inline(always)]
+unsafe fn collect<S: Simd, const H: usize, const W: usize>(
+    job: &Job<'_>,
+    item: &Item<'_>,
+    slices: [[[S::V; MOST]; MOST]; 2],
+    bias: f32,
+    (tile, channel): (usize, usize),
+    w: &mut Workspace,
+) {
+    let channels = item.channels.1 - item.channels.0;
+    // SAFETY: as the caller says.
+    unsafe {
+        let bias = S::splat(bias);
+        for pair in 0..H / 2 {
+            let mut rows = [[bias; MOST]; 4];
+            for row in 0..4 {
+                for column in 0..W {
+                    rows[row][column] = S::add(slices[row / 2][2 * pair + row % 2][column], bias);
+                }
+            }
+            w.collected.take::<S, W>(job.output, pair * channels + channel, tile, rows);
         }
     }
 }

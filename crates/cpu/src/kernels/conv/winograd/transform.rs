@@ -1,21 +1,9 @@
-//! The transforms of data (`B^T d B`) and of sums (`A^T m A`). Vectors run over tiles.
+//! The transforms of data (`B^T d B`) and of sums (`A^T m A`) of tiles of `H` rows and `W` columns. Vectors run over tiles.
 
-use super::{Item, Job, Line, PLANE, Workspace};
+use super::division::{Item, Line};
+use super::filter::{MOST, POSITIONS, back, transform};
+use super::{Job, Workspace, plane_positions};
 use crate::simd::Simd;
-
-/// `B^T` of F(2, 3).
-#[inline(always)]
-unsafe fn transform<S: Simd>(d: [S::V; 4]) -> [S::V; 4] {
-    // SAFETY: the caller promises the instruction set.
-    unsafe { [S::sub(d[0], d[2]), S::add(d[1], d[2]), S::sub(d[2], d[1]), S::sub(d[1], d[3])] }
-}
-
-/// `A^T` of F(2, 3).
-#[inline(always)]
-unsafe fn back<S: Simd>(m: [S::V; 4]) -> [S::V; 2] {
-    // SAFETY: the caller promises the instruction set.
-    unsafe { [S::add(S::add(m[0], m[1]), m[2]), S::sub(S::sub(m[1], m[2]), m[3])] }
-}
 
 /// How a row of `B^T` joins two slices: the first alone, their sum or their difference.
 const ALONE: u8 = 0;
@@ -25,44 +13,73 @@ const DIFFERENCE: u8 = 2;
 /// The slices of a tile that row `part` of `B^T` joins.
 const JOINED: [[usize; 2]; 4] = [[0, 2], [1, 2], [2, 1], [1, 3]];
 
+/// Rows of a tile's data: what a row of outputs reads, and every column that a tile reads, in a place of its own for each
+/// of the tile's `W + 2`, so that the tiles of different lines lie side by side.
+struct Split {
+    /// The first number.
+    at: *mut f32,
+    /// Numbers between columns.
+    pitch: usize,
+}
+
+impl Split {
+    fn new<S: Simd>(item: &Item<'_>, positions: usize, w: &mut Workspace) -> Self {
+        let pitch = item.tiles.next_multiple_of(S::LANES) + 3 * S::LANES;
+        Self { at: w.rows.room(positions * pitch).as_mut_ptr(), pitch }
+    }
+
+    /// Column `column` of the tiles' row `row`, from tile `tile` on.
+    fn column<const W: usize>(&self, row: usize, column: usize, tile: usize) -> *mut f32 {
+        self.at.wrapping_add((row * (W + 2) + column) * self.pitch + tile)
+    }
+}
+
 /// Transforms the data of an item, for one transformed position along depth where depth is transformed: positions `first ..`
 /// of `w.data`.
 ///
 /// # Safety
 /// The instruction set of `S` is there.
 #[inline(always)]
-pub(super) unsafe fn transform_data<S: Simd>(
+pub(super) unsafe fn transform_data<S: Simd, const H: usize, const W: usize>(
     job: &Job<'_>,
-    item: &Item,
+    item: &Item<'_>,
     part: usize,
     first: usize,
     w: &mut Workspace,
 ) {
     let channels = job.problem.source_channels;
+    let plane = item.plane(channels);
+    let positions = plane_positions([H, W]);
+    let split = Split::new::<S>(item, positions, w);
     for channel in 0..channels {
-        for line in job.lines(item) {
+        for line in item.lines {
             // SAFETY: as the caller says.
             unsafe {
                 match (job.tiles.deep, part) {
-                    (false, _) => transform_line::<S, ALONE>(job, item, &line, (channel, first), [0, 0], w),
-                    (true, 1) => transform_line::<S, SUM>(job, item, &line, (channel, first), JOINED[1], w),
+                    (false, _) => split_line::<S, H, W, ALONE>(job, line, channel, [0, 0], &split, w),
+                    (true, 1) => split_line::<S, H, W, SUM>(job, line, channel, JOINED[1], &split, w),
                     (true, _) => {
-                        transform_line::<S, DIFFERENCE>(job, item, &line, (channel, first), JOINED[part], w)
+                        split_line::<S, H, W, DIFFERENCE>(job, line, channel, JOINED[part], &split, w)
                     }
                 }
             }
         }
+        let data = w.data.room(item.data_len(first + positions, channels)).as_mut_ptr();
+        // SAFETY: the buffers have room for every position of every tile and a vector behind.
+        unsafe {
+            along::<S, H, W>(&split, item.tiles, data.add(first * plane + channel * item.pitch), plane)
+        };
     }
 }
 
-/// Transforms what one line of tiles reads of one channel, from two of its slices.
+/// Joins slices of what one line of tiles reads of one channel, transforms them across the rows, and splits the columns.
 #[inline(always)]
-unsafe fn transform_line<S: Simd, const JOIN: u8>(
+unsafe fn split_line<S: Simd, const H: usize, const W: usize, const JOIN: u8>(
     job: &Job<'_>,
-    item: &Item,
     line: &Line,
-    (channel, first): (usize, usize),
+    channel: usize,
     slices: [usize; 2],
+    split: &Split,
     w: &mut Workspace,
 ) {
     let p = job.problem;
@@ -75,20 +92,25 @@ unsafe fn transform_line<S: Simd, const JOIN: u8>(
         let at = |z: usize, y: usize| volume[(z * height + y) * width..][..width].as_ptr();
         if inside { at(z as usize, y as usize) } else { zeros }
     };
-    let size = if job.tiles.deep { 2 } else { 1 };
     let start = |a: usize, size: usize| (line.first[a] * size) as isize + p.axes[a].low;
-    let (z, y, x) = (start(0, size), start(1, 2), start(2, 2));
-    let rows = slices.map(|s| core::array::from_fn(|i| row(z + s as isize, y + i as isize)));
-    let pitch = (line.count + 1).next_multiple_of(S::LANES) + 2 * S::LANES;
-    let split = w.rows.room(8 * pitch + S::LANES).as_mut_ptr();
-    let plane = item.plane(p.source_channels);
-    let data = w.data.room(item.data_len(first + PLANE, p.source_channels)).as_mut_ptr();
-    // SAFETY: rows are as long as the source is wide, or zeros of that length; the buffers have room for every position of
-    // every tile and a vector behind.
+    let (z, y, x) = (start(0, if job.tiles.deep { 2 } else { 1 }), start(1, H), start(2, W));
+    let mut rows = [[zeros; POSITIONS]; 2];
+    for (rows, slice) in rows.iter_mut().zip(slices) {
+        (0..H + 2).for_each(|i| rows[i] = row(z + slice as isize, y + i as isize));
+    }
+    // SAFETY: rows are as long as the source is wide, or zeros of that length; the split rows have room for all tiles and
+    // three vectors behind.
     unsafe {
-        across::<S, JOIN>(rows, x, width, line.count, split, pitch);
-        let data = data.add(first * plane + channel * item.pitch + line.at);
-        along::<S>(split, pitch, line.count, data, plane);
+        across::<S, H, W, JOIN>(rows, x, width, line, split);
+        // The last two columns of a tile are the first two of the next one.
+        for row in 0..H + 2 {
+            for column in 0..2 {
+                for tile in (line.at..line.at + line.count).step_by(S::LANES) {
+                    let next = S::load(split.column::<W>(row, column, tile + 1));
+                    S::store(split.column::<W>(row, W + column, tile), next);
+                }
+            }
+        }
     }
 }
 
@@ -107,13 +129,17 @@ unsafe fn read<S: Simd>(row: *const f32, at: usize, width: usize) -> S::V {
     }
 }
 
-/// A vector of each of four rows, joined with those of another slice.
+/// A vector of each of the `H + 2` rows of a tile, joined with those of another slice.
 #[inline(always)]
-unsafe fn four<S: Simd, const JOIN: u8>(from: &[[*const f32; 4]; 2], at: usize, width: usize) -> [S::V; 4] {
+unsafe fn joined<S: Simd, const H: usize, const JOIN: u8>(
+    from: &[[*const f32; POSITIONS]; 2],
+    at: usize,
+    width: usize,
+) -> [S::V; POSITIONS] {
     // SAFETY: as for `read`.
     unsafe {
-        let mut v = [S::splat(0.0); 4];
-        for i in 0..4 {
+        let mut v = [S::splat(0.0); POSITIONS];
+        for i in 0..H + 2 {
             v[i] = read::<S>(from[0][i], at, width);
             if JOIN == SUM {
                 v[i] = S::add(v[i], read::<S>(from[1][i], at, width));
@@ -125,110 +151,170 @@ unsafe fn four<S: Simd, const JOIN: u8>(from: &[[*const f32; 4]; 2], at: usize, 
     }
 }
 
-/// Joins slices and transforms four rows across, parted into even and odd columns: row `i` of the result goes to
-/// `split[2 i]` (even) and `split[2 i + 1]` (odd). Column 0 is column `x` of the source; there are zeros where there is no
-/// data.
+/// Joins slices and transforms rows across, parted into columns `0 .. W` of the tiles. The first column is column `x` of the
+/// source; there are zeros where there is no data.
 #[inline(always)]
-unsafe fn across<S: Simd, const JOIN: u8>(
-    from: [[*const f32; 4]; 2],
+unsafe fn across<S: Simd, const H: usize, const W: usize, const JOIN: u8>(
+    from: [[*const f32; POSITIONS]; 2],
     x: isize,
     width: usize,
-    tiles: usize,
-    split: *mut f32,
-    pitch: usize,
+    line: &Line,
+    split: &Split,
 ) {
-    let columns = 2 * tiles + 2;
+    let columns = W * line.count + 2;
     let before = x.min(0).unsigned_abs().min(columns);
-    let first = x.max(0) as usize;
     let last = (x + columns as isize).max(0) as usize;
-    let (mut column, mut at) = (before, first);
-    // The first column that is read goes to the even or to the odd ones.
-    let (even, odd) = (before % 2, 1 - before % 2);
+    let (mut column, mut at) = (before, x.max(0) as usize);
+    let place = |row: usize, column: usize| split.column::<W>(row, column % W, line.at + column / W);
     // SAFETY: as the caller of `transform_data` says; what is read of a row ends at its end.
     unsafe {
-        for i in 0..8 {
-            (0..(before + 1 - i % 2) / 2).for_each(|c| *split.add(i * pitch + c) = 0.0);
-        }
-        while at < last.min(width) {
-            let low = transform::<S>(four::<S, JOIN>(&from, at, width));
-            let high = transform::<S>(four::<S, JOIN>(&from, at + S::LANES, width));
-            for i in 0..4 {
-                let (a, b) = S::deinterleave(low[i], high[i]);
-                S::store(split.add((2 * i + even) * pitch + column / 2), a);
-                S::store(split.add((2 * i + odd) * pitch + column.div_ceil(2)), b);
+        let nothing = |columns: core::ops::Range<usize>| {
+            for column in columns {
+                (0..H + 2).for_each(|row| *place(row, column) = 0.0);
             }
-            column += 2 * S::LANES;
-            at += 2 * S::LANES;
+        };
+        nothing(0..before);
+        while at < last.min(width) {
+            let mut vectors = [[S::splat(0.0); POSITIONS]; MOST];
+            for v in 0..W {
+                vectors[v] = transform::<S, H>(joined::<S, H, JOIN>(&from, at + v * S::LANES, width));
+            }
+            for row in 0..H + 2 {
+                let mut values = [S::splat(0.0); MOST];
+                for v in 0..W {
+                    values[v] = vectors[v][row];
+                }
+                let parted = part::<S, W>(values);
+                for v in 0..W {
+                    S::store(place(row, column + v), parted[v]);
+                }
+            }
+            column += W * S::LANES;
+            at += W * S::LANES;
         }
-        for i in 0..8 {
-            ((column + 1 - i % 2) / 2..tiles + 1).for_each(|c| *split.add(i * pitch + c) = 0.0);
-        }
+        nothing(column..columns);
     }
 }
 
-/// Transforms the rows that [`across`] made along the width: columns `2 t .. 2 t + 4` become four positions of tile `t`.
+/// `W` vectors of columns as the vectors of every `W`th column.
 #[inline(always)]
-unsafe fn along<S: Simd>(split: *const f32, pitch: usize, tiles: usize, data: *mut f32, plane: usize) {
-    for i in 0..4 {
-        for t in (0..tiles).step_by(S::LANES) {
+unsafe fn part<S: Simd, const W: usize>(v: [S::V; MOST]) -> [S::V; MOST] {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        let (even, odd) = S::deinterleave(v[0], v[1]);
+        if W == 2 {
+            return [even, odd, v[2], v[3]];
+        }
+        let (more_even, more_odd) = S::deinterleave(v[2], v[3]);
+        let ((first, third), (second, fourth)) =
+            (S::deinterleave(even, more_even), S::deinterleave(odd, more_odd));
+        [first, second, third, fourth]
+    }
+}
+
+/// The inverse of [`part`].
+///
+/// # Safety
+/// The instruction set of `S` is there.
+#[inline(always)]
+pub(in crate::kernels::conv) unsafe fn unite<S: Simd, const W: usize>(v: [S::V; MOST]) -> [S::V; MOST] {
+    // SAFETY: the caller promises the instruction set.
+    unsafe {
+        if W == 2 {
+            let (a, b) = S::interleave(v[0], v[1]);
+            return [a, b, v[2], v[3]];
+        }
+        let ((even, more_even), (odd, more_odd)) = (S::interleave(v[0], v[2]), S::interleave(v[1], v[3]));
+        let ((a, b), (c, d)) = (S::interleave(even, odd), S::interleave(more_even, more_odd));
+        [a, b, c, d]
+    }
+}
+
+/// Transforms the columns of all tiles along the width, row by row.
+#[inline(always)]
+unsafe fn along<S: Simd, const H: usize, const W: usize>(
+    split: &Split,
+    tiles: usize,
+    data: *mut f32,
+    plane: usize,
+) {
+    for row in 0..H + 2 {
+        for tile in (0..tiles).step_by(S::LANES) {
             // SAFETY: rows and data have room for whole vectors, says the caller.
             unsafe {
-                let (even, odd) = (split.add(2 * i * pitch + t), split.add((2 * i + 1) * pitch + t));
-                let d = [S::load(even), S::load(odd), S::load(even.add(1)), S::load(odd.add(1))];
-                let q = transform::<S>(d);
-                for k in 0..4 {
-                    S::store(data.add((i * 4 + k) * plane + t), q[k]);
+                let mut d = [S::splat(0.0); POSITIONS];
+                for column in 0..W + 2 {
+                    d[column] = S::load(split.column::<W>(row, column, tile));
+                }
+                let q = transform::<S, W>(d);
+                for column in 0..W + 2 {
+                    S::store(data.add((row * (W + 2) + column) * plane + tile), q[column]);
                 }
             }
         }
     }
 }
 
-/// Transforms the sums of one channel and of [`PLANE`] positions back: two rows of two columns of every tile, the vector
-/// of tiles at `t`.
+/// Transforms the sums of one channel and of all positions across depth back: `H` rows of `W` columns of every tile, the
+/// vector of tiles at `t`.
 ///
 /// # Safety
 /// The instruction set is there; the sums hold whole vectors of tiles.
 #[inline(always)]
-pub(super) unsafe fn transform_back<S: Simd>(sums: *const f32, plane: usize, t: usize) -> [[S::V; 2]; 2] {
+pub(super) unsafe fn transform_back<S: Simd, const H: usize, const W: usize>(
+    sums: *const f32,
+    plane: usize,
+    t: usize,
+) -> [[S::V; MOST]; MOST] {
     // SAFETY: sums have room for whole vectors, says the caller.
     unsafe {
-        let mut m = [[S::splat(0.0); 4]; 2];
-        for k in 0..4 {
-            let mut d = [S::splat(0.0); 4];
-            for i in 0..4 {
-                d[i] = S::load(sums.add((i * 4 + k) * plane + t));
+        let mut m = [[S::splat(0.0); POSITIONS]; MOST];
+        for k in 0..W + 2 {
+            let mut d = [S::splat(0.0); POSITIONS];
+            for i in 0..H + 2 {
+                d[i] = S::load(sums.add((i * (W + 2) + k) * plane + t));
             }
-            let q = back::<S>(d);
-            (m[0][k], m[1][k]) = (q[0], q[1]);
+            let q = back::<S, H>(d);
+            for row in 0..H {
+                m[row][k] = q[row];
+            }
         }
-        [back::<S>(m[0]), back::<S>(m[1])]
+        let mut rows = [[S::splat(0.0); MOST]; MOST];
+        for row in 0..H {
+            rows[row] = back::<S, W>(m[row]);
+        }
+        rows
     }
 }
 
-/// Writes two columns of a row of outputs.
+/// Writes `W` columns of a row of outputs.
 ///
 /// # Safety
-/// The instruction set is there; the row has room for two vectors.
+/// The instruction set is there; the row has room for `W` vectors.
 #[inline(always)]
-pub(super) unsafe fn write<S: Simd>(row: *mut f32, columns: [S::V; 2], bias: f32) {
-    // SAFETY: the caller promises the instruction set and room for two vectors.
+pub(super) unsafe fn write<S: Simd, const W: usize>(row: *mut f32, columns: [S::V; MOST], bias: f32) {
+    // SAFETY: as the caller says.
     unsafe {
         let bias = S::splat(bias);
-        let (a, b) = S::interleave(S::add(columns[0], bias), S::add(columns[1], bias));
-        S::store(row, a);
-        S::store(row.add(S::LANES), b);
+        let mut values = columns;
+        for v in 0..W {
+            values[v] = S::add(columns[v], bias);
+        }
+        let united = unite::<S, W>(values);
+        for v in 0..W {
+            S::store(row.add(v * S::LANES), united[v]);
+        }
     }
 }
 
 /// Transforms the sums of one channel and the last positions along depth back into rows of outputs: one slice, or the two
-/// whose other parts [`add_up`] has summed, of two rows each, `2 tiles` long.
+/// whose other parts [`add_up`] has summed, of `H` rows each, `W tiles` long.
 ///
 /// # Safety
 /// The instruction set is there; the operands hold whole vectors of tiles.
 #[inline(always)]
-pub(super) unsafe fn finish_rows<S: Simd>(
-    item: &Item,
+pub(super) unsafe fn finish_rows<S: Simd, const H: usize, const W: usize>(
+    item: &Item<'_>,
     (sums, plane): (*const f32, usize),
     slices: Option<*const f32>,
     bias: f32,
@@ -237,19 +323,21 @@ pub(super) unsafe fn finish_rows<S: Simd>(
     for t in (0..item.tiles).step_by(S::LANES) {
         // SAFETY: as the caller says.
         unsafe {
-            let m = transform_back::<S>(sums, plane, t);
-            for row in 0..2 {
-                let to = rows.add(row * pitch + 2 * t);
+            let m = transform_back::<S, H, W>(sums, plane, t);
+            for row in 0..H {
+                let to = rows.add(row * pitch + W * t);
                 let Some(slices) = slices else {
-                    write::<S>(to, m[row], bias);
+                    write::<S, W>(to, m[row], bias);
                     continue;
                 };
-                let upper = slices.add(2 * row * item.pitch + t);
-                let lower = upper.add(4 * item.pitch);
-                write::<S>(to, [S::load(upper), S::load(upper.add(item.pitch))], bias);
-                let last = [S::load(lower), S::load(lower.add(item.pitch))];
-                let lower = [S::sub(last[0], m[row][0]), S::sub(last[1], m[row][1])];
-                write::<S>(to.add(2 * pitch), lower, bias);
+                let (mut upper, mut lower) = (m[row], m[row]);
+                for column in 0..W {
+                    let at = slices.add((row * W + column) * item.pitch + t);
+                    upper[column] = S::load(at);
+                    lower[column] = S::sub(S::load(at.add(H * W * item.pitch)), m[row][column]);
+                }
+                write::<S, W>(to, upper, bias);
+                write::<S, W>(to.add(H * pitch), lower, bias);
             }
         }
     }
@@ -261,8 +349,8 @@ pub(super) unsafe fn finish_rows<S: Simd>(
 /// # Safety
 /// The instruction set is there; the operands hold whole vectors of tiles; `part < 3`.
 #[inline(always)]
-pub(super) unsafe fn add_up<S: Simd>(
-    item: &Item,
+pub(super) unsafe fn add_up<S: Simd, const H: usize, const W: usize>(
+    item: &Item<'_>,
     part: usize,
     (sums, plane): (*const f32, usize),
     slices: *mut f32,
@@ -270,10 +358,11 @@ pub(super) unsafe fn add_up<S: Simd>(
     for t in (0..item.tiles).step_by(S::LANES) {
         // SAFETY: as the caller says.
         unsafe {
-            let m = transform_back::<S>(sums, plane, t);
-            for i in 0..4 {
-                let v = m[i / 2][i % 2];
-                let (upper, lower) = (slices.add(i * item.pitch + t), slices.add((4 + i) * item.pitch + t));
+            let m = transform_back::<S, H, W>(sums, plane, t);
+            for i in 0..H * W {
+                let v = m[i / W][i % W];
+                let upper = slices.add(i * item.pitch + t);
+                let lower = upper.add(H * W * item.pitch);
                 match part {
                     0 => S::store(upper, v),
                     1 => {
@@ -289,5 +378,3 @@ pub(super) unsafe fn add_up<S: Simd>(
         }
     }
 }
-
-const _: () = assert!(PLANE == 16, "four positions along two axes");
