@@ -35,8 +35,8 @@ pub struct Tiles {
     pub(super) count: [usize; 3],
     /// The most tiles of an item.
     pub(super) most: usize,
-    /// Whether items are parts of one row each.
-    alone: bool,
+    /// The tiles at which items begin, and the end of the last, counted through all rows of a group.
+    starts: Vec<usize>,
     /// Channels of an item, and items that share tiles.
     channels: usize,
     chunks: usize,
@@ -65,28 +65,13 @@ impl Tiles {
         while !alone && most > FEW && p.groups * all.div_ceil(most) < ITEMS * how.threads {
             most -= FEW;
         }
-        // Items whose first tile is moved to a whole byte become longer, and must not need another vector for it.
-        let step = STEP / size[2];
-        if !alone && count[2] % step != 0 {
-            most -= step - 1;
-        }
-        let mut tiles = Self {
-            deep,
-            shallow,
-            size,
-            filtering: how.filtering,
-            count,
-            most,
-            alone,
-            channels: 0,
-            chunks: 1,
-        };
-        let items = p.groups * tiles.blocks(p);
+        let starts = starts(all, count[2], (most, STEP / size[2]), alone);
+        let items = p.groups * (starts.len() - 1);
         let wanted = if items % how.threads == 0 { how.threads } else { ITEMS * how.threads };
         let chunks = (wanted / items).clamp(1, p.target_channels.div_ceil(4 * CHANNELS));
-        tiles.channels = p.target_channels.div_ceil(chunks).next_multiple_of(CHANNELS);
-        tiles.chunks = p.target_channels.div_ceil(tiles.channels);
-        Some(tiles)
+        let channels = p.target_channels.div_ceil(chunks).next_multiple_of(CHANNELS);
+        let chunks = p.target_channels.div_ceil(channels);
+        Some(Self { deep, shallow, size, filtering: how.filtering, count, most, starts, channels, chunks })
     }
 
     /// Transformed positions across depth, which are computed together.
@@ -104,29 +89,26 @@ impl Tiles {
         self.size.iter().product()
     }
 
-    /// Tile rows of all examples.
-    fn rows(&self, p: &Problem) -> usize {
-        p.batch * self.count[0] * self.count[1]
-    }
-
     /// Items of a group that differ in their tiles.
-    fn blocks(&self, p: &Problem) -> usize {
-        match self.alone {
-            true => self.rows(p) * self.count[2].div_ceil(self.most),
-            false => (self.rows(p) * self.count[2]).div_ceil(self.most),
-        }
+    fn blocks(&self) -> usize {
+        self.starts.len() - 1
     }
+}
 
-    /// The tile that block `block` begins with, counted through all rows.
-    fn start(&self, p: &Problem, block: usize) -> usize {
-        let (width, all) = (self.count[2], self.rows(p) * self.count[2]);
-        if self.alone {
-            let parts = width.div_ceil(self.most);
-            return (block / parts * width + block % parts * self.most).min(all);
-        }
-        let tile = (block * self.most).min(all);
-        if tile == all { all } else { tile - tile % width % (STEP / self.size[2]) }
+/// Divides `all` tiles, in rows of `width`, into parts of at most `most`, which end with rows or at multiples of `step` tiles of
+/// one, and with every row if they are to be `alone`.
+fn starts(all: usize, width: usize, (most, step): (usize, usize), alone: bool) -> Vec<usize> {
+    let mut starts = vec![0];
+    let mut tile = 0;
+    while tile < all {
+        let row_end = (tile / width + 1) * width;
+        let end = (tile + most).min(if alone { row_end } else { all });
+        // A part that holds no whole step ends with its row all the same, which is then not longer than a step.
+        let cut = if end == all { end } else { end - end % width % step };
+        tile = if cut > tile { cut } else { row_end };
+        starts.push(tile);
     }
+    starts
 }
 
 /// Whether a convolution is of width 3 along height and width, and 3 or 1 along depth, without strides and dilations.
@@ -194,7 +176,7 @@ impl Job<'_> {
     /// Work items.
     pub fn items(&self) -> usize {
         let (t, p) = (self.tiles, self.problem);
-        p.groups * self.cut.map_or_else(|| t.blocks(p), |cut| cut.items.len()) * t.chunks
+        p.groups * self.cut.map_or_else(|| t.blocks(), |cut| cut.items.len()) * t.chunks
     }
 
     /// Item `number`, whose lines go to `lines`.
@@ -209,8 +191,8 @@ impl Job<'_> {
                 0
             }
             None => {
-                let (group, block) = (rest / t.blocks(p), rest % t.blocks(p));
-                self.list(group, t.start(p, block), t.start(p, block + 1), lines);
+                let (group, block) = (rest / t.blocks(), rest % t.blocks());
+                self.list(group, t.starts[block], t.starts[block + 1], lines);
                 group
             }
         };
@@ -242,5 +224,27 @@ impl Job<'_> {
 
     pub(super) fn bias(&self, item: &Item<'_>, channel: usize) -> f32 {
         self.bias.map_or(0.0, |b| b[item.group * self.problem.target_channels + channel])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::starts;
+
+    #[test]
+    fn parts_are_no_longer_than_they_may_be_and_end_where_bytes_do() {
+        assert_eq!(starts(56, 14, (24, 4), false), [0, 22, 46, 56]);
+        assert_eq!(starts(64, 16, (24, 2), false), [0, 24, 48, 64]);
+        assert_eq!(starts(70, 35, (16, 4), true), [0, 16, 32, 35, 51, 67, 70]);
+        assert_eq!(starts(6, 2, (3, 4), false), [0, 2, 4, 6]);
+        for (width, most, step) in [(1, 24, 4), (7, 23, 4), (33, 96, 2), (96, 72, 4)] {
+            let all = 5 * width;
+            let starts = starts(all, width, (most, step), false);
+            assert_eq!((starts[0], starts[starts.len() - 1]), (0, all));
+            for part in starts.windows(2) {
+                assert!(part[0] < part[1] && part[1] - part[0] <= most, "{part:?}");
+                assert!(part[1] == all || part[1] % width % step == 0, "{part:?}");
+            }
+        }
     }
 }

@@ -13,8 +13,8 @@ const DIFFERENCE: u8 = 2;
 /// The slices of a tile that row `part` of `B^T` joins.
 const JOINED: [[usize; 2]; 4] = [[0, 2], [1, 2], [2, 1], [1, 3]];
 
-/// Rows of a tile's data: what a row of outputs reads, and every column that a tile reads, in a place of its own for each
-/// of the tile's `W + 2`, so that the tiles of different lines lie side by side.
+/// Data of an item's tiles, transformed along depth and height, `[row][column][tile]`. A tile has `W + 2` columns, and the two that
+/// it shares with the next one are there twice: so the tiles of different lines lie side by side.
 struct Split {
     /// The first number.
     at: *mut f32,
