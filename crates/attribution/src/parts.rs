@@ -1,8 +1,6 @@
 //! Host arithmetic on whole images, divided over threads. Parts do not know of each other, so results do not depend on their
 //! number.
 
-use core::ops::Range;
-
 /// Elements below which threads are not worth their start.
 const SMALL: usize = 1 << 16;
 
@@ -42,46 +40,9 @@ pub(crate) fn first_in_parts<T: Sync>(
     found.iter().enumerate().find_map(|(i, found)| found.map(|at| i * size + at))
 }
 
-/// Elements that are added up on their own: sums of them do not depend on threads.
-const PIECE: usize = 1 << 15;
-
-/// The sum of `term(range)` over `0..count`, piece by piece on up to `threads` threads.
-pub(crate) fn sum_in_pieces(threads: usize, count: usize, term: impl Fn(Range<usize>) -> f64 + Sync) -> f64 {
-    let mut sums = vec![0.0; count.div_ceil(PIECE)];
-    let add = |first: usize, sums: &mut [f64]| {
-        for (i, sum) in (first..).zip(sums) {
-            *sum = term(i * PIECE..((i + 1) * PIECE).min(count));
-        }
-    };
-    if threads < 2 || count < SMALL {
-        add(0, &mut sums);
-        return sums.iter().sum();
-    }
-    let share = sums.len().div_ceil(threads);
-    std::thread::scope(|scope| {
-        for (i, sums) in sums.chunks_mut(share).enumerate() {
-            let add = &add;
-            scope.spawn(move || add(i * share, sums));
-        }
-    });
-    sums.iter().sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sums_do_not_depend_on_threads() {
-        for count in [0, 1, PIECE, 5 * PIECE + 3] {
-            let term = |range: Range<usize>| range.map(|i| 1.0 / (i + 1) as f64).sum::<f64>();
-            let alone = sum_in_pieces(1, count, term);
-            assert!((alone - term(0..count)).abs() < 1e-12);
-            [2, 3, 7]
-                .iter()
-                .for_each(|&n| assert_eq!(sum_in_pieces(n, count, term).to_bits(), alone.to_bits()));
-        }
-    }
 
     #[test]
     fn what_is_found_first_does_not_depend_on_threads() {

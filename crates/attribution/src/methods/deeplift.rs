@@ -2,7 +2,6 @@
 
 use super::{Baseline, Method, example_mut, input_maps, zeros_like};
 use crate::engine::{copy, example};
-use crate::parts::{in_parts, sum_in_pieces};
 use crate::rules::DeepLiftRescale;
 use crate::{Attribution, Fill, Network, PassSpec, Rules, Table, Target};
 use voxplain_autodiff::{Composite, Cotangent};
@@ -77,13 +76,12 @@ fn attribute<S: Scalar>(
             let mut b = vec![S::ZERO; multipliers.len()];
             reference(i, row, &mut b);
             let x = example(&inputs[i], examples, n);
-            let contribution = |at: usize| multipliers[at] * (x[at] - b[at]);
-            sum += sum_in_pieces(threads, b.len(), |range| range.map(|at| contribution(at).to_f64()).sum());
-            in_parts(threads, example_mut(map, examples, n), |first, part| {
-                for (at, t) in (first..).zip(part) {
-                    *t += share * if multiply { contribution(at) } else { multipliers[at] };
-                }
-            });
+            let total = example_mut(map, examples, n);
+            for (((t, &m), &x), b) in total.iter_mut().zip(*multipliers).zip(x).zip(b) {
+                let contribution = m * (x - b);
+                sum += contribution.to_f64();
+                *t += share * if multiply { contribution } else { m };
+            }
         }
         differences.push(difference);
         residuals.push(sum - difference);

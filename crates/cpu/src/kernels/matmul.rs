@@ -5,6 +5,7 @@
 
 use crate::isa::{Isa, madd, vectorized};
 use crate::parallel::{Pool, Shared};
+use core::ops::Range;
 use voxplain_autodiff::{MatMulGeometry, MatrixStrides};
 
 vectorized! {
@@ -60,14 +61,25 @@ const BLOCK: usize = 64;
 /// Rows that share what is read of the second operand while it is in cache.
 const ROWS: usize = 32;
 
+/// Pieces of results of up to [`ROWS`] rows and `width` columns.
+fn pieces(g: &MatMulGeometry, width: usize) -> usize {
+    g.batch * g.m.div_ceil(ROWS) * g.n.div_ceil(width)
+}
+
+/// The matrix, the rows and the first column of piece `i`.
+fn piece(g: &MatMulGeometry, width: usize, i: usize) -> (usize, Range<usize>, usize) {
+    let (rows, columns) = (g.m.div_ceil(ROWS), g.n.div_ceil(width));
+    let row = i / columns % rows * ROWS;
+    (i / columns / rows, row..(row + ROWS).min(g.m), i % columns * width)
+}
+
 fn row_products(pool: &Pool, isa: Isa, g: &MatMulGeometry, a: &[f32], b: &[f32], c: &mut [f32]) {
     let alpha = g.alpha as f32;
-    let (rows, columns) = (g.m.div_ceil(ROWS), g.n.div_ceil(BLOCK));
     let cost = c.len().saturating_mul(g.k);
     let shared = Shared::new(c);
-    pool.each(g.batch * rows * columns, cost, |i| {
-        let (column, row, batch) = (i % columns * BLOCK, i / columns % rows * ROWS, i / columns / rows);
-        for m in row..(row + ROWS).min(g.m) {
+    pool.each(pieces(g, BLOCK), cost, |i| {
+        let (batch, rows, column) = piece(g, BLOCK, i);
+        for m in rows {
             let left = &a[batch * g.a.batch + m * g.a.row..][..g.k];
             // SAFETY: pieces of rows do not overlap and each is visited once.
             let out = unsafe { shared.slice((batch * g.m + m) * g.n + column, BLOCK.min(g.n - column)) };
@@ -84,15 +96,13 @@ const COLUMNS: usize = 512;
 
 fn row_sums(pool: &Pool, isa: Isa, g: &MatMulGeometry, (a, b): (&[f32], &[f32]), c: &mut [f32]) {
     let alpha = g.alpha as f32;
-    let (rows, columns) = (g.m.div_ceil(ROWS), g.n.div_ceil(COLUMNS));
     let cost = c.len().saturating_mul(g.k);
     let shared = Shared::new(c);
-    pool.each(g.batch * rows * columns, cost, |i| {
-        let (column, row, batch) = (i % columns * COLUMNS, i / columns % rows * ROWS, i / columns / rows);
+    pool.each(pieces(g, COLUMNS), cost, |i| {
+        let (batch, those, column) = piece(g, COLUMNS, i);
         let width = COLUMNS.min(g.n - column);
         // SAFETY: pieces of rows do not overlap and each is visited once.
         let out = |m: usize| unsafe { shared.slice((batch * g.m + m) * g.n + column, width) };
-        let those = row..(row + ROWS).min(g.m);
         those.clone().for_each(|m| out(m).fill(0.0));
         for first in (0..g.k).step_by(TOGETHER) {
             // Behind the last row its factor is 0.

@@ -1,6 +1,6 @@
 //! The division of a convolution of images on a [`Background`]: tiles that must be computed, and tiles that repeat.
 
-use super::division::Line;
+use super::division::{Line, STEP};
 use super::{Job, Tiles, Workspace};
 use crate::isa::Isa;
 use crate::kernels::conv::axis::{Axis, AxisGeometry};
@@ -9,8 +9,6 @@ use crate::kernels::conv::fill::Equal;
 use crate::kernels::conv::output::Output;
 use crate::kernels::conv::{Preparation, Problem};
 
-/// Parts of a row begin at multiples of so many tiles, so that rows of bits of different parts share no byte.
-const STEP: usize = 4;
 /// The least share of tiles that must repeat, one in so many.
 const WORTHWHILE: usize = 8;
 
@@ -85,9 +83,9 @@ impl Cut {
 
     /// Parts one row, of which the tiles `between` and those at its ends are live.
     fn part(&mut self, most: usize, ends: [usize; 2], between: Columns, row: Line) {
-        let count = self.count[2];
-        let up = |at: usize| at.next_multiple_of(STEP).min(count);
-        let down = |at: usize| at / STEP * STEP;
+        let (count, step) = (self.count[2], STEP / self.size[2]);
+        let up = |at: usize| at.next_multiple_of(step).min(count);
+        let down = |at: usize| at / step * step;
         let mut live = [[0, ends[0]], between, [count - ends[1].min(count), count]];
         live.iter_mut()
             .for_each(|part| *part = [down(part[0]), if part[0] < part[1] { up(part[1]) } else { 0 }]);
@@ -95,7 +93,7 @@ impl Cut {
         while at < count {
             let inside = live.iter().filter(|part| part[0] <= at && at < part[1]).map(|part| part[1]).max();
             let next = live.iter().map(|part| part[0]).filter(|&start| start > at).min().unwrap_or(count);
-            let end = inside.unwrap_or(next.min(count)).min(at + most.next_multiple_of(STEP)).min(count);
+            let end = inside.unwrap_or(next.min(count)).min(at + most.next_multiple_of(step)).min(count);
             let line = Line { first: [row.first[0], row.first[1], at], count: end - at, ..row };
             if inside.is_some() {
                 self.live.push(line)

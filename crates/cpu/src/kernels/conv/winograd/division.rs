@@ -20,7 +20,7 @@ const LEAST_CHANNELS: usize = 8;
 /// many channels are small, and do not fill the tiles.
 const MOST_WEIGHTS: usize = 128 * 128;
 /// Parts of a row begin at multiples of so many outputs, so that rows of bits of different parts share no byte.
-const STEP: usize = 8;
+pub(super) const STEP: usize = 8;
 
 /// How the tiles of a convolution are divided.
 pub struct Tiles {
