@@ -238,7 +238,7 @@ impl Device for Cpu {
 
 impl Cpu {
     fn preparation(&self) -> Preparation {
-        Preparation { filtering: self.filtering, threads: self.pool.threads() }
+        Preparation { filtering: self.filtering, lanes: self.isa.lanes(), threads: self.pool.threads() }
     }
 
     fn run_step(&self, memory: &mut CpuMemory, base: Option<&CpuMemory>, at: usize) -> Result<()> {

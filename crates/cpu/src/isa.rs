@@ -42,6 +42,15 @@ impl Isa {
         Self::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Self::Scalar)
     }
 
+    /// Numbers in a vector of the kernels that vectors decide.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Self::Avx512 => 16,
+            Self::Avx2 => 8,
+            Self::Neon | Self::Scalar => 4,
+        }
+    }
+
     /// The name, for manifests.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,5 +1,6 @@
 //! Dividing work over output elements. Without the `threads` feature everything runs on the caller's thread.
 
+use core::sync::atomic::AtomicU8;
 use std::marker::PhantomData;
 use voxplain_tensor::{Error, Result};
 
@@ -114,5 +115,14 @@ impl<'a, T> Shared<'a, T> {
         assert!(offset + count <= self.length, "a part lies outside the output");
         // SAFETY: the range was just checked, the caller rules out overlap, the borrow of the output outlives `self`.
         unsafe { std::slice::from_raw_parts_mut(self.base.add(offset), count) }
+    }
+}
+
+impl Shared<'_, u8> {
+    /// A byte whose bits belong to different threads, none of which has it in a part of its own meanwhile.
+    pub fn byte(&self, offset: usize) -> &AtomicU8 {
+        assert!(offset < self.length, "a byte lies outside the output");
+        // SAFETY: the place was just checked, and who shares a byte only reaches it here.
+        unsafe { AtomicU8::from_ptr(self.base.add(offset)) }
     }
 }

@@ -31,11 +31,7 @@ per_isa! {
 
 /// The most floating-point operations per second (two per multiply-add) that the threads of `pool` reach together.
 pub(crate) fn measure(pool: &Pool, isa: Isa) -> f64 {
-    let lanes = match isa {
-        Isa::Avx512 => 16,
-        Isa::Avx2 => 8,
-        Isa::Neon | Isa::Scalar => 4,
-    };
+    let lanes = isa.lanes();
     let (rounds, threads) = (2_000_000, pool.threads());
     let once = || {
         let start = Instant::now();

@@ -37,8 +37,10 @@ const ITEMS: usize = 2;
 /// What decides how a convolution is computed, beside its geometry.
 #[derive(Clone, Copy)]
 pub struct Preparation {
-    /// How it is summed; threads decide nothing of that.
+    /// How it is summed; threads and lanes decide nothing of that.
     pub filtering: Filtering,
+    /// Numbers in a vector.
+    pub lanes: usize,
     /// How many threads share the work.
     pub threads: usize,
 }

@@ -4,7 +4,7 @@
 //! Each of these says exactly what the kernel of its own says: windows are looked through in row-major order after the
 //! rectifier, so that in a window without positive entries the first one wins.
 
-use crate::kernels::bits::{keep, pack};
+use crate::kernels::bits::{Part, keep_from, pack_part};
 use crate::parallel::Shared;
 use crate::simd::Simd;
 
@@ -82,7 +82,7 @@ impl<'a> Output<'a> {
     /// # Safety
     /// The instruction set of `S` is there; `data` holds the block, each row readable up to the next multiple of the
     /// lanes; blocks of different calls that run at the same time do not overlap in the target, and where bits are wanted
-    /// their rows begin at multiples of 8.
+    /// their rows have no steps.
     #[inline(always)]
     pub unsafe fn write<S: Simd>(&self, block: &Block, data: *mut f32) {
         for z in 0..block.count[0] {
@@ -116,9 +116,9 @@ impl<'a> Output<'a> {
             let values = unsafe { core::slice::from_raw_parts_mut(row, count) };
             let bytes = self.sizes[2].div_ceil(8);
             let mask = &mask[line * bytes..(line + 1) * bytes];
-            match (block.step[2], at[2] % 8) {
-                (1, 0) => keep(values, &mask[at[2] / 8..]),
-                (step, _) => keep_apart(values, mask, at[2], step),
+            match block.step[2] {
+                1 => keep_from(at[2], values, mask),
+                step => keep_apart(values, mask, at[2], step),
             }
         }
         if self.added.is_some() || self.rectified && !self.rectifies_late() {
@@ -128,11 +128,10 @@ impl<'a> Output<'a> {
         // SAFETY: the row holds `count` values.
         let values = unsafe { core::slice::from_raw_parts(row, count) };
         if let Some(bits) = &self.bits {
-            let (bytes, first) = (self.sizes[2].div_ceil(8), at[2] / 8);
-            // SAFETY: rows of different blocks do not share bytes.
-            let into = unsafe { bits.slice(line * bytes + first, count.div_ceil(8)) };
-            // SAFETY: the caller promises the instruction set.
-            unsafe { pack::<S>(values, into) };
+            let row = line * self.sizes[2].div_ceil(8);
+            let part = Part { row, first: at[2], ends: at[2] + count == self.sizes[2] };
+            // SAFETY: the caller promises the instruction set; blocks do not overlap.
+            unsafe { pack_part::<S>(values, &part, bits) };
         }
         if let Some(y) = &self.y {
             let reach = (count - 1) * block.step[2] + 1;
@@ -179,7 +178,7 @@ impl<'a> Output<'a> {
     }
 }
 
-/// As [`keep`] for values that lie `step` apart in their row, beginning with entry `first`.
+/// As [`keep_from`] for values that lie `step` apart in their row, beginning with entry `first`.
 fn keep_apart(values: &mut [f32], mask: &[u8], first: usize, step: usize) {
     for (i, v) in values.iter_mut().enumerate() {
         let at = first + i * step;

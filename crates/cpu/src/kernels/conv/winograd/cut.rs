@@ -1,6 +1,6 @@
 //! The division of a convolution of images on a [`Background`]: tiles that must be computed, and tiles that repeat.
 
-use super::division::{Line, STEP};
+use super::division::Line;
 use super::{Job, Tiles, Workspace};
 use crate::isa::Isa;
 use crate::kernels::conv::axis::{Axis, AxisGeometry};
@@ -11,6 +11,9 @@ use crate::kernels::conv::{Preparation, Problem};
 
 /// The least share of tiles that must repeat, one in so many.
 const WORTHWHILE: usize = 8;
+
+/// What repeats begins at multiples of so many outputs of a row, so that its bits are whole bytes.
+const STEP: usize = 8;
 
 /// What is computed and what repeats. Kept and filled anew by every run, so that runs allocate nothing.
 #[derive(Default)]
@@ -135,7 +138,8 @@ impl Cut {
         });
         let (source_channels, target_channels, kernel) = (p.source_channels, p.target_channels, p.kernel);
         let one = Problem { batch: 1, groups: 1, source_channels, target_channels, kernel, axes };
-        let Some(tiles) = Tiles::new(&one, Preparation { filtering: job.tiles.filtering, threads: 1 }) else {
+        let how = Preparation { filtering: job.tiles.filtering, lanes: isa.lanes(), threads: 1 };
+        let Some(tiles) = Tiles::new(&one, how) else {
             return false;
         };
         let (inputs, outputs) = (job.tiles.size.iter().map(|n| n + 2).product(), job.tiles.outputs());

@@ -1,17 +1,21 @@
 //! How the tiles of a convolution are divided: their sizes, the items that threads take, and the parts of tile rows in an item.
 
+use super::portions::Portions;
 use super::{Job, plane_positions};
 use crate::filtering::Filtering;
 use crate::kernels::conv::tile::CHANNELS;
 use crate::kernels::conv::{ITEMS, Preparation, Problem, apart};
 use crate::simd::Simd;
+use core::ops::Range;
 
 /// Bytes of data, sums and slices that are alive together: they and some weights fit a second cache of half a megabyte.
 const CACHE_BYTES: usize = 400 << 10;
 /// Channels whose sums are transformed back together.
 pub(super) const SHARE: usize = 16;
-/// Tiles that fill registers, and more than which gain nothing.
-const FEW: usize = 24;
+/// Tiles that fill registers, as whole vectors, and more than which gain nothing.
+const fn few(lanes: usize) -> usize {
+    24usize.next_multiple_of(lanes)
+}
 pub(super) const MANY: usize = 96;
 /// Fewer source channels than this do not pay for buffers of sums, and want as many target channels to pay for the
 /// transforms; others pay with one block of target channels.
@@ -19,9 +23,6 @@ const LEAST_CHANNELS: usize = 8;
 /// Weights of a tap beyond which those of larger tiles cost more than they gain where depth is not transformed: images with so
 /// many channels are small, and do not fill the tiles.
 const MOST_WEIGHTS: usize = 128 * 128;
-/// Parts of a row begin at multiples of so many outputs, so that rows of bits of different parts share no byte.
-pub(super) const STEP: usize = 8;
-
 /// How the tiles of a convolution are divided.
 pub struct Tiles {
     /// Whether depth is transformed too.
@@ -35,8 +36,8 @@ pub struct Tiles {
     pub(super) count: [usize; 3],
     /// The most tiles of an item.
     pub(super) most: usize,
-    /// The tiles at which items begin, and the end of the last, counted through all rows of a group.
-    starts: Vec<usize>,
+    /// The tiles of the items of a group that differ in them.
+    portions: Portions,
     /// Channels of an item, and items that share tiles.
     channels: usize,
     chunks: usize,
@@ -54,24 +55,28 @@ impl Tiles {
         }
         let size = size(p, how.filtering);
         let count = [0, 1, 2].map(|a| p.axes[a].target.div_ceil(size[a]));
-        let fitting = (CACHE_BYTES / (alive(p, size, shallow) * size_of::<f32>())).clamp(FEW, MANY);
+        let few = few(how.lanes);
+        let fitting = (CACHE_BYTES / (alive(p, size, shallow) * size_of::<f32>())).clamp(few, MANY);
         // A shallow row that fills its vectors goes alone: that is the short way to its windows.
         let alone = shallow && count[2] >= super::shallow::TILES;
         let all = p.batch * count.iter().product::<usize>();
         let mut most = match alone {
             true => count[2].div_ceil(count[2].div_ceil(fitting)).next_multiple_of(8),
-            false => fitting / FEW * FEW,
+            false => fitting / few * few,
         };
-        while !alone && most > FEW && p.groups * all.div_ceil(most) < ITEMS * how.threads {
-            most -= FEW;
+        while !alone && most > few && p.groups * all.div_ceil(most) < ITEMS * how.threads {
+            most -= few;
         }
-        let starts = starts(all, count[2], (most, STEP / size[2]), alone);
-        let items = p.groups * (starts.len() - 1);
+        let portions = match alone {
+            true => Portions::Rows { rows: all / count[2], width: count[2], most },
+            false => Portions::new(all, most, how.lanes, how.threads),
+        };
+        let items = p.groups * portions.count();
         let wanted = if items % how.threads == 0 { how.threads } else { ITEMS * how.threads };
         let chunks = (wanted / items).clamp(1, p.target_channels.div_ceil(4 * CHANNELS));
         let channels = p.target_channels.div_ceil(chunks).next_multiple_of(CHANNELS);
         let chunks = p.target_channels.div_ceil(channels);
-        Some(Self { deep, shallow, size, filtering: how.filtering, count, most, starts, channels, chunks })
+        Some(Self { deep, shallow, size, filtering: how.filtering, count, most, portions, channels, chunks })
     }
 
     /// Transformed positions across depth, which are computed together.
@@ -88,27 +93,6 @@ impl Tiles {
     pub fn outputs(&self) -> usize {
         self.size.iter().product()
     }
-
-    /// Items of a group that differ in their tiles.
-    fn blocks(&self) -> usize {
-        self.starts.len() - 1
-    }
-}
-
-/// Divides `all` tiles, in rows of `width`, into parts of at most `most`, which end with rows or at multiples of `step` tiles of
-/// one, and with every row if they are to be `alone`.
-fn starts(all: usize, width: usize, (most, step): (usize, usize), alone: bool) -> Vec<usize> {
-    let mut starts = vec![0];
-    let mut tile = 0;
-    while tile < all {
-        let row_end = (tile / width + 1) * width;
-        let end = (tile + most).min(if alone { row_end } else { all });
-        // A part that holds no whole step ends with its row all the same, which is then not longer than a step.
-        let cut = if end == all { end } else { end - end % width % step };
-        tile = if cut > tile { cut } else { row_end };
-        starts.push(tile);
-    }
-    starts
 }
 
 /// Whether a convolution is of width 3 along height and width, and 3 or 1 along depth, without strides and dilations.
@@ -176,7 +160,7 @@ impl Job<'_> {
     /// Work items.
     pub fn items(&self) -> usize {
         let (t, p) = (self.tiles, self.problem);
-        p.groups * self.cut.map_or_else(|| t.blocks(), |cut| cut.items.len()) * t.chunks
+        p.groups * self.cut.map_or_else(|| t.portions.count(), |cut| cut.items.len()) * t.chunks
     }
 
     /// Item `number`, whose lines go to `lines`.
@@ -191,8 +175,9 @@ impl Job<'_> {
                 0
             }
             None => {
-                let (group, block) = (rest / t.blocks(), rest % t.blocks());
-                self.list(group, t.starts[block], t.starts[block + 1], lines);
+                let portions = t.portions.count();
+                let (group, portion) = (rest / portions, rest % portions);
+                self.list(group, t.portions.tiles(portion), lines);
                 group
             }
         };
@@ -207,15 +192,15 @@ impl Job<'_> {
         Item { group, channels: (first, (first + t.channels).min(p.target_channels)), lines, tiles, pitch }
     }
 
-    /// Lists the parts of rows between two tiles, counted through all rows of a group.
-    fn list(&self, group: usize, first: usize, end: usize, lines: &mut Vec<Line>) {
+    /// Lists the parts of rows that tiles, counted through all rows of a group, lie in.
+    fn list(&self, group: usize, tiles: Range<usize>, lines: &mut Vec<Line>) {
         let [depth, height, width] = self.tiles.count;
-        let mut tile = first;
-        while tile < end {
+        let mut tile = tiles.start;
+        while tile < tiles.end {
             let (row, x) = (tile / width, tile % width);
             let (plane, y) = (row / height, row % height);
             let (example, z) = (plane / depth, plane % depth);
-            let count = (width - x).min(end - tile);
+            let count = (width - x).min(tiles.end - tile);
             let image = example * self.problem.groups + group;
             lines.push(Line { image, first: [z, y, x], count, at: 0 });
             tile += count;
@@ -224,27 +209,5 @@ impl Job<'_> {
 
     pub(super) fn bias(&self, item: &Item<'_>, channel: usize) -> f32 {
         self.bias.map_or(0.0, |b| b[item.group * self.problem.target_channels + channel])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::starts;
-
-    #[test]
-    fn parts_are_no_longer_than_they_may_be_and_end_where_bytes_do() {
-        assert_eq!(starts(56, 14, (24, 4), false), [0, 22, 46, 56]);
-        assert_eq!(starts(64, 16, (24, 2), false), [0, 24, 48, 64]);
-        assert_eq!(starts(70, 35, (16, 4), true), [0, 16, 32, 35, 51, 67, 70]);
-        assert_eq!(starts(6, 2, (3, 4), false), [0, 2, 4, 6]);
-        for (width, most, step) in [(1, 24, 4), (7, 23, 4), (33, 96, 2), (96, 72, 4)] {
-            let all = 5 * width;
-            let starts = starts(all, width, (most, step), false);
-            assert_eq!((starts[0], starts[starts.len() - 1]), (0, all));
-            for part in starts.windows(2) {
-                assert!(part[0] < part[1] && part[1] - part[0] <= most, "{part:?}");
-                assert!(part[1] == all || part[1] % width % step == 0, "{part:?}");
-            }
-        }
     }
 }

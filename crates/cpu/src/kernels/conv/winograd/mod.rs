@@ -21,6 +21,7 @@ mod cut;
 mod division;
 mod filter;
 mod pack;
+mod portions;
 mod shallow;
 mod transform;
 
