@@ -116,8 +116,10 @@ impl Device for Oracle {
         let (whole, shape) = (base.plan.slot(into).shape, memory.plan.slot(part).shape);
         let root = base.plan.slot(into).root.index();
         let part = memory.real(part)?;
-        match base.values[root].as_mut() {
-            Some(Value::Real(values)) => movement::paste(part, &shape, values, &whole, at),
+        // Memory that nothing ran in yet is filled piece by piece.
+        let length = base.plan.slot(base.plan.slot(into).root).shape.elements();
+        match base.values[root].get_or_insert_with(|| Value::Real(vec![0.0; length])) {
+            Value::Real(values) => movement::paste(part, &shape, values, &whole, at),
             _ => return Err(Error::internal("a box is pasted into a value that is not there")),
         }
         Ok(())

@@ -2,7 +2,7 @@
 //! before, whose state is then moved along. Estimators that walk along orders of the features ask for neighbours one after the
 //! other; of such a walk every step costs what its feature reaches.
 
-use crate::changes::{Part, around, lines, shapes, union, whole};
+use crate::changes::{Part, around, lines, shapes, union};
 use crate::coalition::Coalition;
 use crate::features::{Features, NO_FEATURE};
 use crate::run::Finite;
@@ -38,8 +38,8 @@ enum Way {
     From(usize),
     /// By moving the moving state.
     Step,
-    /// By a full pass that becomes the moving state.
-    Start,
+    /// By moving the moving state from an end, as which it is made.
+    Start(usize),
 }
 
 impl<S: Scalar> Known<S> {
@@ -114,8 +114,10 @@ impl<S: Scalar> Known<S> {
                 |k: usize| at + k < coalitions.len() && pays(coalitions[at + k - 1], at + k).is_some();
             let way = match step {
                 Some(step) => (Way::Step, step),
-                // A full pass is worth two steps at least.
-                None if follows(1) && follows(2) && follows(3) => (Way::Start, self.all()),
+                // Making a state is worth two steps at least.
+                None if follows(1) && follows(2) && follows(3) => {
+                    (Way::Start(ends[at].0), ends[at].1.clone())
+                }
                 None => (Way::From(ends[at].0), ends[at].1.clone()),
             };
             if !matches!(way.0, Way::From(_)) {
@@ -124,10 +126,6 @@ impl<S: Scalar> Known<S> {
             ways.push(way);
         }
         ways
-    }
-
-    fn all(&self) -> Change {
-        self.shapes.iter().map(|s| Some(whole(s))).collect()
     }
 
     /// Writes what input `i` has in a box when `coalition` is present.
@@ -184,21 +182,30 @@ impl<S: Scalar> Known<S> {
                 false => states.evaluate(end, &changes, &mut fill, &mut take)?,
             }
         }
-        for (at, (way, change)) in ways.iter().enumerate() {
-            if sink.is_over() {
-                break;
+        let mut at = 0;
+        while at < ways.len() && !sink.is_over() {
+            match ways[at].0 {
+                Way::From(_) => {
+                    at += 1;
+                    continue;
+                }
+                Way::Start(end) => {
+                    self.enter(states, features, seeds, end)?;
+                    states.enter_like(MOVING, end)?;
+                }
+                Way::Step => {}
             }
-            let coalition = coalitions[at];
-            let mut fill = |_: usize, i: usize, part: &[Range<usize>], into: &mut [S]| {
-                self.write(features, coalition, i, part, into);
+            let follow = ways[at + 1..].iter().take_while(|(way, _)| *way == Way::Step).count();
+            let changes: Vec<Change> = ways[at..=at + follow].iter().map(|w| w.1.clone()).collect();
+            let mut fill = |row: usize, i: usize, part: &[Range<usize>], into: &mut [S]| {
+                self.write(features, coalitions[at + row], i, part, into);
             };
-            let value = match way {
-                Way::From(_) => continue,
-                Way::Start => states.enter(MOVING, seeds.from, &mut fill)?,
-                Way::Step => states.advance(MOVING, change, &mut fill)?,
-            };
-            self.moving = Some(coalition.clone());
-            let _ = sink.take(at, seeds.value(n, &value));
+            let mut take = |row: usize, v: &[S]| sink.take(at + row, seeds.value(n, v));
+            let moved = states.walk(MOVING, &changes, &mut fill, &mut take)?;
+            if moved > 0 {
+                self.moving = Some(coalitions[at + moved - 1].clone());
+            }
+            at += changes.len();
         }
         Ok(())
     }

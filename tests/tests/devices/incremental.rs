@@ -119,19 +119,32 @@ impl<S: Scalar> Rows<S> {
         let mut engine = Engine::new(graph, device, None);
         let states = engine.states().unwrap();
         let mut now = self.base.clone();
-        states.enter(3, graph.outputs()[0], &mut |_, i, _, into| into.copy_from_slice(&now[i])).unwrap();
-        let (mut values, mut inputs) = (Vec::new(), Vec::new());
+        states.enter(1, graph.outputs()[0], &mut |_, i, _, into| into.copy_from_slice(&now[i])).unwrap();
+        states.enter_like(3, 1).unwrap();
+        let mut inputs = Vec::new();
         for (change, row) in self.changes.iter().zip(&self.rows) {
             for (i, part) in change.iter().enumerate() {
                 let Some(part) = part else { continue };
                 let changed = |k: &usize| inside(&self.shapes[i], part, *k);
                 (0..now[i].len()).filter(changed).for_each(|k| now[i][k] = row[i][k]);
             }
-            let mut fill = |_: usize, i: usize, part: &[Range<usize>], into: &mut [S]| {
-                into.copy_from_slice(&cut(&self.shapes[i], part, &now[i]));
-            };
-            values.push(states.advance(3, change, &mut fill).unwrap());
             inputs.push(now.clone());
+        }
+        // In two walks, the first of which is broken off.
+        let mut values: Vec<Vec<S>> = Vec::new();
+        let stop = self.rows.len() / 2;
+        for last in [stop, usize::MAX] {
+            let done = values.len();
+            let mut fill = |row: usize, i: usize, part: &[Range<usize>], into: &mut [S]| {
+                into.copy_from_slice(&cut(&self.shapes[i], part, &inputs[done + row][i]));
+            };
+            let mut take = |row: usize, value: &[S]| {
+                assert_eq!(values.len(), done + row, "values come in the order of rows");
+                values.push(value.to_vec());
+                if row < last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            };
+            let moved = states.walk(3, &self.changes[done..], &mut fill, &mut take).unwrap();
+            assert_eq!(values.len(), done + moved);
         }
         let walked =
             Self { shapes: self.shapes.clone(), base: inputs[0].clone(), changes: vec![], rows: inputs };
@@ -259,6 +272,20 @@ fn rows_of_all_classes_share_the_last_layers() {
         check(&Cpu::best().with_threads(2).unwrap(), &graph, &boxes, batch);
     }
     check(&Oracle, &graph, &boxes[4..10], 4);
+    let rows: Rows<f32> = Rows::new(&graph, &boxes);
+    let cpu = Cpu::best();
+    let mut engine = Engine::new(&graph, &cpu, None);
+    let states = engine.states().unwrap();
+    let mut fill = |_: usize, i: usize, part: &[Range<usize>], into: &mut [f32]| {
+        into.copy_from_slice(&cut(&rows.shapes[i], part, &rows.base[i]));
+    };
+    states.enter(0, graph.outputs()[0], &mut fill).unwrap();
+    let mut take = |_: usize, _: &[f32]| ControlFlow::Continue(());
+    states.evaluate(0, &rows.changes, &mut fill, &mut take).unwrap();
+    assert_eq!(states.walk(0, &rows.changes, &mut fill, &mut take).unwrap(), rows.changes.len());
+    // What is behind the layers that steps share did not move along.
+    states.evaluate(0, &rows.changes, &mut fill, &mut take).unwrap_err();
+    states.enter_like(1, 0).unwrap_err();
 }
 
 fn boxes() -> impl Strategy<Value = Vec<Vec<(u8, u8)>>> {

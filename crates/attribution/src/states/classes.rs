@@ -16,16 +16,16 @@ use voxplain_tensor::{Error, ErrorKind, Result, Scalar};
 /// The share of a full pass's operations from which a part is not worth the copies.
 const WORTHWHILE: f64 = 0.95;
 /// Rows from which it is worth making a plan that those of all classes share.
-const TOGETHER: usize = 4;
+pub(super) const TOGETHER: usize = 4;
 
 /// What the rows of one evaluation have in common.
 pub(super) struct Errand<'a> {
-    state: usize,
+    pub(super) state: usize,
     /// The network up to the explained value, or up to where rows of all classes go on together.
-    regions: Arc<Regions<'a>>,
-    /// Operations of what comes behind, and bytes that it holds.
-    rest: u64,
-    held: usize,
+    pub(super) regions: Arc<Regions<'a>>,
+    /// Operations of what comes behind, and bytes that it holds and nobody counts.
+    pub(super) rest: u64,
+    pub(super) held: usize,
 }
 
 impl<'a> Errand<'a> {
@@ -135,7 +135,7 @@ impl<'a, D: Device> Engine<'a, D> {
         let mut values: Vec<Vec<D::Scalar>> = plan.captures.iter().map(length).collect();
         let overlay = self.overlay.as_ref().ok_or_else(|| Error::internal("no state was entered"))?;
         let missing = || Error::internal("there is no such state");
-        let (base, _) = overlay.states.get(&errand.state).ok_or_else(missing)?;
+        let base = &overlay.states.get(&errand.state).ok_or_else(missing)?.session;
         for rows in rows.chunks(plan.batch) {
             program.run(base, rows, fill)?;
             for (i, values) in values.iter_mut().enumerate() {
@@ -170,9 +170,13 @@ impl<'a, D: Device> Engine<'a, D> {
     }
 
     /// The tail of so many rows, and an errand up to it, where it fits.
-    fn split(&mut self, state: usize, classes: &Classes) -> Result<Option<(Errand<'a>, Tail<'a, D>)>> {
+    pub(super) fn split(
+        &mut self,
+        state: usize,
+        classes: &Classes,
+    ) -> Result<Option<(Errand<'a>, Tail<'a, D>)>> {
         let rows: usize = classes.values().map(Vec::len).sum();
-        if classes.len() < 2 || rows < TOGETHER || self.most_rows < 2 {
+        if rows < TOGETHER || self.most_rows < 2 {
             return Ok(None);
         }
         let counts: Vec<(&Class, usize)> = classes.iter().map(|(c, rows)| (c, rows.len())).collect();
@@ -208,8 +212,13 @@ impl<'a, D: Device> Engine<'a, D> {
         take: TakeValue<'_, D::Scalar>,
     ) -> Result<()> {
         let overlay = self.overlay()?;
-        let (_, value) =
-            overlay.states.get(&state).ok_or_else(|| Error::internal("there is no such state"))?;
+        let known = overlay.states.get(&state).ok_or_else(|| Error::internal("there is no such state"))?;
+        if known.is_behind {
+            return Err(Error::unsupported(
+                "a state that has moved cannot be evaluated from; enter it again",
+            ));
+        }
+        let value = &known.value;
         let (classes, same) = classed(&overlay.regions, changes);
         let mut flow = ControlFlow::Continue(());
         same.iter().for_each(|&row| flow = joined(flow, take(row, value)));
@@ -218,7 +227,8 @@ impl<'a, D: Device> Engine<'a, D> {
         if flow.is_break() {
             return Ok(());
         }
-        let (flow, others) = match self.split(state, &classes)? {
+        let split = if classes.len() < 2 { None } else { self.split(state, &classes)? };
+        let (flow, others) = match split {
             None => {
                 let length = self.graph.shape(whole.regions.targets()[0]).elements();
                 let classes = grouped(&whole.regions, changes, classes);

@@ -5,17 +5,18 @@ mod classes;
 mod groups;
 mod program;
 mod tail;
+mod walk;
 
 use crate::engine::Engine;
 use crate::mixed::FillNumbers;
-use classes::Errand;
 use program::Program;
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use voxplain_autodiff::{Class, CommonSizes, Device, Dirty, Plan, Planner, Regions, Session};
+use voxplain_autodiff::{Class, Device, Dirty, Plan, Planner, Regions, Session};
 use voxplain_graph::ValueId;
-use voxplain_tensor::{Error, Result, Scalar, Tensor};
+use voxplain_tensor::{Error, MAX_RANK, Result, Scalar, Tensor};
+use walk::Walk;
 
 /// What a row may differ in: for every input and each axis of one example the entries from the first to the last that may
 /// differ; `None` for inputs that are those of the state.
@@ -37,11 +38,17 @@ pub trait States<S: Scalar> {
     /// The state does not fit the memory limit, or the device failed.
     fn enter(&mut self, state: usize, from: ValueId, fill: FillPart<'_, S>) -> Result<Vec<S>>;
 
+    /// Makes state `state` the same as state `like`, which has not moved: cheaper than running it.
+    ///
+    /// # Errors
+    /// There is no such state, the memory limit leaves no room, or the device failed.
+    fn enter_like(&mut self, state: usize, like: usize) -> Result<()>;
+
     /// Evaluates one row for each of `changes`, each as a change of state `state`, until `take` breaks off. What `fill` writes
     /// must be what the state has outside of the row's change. Rows of one call share batches, so few large calls are faster.
     ///
     /// # Errors
-    /// There is no such state, the memory limit leaves no room, or the device failed.
+    /// There is no such state, it has moved, the memory limit leaves no room, or the device failed.
     fn evaluate(
         &mut self,
         state: usize,
@@ -64,11 +71,19 @@ pub trait States<S: Scalar> {
         take: TakeValue<'_, S>,
     ) -> Result<()>;
 
-    /// Makes state `state` that of row 0, which differs from it in `change`, and returns the value.
+    /// Moves state `state` along `changes`: each row differs in its change from the row before, the first from the state. Values
+    /// come in the order of rows, some of them late. [`States::evaluate`] may refuse a state that moved. `Break` ends the walk; the state is then that of the last row whose value
+    /// came. How many rows that are.
     ///
     /// # Errors
     /// As [`States::evaluate`]; the state is then forgotten.
-    fn advance(&mut self, state: usize, change: &Change, fill: FillPart<'_, S>) -> Result<Vec<S>>;
+    fn walk(
+        &mut self,
+        state: usize,
+        changes: &[Change],
+        fill: FillPart<'_, S>,
+        take: TakeValue<'_, S>,
+    ) -> Result<usize>;
 
     /// Forgets all states.
     fn leave(&mut self);
@@ -77,19 +92,27 @@ pub trait States<S: Scalar> {
     fn bytes(&self) -> usize;
 }
 
-/// Parts of inputs grow to multiples of this where a state moves, so that regions of similar sizes share a plan.
-const GRAIN: usize = 4;
 /// Bytes of plans that are kept for states that move.
 const PROGRAMS: usize = 256 << 20;
+
+/// A known state.
+struct State<'a, D: Device> {
+    session: Session<'a, D>,
+    /// What is explained of it.
+    value: Vec<D::Scalar>,
+    /// Whether values behind a tail's inputs are of where it was before it moved.
+    is_behind: bool,
+}
 
 /// The states of an engine.
 pub(crate) struct Overlay<'a, D: Device> {
     regions: Arc<Regions<'a>>,
     plan: Arc<Plan>,
-    states: BTreeMap<usize, (Session<'a, D>, Vec<D::Scalar>)>,
+    states: BTreeMap<usize, State<'a, D>>,
     /// Programs that move a state, and when each ran last.
     programs: BTreeMap<Class, (Program<'a, D>, u64)>,
     clock: u64,
+    walk: Option<Walk<'a, D>>,
 }
 
 impl<'a, D: Device> Overlay<'a, D> {
@@ -98,10 +121,10 @@ impl<'a, D: Device> Overlay<'a, D> {
         self.regions.targets()[0]
     }
 
-    /// Bytes of all states and programs.
+    /// Bytes of all states, programs and the tail of walks.
     pub fn bytes(&self) -> usize {
         let programs: usize = self.programs.values().map(|(p, _)| p.session.plan().arena_bytes).sum();
-        self.states.len() * self.plan.arena_bytes + programs
+        self.states.len() * self.plan.arena_bytes + programs + self.walk.as_ref().map_or(0, Walk::bytes)
     }
 }
 
@@ -113,19 +136,6 @@ fn joined(a: ControlFlow<()>, b: ControlFlow<()>) -> ControlFlow<()> {
 /// The box of everything.
 fn all(shape: &[usize]) -> Vec<Range<usize>> {
     shape.iter().map(|&n| 0..n).collect()
-}
-
-/// A box that begins at a multiple of `grain` and is a multiple of it long, as far as the data goes.
-fn grown(change: &Change, shapes: &[Vec<usize>], grain: usize) -> Change {
-    let along = |(r, &n): (&Range<usize>, &usize)| {
-        let length = (r.end - r.start / grain * grain).next_multiple_of(grain).min(n);
-        let start = (r.start / grain * grain).min(n - length);
-        start..start + length
-    };
-    let one = |(part, shape): (&Option<Vec<Range<usize>>>, &Vec<usize>)| {
-        part.as_ref().map(|p| p.iter().zip(shape).map(along).collect())
-    };
-    change.iter().zip(shapes).map(one).collect()
 }
 
 impl<'a, D: Device> Engine<'a, D> {
@@ -146,7 +156,7 @@ impl<'a, D: Device> Engine<'a, D> {
         });
         let plan = Arc::new(planner.finish::<D::Scalar>(self.limit)?);
         let (states, programs) = (BTreeMap::new(), BTreeMap::new());
-        self.overlay = Some(Overlay { regions, plan, states, programs, clock: 0 });
+        self.overlay = Some(Overlay { regions, plan, states, programs, clock: 0, walk: None });
         Ok(())
     }
 
@@ -166,40 +176,20 @@ impl<'a, D: Device> Engine<'a, D> {
         )))
     }
 
-    fn input_shapes(&self) -> Vec<Vec<usize>> {
-        self.graph.inputs().iter().map(|&v| self.graph.shape(v).to_vec()).collect()
+    /// Sees to it that state `state` has memory.
+    fn make_state(&mut self, state: usize) -> Result<()> {
+        if self.overlay()?.states.contains_key(&state) {
+            return Ok(());
+        }
+        let plan = self.overlay()?.plan.clone();
+        self.make_room(plan.arena_bytes)?;
+        let session = Session::new(self.device, plan)?;
+        self.overlay()?.states.insert(state, State { session, value: Vec::new(), is_behind: false });
+        Ok(())
     }
 
-    /// Moves a state by a program; `None` where a full pass is as good.
-    fn move_state(
-        &mut self,
-        state: usize,
-        change: &Change,
-        fill: FillPart<'_, D::Scalar>,
-    ) -> Result<Option<Vec<D::Scalar>>> {
-        let Some((class, places)) = self.overlay()?.regions.place(change, &CommonSizes::default()) else {
-            return Ok(self.overlay()?.states.get(&state).map(|s| s.1.clone()));
-        };
-        if !self.overlay()?.programs.contains_key(&class) {
-            let regions = self.overlay()?.regions.clone();
-            let plan = self.region_plan(&Errand::whole(state, regions), &class, 1, true)?;
-            let Some(plan) = plan else { return Ok(None) };
-            let program = Program::new(self.device, plan)?;
-            self.overlay()?.keep(class.clone(), program);
-        }
-        let overlay = self.overlay()?;
-        overlay.clock += 1;
-        let missing = || Error::internal("there is no such state");
-        let (base, value) = overlay.states.get_mut(&state).ok_or_else(missing)?;
-        let (program, used) = overlay.programs.get_mut(&class).ok_or_else(missing)?;
-        *used = overlay.clock;
-        program.run(base, &[(0, places.clone())], fill)?;
-        program.session.capture_into(0, value)?;
-        let boxes = places.boxes.iter().enumerate().filter_map(|(at, place)| Some((at, place.as_ref()?)));
-        for (part, (at, place)) in boxes.enumerate() {
-            base.paste(at, &program.session, part + 1, place)?;
-        }
-        Ok(Some(value.clone()))
+    fn input_shapes(&self) -> Vec<Vec<usize>> {
+        self.graph.inputs().iter().map(|&v| self.graph.shape(v).to_vec()).collect()
     }
 }
 
@@ -225,22 +215,33 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
         fill: FillPart<'_, D::Scalar>,
     ) -> Result<Vec<D::Scalar>> {
         self.prepare_overlay(from)?;
+        self.make_state(state)?;
         let plan = self.overlay()?.plan.clone();
-        if !self.overlay()?.states.contains_key(&state) {
-            self.make_room(plan.arena_bytes)?;
-            let session = Session::new(self.device, plan.clone())?;
-            self.overlay()?.states.insert(state, (session, Vec::new()));
-        }
         let mut inputs: Vec<Tensor<D::Scalar>> =
             plan.inputs.iter().map(|&s| Tensor::zeros(plan.slot(s).shape)).collect();
         for (i, tensor) in inputs.iter_mut().enumerate() {
             fill(0, i, &all(&tensor.shape()), tensor.data_mut());
         }
         let known = self.overlay()?.states.get_mut(&state);
-        let (session, value) = known.ok_or_else(|| Error::internal("a state is missing"))?;
-        session.forward(&inputs.iter().collect::<Vec<_>>())?;
-        *value = session.capture(0)?.data().to_vec();
-        Ok(value.clone())
+        let known = known.ok_or_else(|| Error::internal("a state is missing"))?;
+        known.session.forward(&inputs.iter().collect::<Vec<_>>())?;
+        (known.value, known.is_behind) = (known.session.capture(0)?.data().to_vec(), false);
+        Ok(known.value.clone())
+    }
+
+    fn enter_like(&mut self, state: usize, like: usize) -> Result<()> {
+        self.make_state(state)?;
+        let states = &mut self.overlay()?.states;
+        let missing = || Error::internal("there is no such state, or it has moved");
+        let mut made = states.remove(&state).ok_or_else(missing)?;
+        let model = states.get(&like).filter(|model| !model.is_behind).ok_or_else(missing)?;
+        let plan = model.session.plan();
+        for (at, &slot) in plan.captures.iter().enumerate() {
+            made.session.paste(at, &model.session, at, &[0; MAX_RANK][..plan.slot(slot).shape.rank()])?;
+        }
+        (made.value, made.is_behind) = (model.value.clone(), false);
+        states.insert(state, made);
+        Ok(())
     }
 
     fn evaluate(
@@ -264,30 +265,20 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
         self.evaluate_rows(state, changes, (fill, Some(numbers)), take)
     }
 
-    fn advance(
+    fn walk(
         &mut self,
         state: usize,
-        change: &Change,
+        changes: &[Change],
         fill: FillPart<'_, D::Scalar>,
-    ) -> Result<Vec<D::Scalar>> {
-        let change = grown(change, &self.input_shapes(), GRAIN);
-        let moved = self.move_state(state, &change, fill);
-        match moved {
-            Ok(Some(value)) => {
-                self.observer.iter_mut().for_each(|observer| observer(1));
-                Ok(value)
-            }
-            Ok(None) => {
-                let from = self.overlay()?.target();
-                let value = self.enter(state, from, fill)?;
-                self.observer.iter_mut().for_each(|observer| observer(1));
-                Ok(value)
-            }
-            Err(error) => {
-                self.overlay()?.states.remove(&state);
-                Err(error)
-            }
+        take: TakeValue<'_, D::Scalar>,
+    ) -> Result<usize> {
+        let walked = self.walk_rows(state, changes, fill, take);
+        if walked.is_err() {
+            let overlay = self.overlay()?;
+            overlay.states.remove(&state);
+            overlay.walk.iter_mut().for_each(Walk::forget);
         }
+        walked
     }
 
     fn leave(&mut self) {

@@ -186,16 +186,23 @@ pub fn paste(part: &[f32], shape: Shape, into: &mut [f32], whole: Shape, at: &[i
     if count == 0 {
         return Ok(());
     }
-    for line in 0..shape.elements() / width.max(1) {
-        let (mut rest, mut to, mut inside) = (line, first as usize, true);
-        for a in (0..last).rev() {
+    // Lines of the last two axes follow each other without divisions.
+    let (lines, start, stride, height) = match last.checked_sub(1) {
+        Some(a) => (shape[a], at[a], strides[a], whole[a] as isize),
+        None => (1, 0, 0, 1),
+    };
+    for outer in 0..shape.elements() / (width * lines).max(1) {
+        let (mut rest, mut to, mut inside) = (outer, first as usize, true);
+        for a in (0..last.saturating_sub(1)).rev() {
             let p = at[a] + (rest % shape[a]) as isize;
             rest /= shape[a];
             inside &= (0..whole[a] as isize).contains(&p);
             to += if inside { p as usize * strides[a] } else { 0 };
         }
-        if inside {
-            let from = line * width + (first - at[last]) as usize;
+        let rows = start.clamp(0, height)..(start + lines as isize).clamp(0, height);
+        for row in rows.filter(|_| inside) {
+            let from = (outer * lines + (row - start) as usize) * width + (first - at[last]) as usize;
+            let to = to + row as usize * stride;
             into[to..to + count].copy_from_slice(&part[from..from + count]);
         }
     }

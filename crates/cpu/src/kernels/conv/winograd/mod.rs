@@ -39,7 +39,7 @@ use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 use division::{Item, Line, MANY, SHARE};
 pub(super) use transform::unite;
-use transform::{add_up, finish_rows, transform_data};
+use transform::{RowsRead, add_up, finish_rows, transform_data};
 
 /// Transformed positions across depth of tiles of so many rows and columns.
 const fn plane_positions([rows, columns]: [usize; 2]) -> usize {
@@ -61,8 +61,9 @@ pub struct Workspace {
     zeros: Buffer,
     /// Windows of a pooling.
     collected: Collected,
-    /// Parts of tile rows.
+    /// Parts of tile rows, and what they read.
     lines: Vec<Line>,
+    read: Vec<RowsRead>,
 }
 
 /// Everything that the items of one call share.

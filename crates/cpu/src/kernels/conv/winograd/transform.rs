@@ -47,20 +47,26 @@ pub(super) unsafe fn transform_data<S: Simd, const H: usize, const W: usize>(
     first: usize,
     w: &mut Workspace,
 ) {
-    let channels = job.problem.source_channels;
+    let p = job.problem;
+    let channels = p.source_channels;
     let plane = item.plane(channels);
     let positions = plane_positions([H, W]);
     let split = Split::new::<S>(item, positions, w);
+    let zeros = w.zeros.room(p.axes[2].source + S::LANES).as_ptr();
+    let mut read = core::mem::take(&mut w.read);
+    read.clear();
+    read.extend(item.lines.iter().map(|line| RowsRead::new::<H>(job, line, JOINED[part])));
+    let volume: usize = p.axes.iter().map(|axis| axis.source).product();
     for channel in 0..channels {
-        for line in item.lines {
+        for (line, read) in item.lines.iter().zip(&read) {
+            let source = &job.source[(line.image * channels + channel) * volume..][..volume];
+            let rows = read.of(source, zeros);
             // SAFETY: as the caller says.
             unsafe {
                 match (job.tiles.deep, part) {
-                    (false, _) => split_line::<S, H, W, ALONE>(job, line, channel, [0, 0], &split, w),
-                    (true, 1) => split_line::<S, H, W, SUM>(job, line, channel, JOINED[1], &split, w),
-                    (true, _) => {
-                        split_line::<S, H, W, DIFFERENCE>(job, line, channel, JOINED[part], &split, w)
-                    }
+                    (false, _) => split_line::<S, H, W, ALONE>(job, line, rows, &split),
+                    (true, 1) => split_line::<S, H, W, SUM>(job, line, rows, &split),
+                    (true, _) => split_line::<S, H, W, DIFFERENCE>(job, line, rows, &split),
                 }
             }
         }
@@ -70,38 +76,59 @@ pub(super) unsafe fn transform_data<S: Simd, const H: usize, const W: usize>(
             along::<S, H, W>(&split, item.tiles, data.add(first * plane + channel * item.pitch), plane)
         };
     }
+    w.read = read;
+}
+
+/// Rows of a tile that lie outside of the source.
+const OUTSIDE: usize = usize::MAX;
+
+/// The rows of two slices that a line of tiles reads, the same for all channels: where they begin in the source of one.
+pub(super) struct RowsRead([[usize; POSITIONS]; 2]);
+
+impl RowsRead {
+    fn new<const H: usize>(job: &Job<'_>, line: &Line, slices: [usize; 2]) -> Self {
+        let axes = &job.problem.axes;
+        let start = |a: usize, size: usize| (line.first[a] * size) as isize + axes[a].low;
+        // Without depth there is one slice, and tiles are one slice thick.
+        let (slices, size) = if job.tiles.deep { (slices, 2) } else { ([0; 2], 1) };
+        let mut rows = [[OUTSIDE; POSITIONS]; 2];
+        for (rows, slice) in rows.iter_mut().zip(slices) {
+            let z = start(0, size) + slice as isize;
+            for (i, row) in rows.iter_mut().enumerate().take(H + 2) {
+                let y = start(1, H) + i as isize;
+                let inside = |at: isize, a: usize| at >= 0 && (at as usize) < axes[a].source;
+                if inside(z, 0) && inside(y, 1) {
+                    *row = (z as usize * axes[1].source + y as usize) * axes[2].source;
+                }
+            }
+        }
+        Self(rows)
+    }
+
+    /// The rows of one channel, or `zeros`.
+    #[inline(always)]
+    fn of(&self, source: &[f32], zeros: *const f32) -> [[*const f32; POSITIONS]; 2] {
+        let row = |at: usize| if at == OUTSIDE { zeros } else { source.as_ptr().wrapping_add(at) };
+        [self.0[0].map(row), self.0[1].map(row)]
+    }
 }
 
 /// Joins slices of what one line of tiles reads of one channel, transforms them across the rows, and splits the columns.
+///
+/// # Safety
+/// The instruction set is there; rows are as long as the source is wide.
 #[inline(always)]
 unsafe fn split_line<S: Simd, const H: usize, const W: usize, const JOIN: u8>(
     job: &Job<'_>,
     line: &Line,
-    channel: usize,
-    slices: [usize; 2],
+    rows: [[*const f32; POSITIONS]; 2],
     split: &Split,
-    w: &mut Workspace,
 ) {
-    let p = job.problem;
-    let [depth, height, width] = [0, 1, 2].map(|a| p.axes[a].source);
-    let from = (line.image * p.source_channels + channel) * depth * height * width;
-    let volume = &job.source[from..from + depth * height * width];
-    let zeros = w.zeros.room(width + S::LANES).as_ptr();
-    let row = |z: isize, y: isize| {
-        let inside = z >= 0 && y >= 0 && (z as usize) < depth && (y as usize) < height;
-        let at = |z: usize, y: usize| volume[(z * height + y) * width..][..width].as_ptr();
-        if inside { at(z as usize, y as usize) } else { zeros }
-    };
-    let start = |a: usize, size: usize| (line.first[a] * size) as isize + p.axes[a].low;
-    let (z, y, x) = (start(0, if job.tiles.deep { 2 } else { 1 }), start(1, H), start(2, W));
-    let mut rows = [[zeros; POSITIONS]; 2];
-    for (rows, slice) in rows.iter_mut().zip(slices) {
-        (0..H + 2).for_each(|i| rows[i] = row(z + slice as isize, y + i as isize));
-    }
-    // SAFETY: rows are as long as the source is wide, or zeros of that length; the split rows have room for all tiles and
-    // three vectors behind.
+    let width = &job.problem.axes[2];
+    let x = (line.first[2] * W) as isize + width.low;
+    // SAFETY: as the caller says; the split rows have room for all tiles and three vectors behind.
     unsafe {
-        across::<S, H, W, JOIN>(rows, x, width, line, split);
+        across::<S, H, W, JOIN>(rows, x, width.source, line, split);
         // The last two columns of a tile are the first two of the next one.
         for row in 0..H + 2 {
             for column in 0..2 {
