@@ -13,32 +13,51 @@ pub fn packed_len(p: &Problem, tiles: &Tiles) -> usize {
 /// Transformed weights as `[group][position][block of channels][source channel][channel in block]`.
 /// `weight(o, c, k)` is as for the direct convolution, `k` in the order of shifts.
 pub fn pack(p: &Problem, tiles: &Tiles, weight: impl Fn(usize, usize, usize) -> f64, packed: &mut [f32]) {
-    packed.fill(0.0);
     let n = tiles.positions();
-    let [_, rows, columns] = tiles.size;
     // Taps in ascending order of their shifts: the adjoint's descend.
     let order = |a: usize, k: usize| {
         if p.axes[a].phases[0][0].offset == p.axes[a].low { k } else { p.kernel[a] - 1 - k }
     };
     let tap =
         |z: usize, y: usize, x: usize| (order(0, z) * p.kernel[1] + order(1, y)) * p.kernel[2] + order(2, x);
+    // All channels of a block at once: what is written then lies together.
+    let mut all = [[0.0f32; CHANNELS]; MOST_POSITIONS];
     for group in 0..p.groups {
-        for t in 0..p.target_channels {
+        for block in 0..p.blocks() {
             for c in 0..p.source_channels {
-                let g = |z, y, x| weight(group * p.target_channels + t, c, tap(z, y, x));
-                let slices =
-                    [0, 1, 2].map(|z| plane([rows, columns], |y, x| g(z.min(p.kernel[0] - 1), y, x)));
-                for position in 0..n {
-                    let (part, at) = (position / tiles.plane(), position % tiles.plane());
-                    let u = match tiles.deep {
-                        true => weights(2, [slices[0][at], slices[1][at], slices[2][at]])[part],
-                        false => slices[0][at],
+                for (k, t) in (block * CHANNELS..(block + 1) * CHANNELS).enumerate() {
+                    let there = t < p.target_channels;
+                    let g = |z: usize, y: usize, x: usize| match there {
+                        true => weight(group * p.target_channels + t, c, tap(z.min(p.kernel[0] - 1), y, x)),
+                        false => 0.0,
                     };
-                    let block = (group * n + position) * p.blocks() + t / CHANNELS;
-                    packed[(block * p.source_channels + c) * CHANNELS + t % CHANNELS] = u as f32;
+                    transformed(tiles, g, |position, u| all[position][k] = u as f32);
+                }
+                for (position, channels) in all.iter().enumerate().take(n) {
+                    let at = ((group * n + position) * p.blocks() + block) * p.source_channels + c;
+                    packed[at * CHANNELS..][..CHANNELS].copy_from_slice(channels);
                 }
             }
         }
+    }
+}
+
+/// The most transformed positions of a tile.
+const MOST_POSITIONS: usize = 4 * POSITIONS * POSITIONS;
+
+/// Calls `put` with every transformed position of a kernel of weights.
+fn transformed(tiles: &Tiles, g: impl Fn(usize, usize, usize) -> f64, mut put: impl FnMut(usize, f64)) {
+    let [_, rows, columns] = tiles.size;
+    let count = tiles.plane();
+    let slice = |z: usize| plane([rows, columns], |y, x| g(z, y, x));
+    let first = slice(0);
+    if !tiles.deep {
+        return (0..count).for_each(|at| put(at, first[at]));
+    }
+    let (second, third) = (slice(1), slice(2));
+    for at in 0..count {
+        let parts = weights(2, [first[at], second[at], third[at]]);
+        (0..4).for_each(|part| put(part * count + at, parts[part]));
     }
 }
 
