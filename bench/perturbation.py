@@ -16,8 +16,8 @@ cores, peers included:
   python bench/perturbation.py --networks genenet --methods FeatureAblation            2
   python bench/perturbation.py --networks genenet --methods FeaturePermutation         2
   python bench/perturbation.py --networks genenet --methods KernelShap Lime            6
-  python bench/perturbation.py --networks genenet --methods ShapleyValueSampling       8
-  python bench/perturbation.py --networks resnet18                                     1
+  python bench/perturbation.py --networks genenet --methods ShapleyValueSampling --fast 9
+  python bench/perturbation.py --networks resnet18 --fast                              1
   python bench/perturbation.py --networks triplemrnet                                 15
   python bench/perturbation.py --worst --methods FeatureAblation KernelShap Lime      10
   python bench/perturbation.py --worst --methods Occlusion                            20
@@ -221,7 +221,8 @@ def ours(folder, name, methods, threads, mode):
     return {r["method"]: r for r in map(json.loads, output.splitlines())}
 
 
-def measure(name, methods, threads, worst, tiny, folder):
+def measure(name, methods, options, folder):
+    threads, worst, tiny, fast = options.threads, options.worst, options.tiny, options.fast
     import numpy as np
     import torch
     torch.set_num_threads(threads)
@@ -232,17 +233,18 @@ def measure(name, methods, threads, worst, tiny, folder):
     for mask, labels in (("own", own), ("joint", joint)):
         if labels is not None:
             np.save(folder / f"{mask}.npy", labels.numpy().astype(np.float32))
-    mine = ours(folder, name, methods, threads, "parts")
+    runs = [ours(folder, name, methods, threads, mode) for mode in (("parts", "fast") if fast else ("parts",))]
     title = "no background, scattered regions" if worst else "background of zeros, compact regions"
     print(f"\n### {name}, {threads} threads, {title if own is not None else 'random images'}\n")
-    print("| method | evaluations, voxplain and Captum | voxplain, s | PyTorch + Captum, s (scaled from) | ratio |")
-    print("|---|---|---|---|---|")
+    print("| method | evaluations, voxplain and Captum | PyTorch + Captum, s (scaled from) | voxplain, s | ratio |"
+          + " `--fast`, s | ratio |" * fast)
+    print("|---|---|---|---|---|" + "---|---|" * fast)
     for method in methods:
         scaled, whole, source = peer(name, method, model, inputs, own, joint)
-        got = mine[method]
-        print(f"| {method} | {got['evaluations']}, {whole} | {got['seconds']:.1f} | {scaled:.0f} ({source}) "
-              f"| {scaled / got['seconds']:.1f} |", flush=True)
-    print(f"\nPeak memory of the process: voxplain {max(r['peak_mb'] for r in mine.values()):.0f} MB.")
+        ratios = "".join(f" {r[method]['seconds']:.1f} | {scaled / r[method]['seconds']:.1f} |" for r in runs)
+        evaluations = runs[0][method]["evaluations"]
+        print(f"| {method} | {evaluations}, {whole} | {scaled:.0f} ({source}) |{ratios}", flush=True)
+    print(f"\nPeak memory of the process: voxplain {max(r['peak_mb'] for run in runs for r in run.values()):.0f} MB.")
 
 
 def main():
@@ -251,6 +253,7 @@ def main():
     parser.add_argument("--methods", nargs="+")
     parser.add_argument("--worst", action="store_true", help="no background of zeros, regions of scattered voxels")
     parser.add_argument("--tiny", action="store_true", help="small networks and images: whether every row runs")
+    parser.add_argument("--fast", action="store_true", help="ours with `--fast`'s filtering too")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--keep", help="a folder for networks and inputs, which stay there")
     arguments = parser.parse_args()
@@ -266,7 +269,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(arguments.keep or folder)
             folder.mkdir(exist_ok=True)
-            measure(name, methods, arguments.threads, arguments.worst, arguments.tiny, folder)
+            measure(name, methods, arguments, folder)
 
 
 if __name__ == "__main__":

@@ -58,22 +58,14 @@ const LAYERS: &[Layer] = &[
     Layer { groups: 96, ..layer("depthwise", 1, [96, 96], &[112, 112], SQUARE) },
 ];
 
-/// Seconds that this thread has run, where the system tells.
-fn thread_seconds() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    Some(text.split_whitespace().next()?.parse::<f64>().ok()? * 1e-9)
-}
-
-/// Median seconds of `run` after one call that warms up: of this thread alone, if `single`, so that what else the machine
-/// does counts for less.
-fn median(single: bool, mut run: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
+/// Median seconds of `run` after one call that warms up.
+fn median(mut run: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
     run()?;
     let mut seconds = Vec::new();
     for _ in 0..7 {
-        let (start, ran) = (Instant::now(), thread_seconds());
+        let start = Instant::now();
         run()?;
-        let ran = ran.and_then(|ran| Some(thread_seconds()? - ran)).filter(|_| single);
-        seconds.push(ran.unwrap_or(start.elapsed().as_secs_f64()));
+        seconds.push(start.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);
     Ok(seconds[3])
@@ -107,10 +99,9 @@ fn measure(layer: &Layer, cpu: &Cpu) -> Result<(f64, f64, f64), Box<dyn Error>> 
     let input = plan.slot(plan.inputs[0]).shape;
     let data =
         Tensor::new(&input, (0..input.elements()).map(|i| (i * 73 % 127) as f32 / 127.0 - 0.5).collect())?;
-    let single = cpu.threads() == 1;
-    let forward = median(single, || Ok(session.forward(&[&data])?))?;
+    let forward = median(|| Ok(session.forward(&[&data])?))?;
     let seed = vec![0.5; plan.slot(plan.reverses[0].seed).shape.elements()];
-    let back = median(single, || Ok(session.reverse(0, &seed)?))?;
+    let back = median(|| Ok(session.reverse(0, &seed)?))?;
     Ok((flops, forward, back))
 }
 
@@ -118,22 +109,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let threads = std::env::args().nth(1).map_or(Ok(0), |t| t.parse())?;
     let cpu = Cpu::best().with_threads(threads)?;
     let exact = Cpu::best().with_threads(threads)?.exact();
-    let peak = cpu.peak();
-    println!("{} threads, {:?}, peak {:.0} GFLOP/s", cpu.threads(), cpu.isa(), peak / 1e9);
+    println!("{} threads, {:?}", cpu.threads(), cpu.isa());
     println!(
-        "{:18} {:>9} {:>9} {:>7} {:>9} {:>7} {:>9} {:>7}",
-        "layer", "GFLOP", "direct", "peak", "forward", "peak", "adjoint", "peak"
+        "{:18} {:>6} {:>9} {:>9} {:>7} {:>9} {:>7} {:>9} {:>7}",
+        "layer", "GFLOP", "GFLOP/s", "direct", "peak", "forward", "peak", "adjoint", "peak"
     );
     let part = std::env::args().nth(2).unwrap_or_default();
     for layer in LAYERS.iter().filter(|l| l.name.contains(&part)) {
         let (flops, direct, _) = measure(layer, &exact)?;
+        let before = cpu.peak();
         let (_, forward, back) = measure(layer, &cpu)?;
+        // Clocks change from second to second: the peak is of the same seconds as the layer.
+        let peak = (before + cpu.peak()) / 2.0;
         let share = |seconds: f64| flops / seconds / peak * 100.0;
         let ms = |seconds: f64| seconds * 1e3;
         println!(
-            "{:18} {:9.2} {:6.2} ms {:5.0} % {:6.2} ms {:5.0} % {:6.2} ms {:5.0} %",
+            "{:18} {:6.2} {:9.0} {:6.2} ms {:5.0} % {:6.2} ms {:5.0} % {:6.2} ms {:5.0} %",
             layer.name,
             flops / 1e9,
+            peak / 1e9,
             ms(direct),
             share(direct),
             ms(forward),

@@ -5,8 +5,8 @@
 //! cargo run --release -p voxplain-bench --bin perturbation -- MODEL THREADS MODE METHODS WINDOW MASKS JOINT INPUT.npy ...
 //! ```
 //!
-//! MODE is `parts` or `full` (every input by a full pass); METHODS are names with commas; WINDOW is `1,11,11,11/1,5,5,5`, sizes and
-//! strides along all axes behind the first, cut to the inputs;
+//! MODE is `parts`, `full` (every input by a full pass) or `fast` (parts by `--fast`'s filtering); METHODS are names with commas;
+//! WINDOW is `1,11,11,11/1,5,5,5`, sizes and strides along all axes behind the first, cut to the inputs;
 //! MASKS and JOINT are files of region numbers of the inputs' shapes with commas, or `-`: regions of single channels, and
 //! regions that all channels share.
 
@@ -14,7 +14,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 use voxplain::attribution::methods::Baseline;
-use voxplain::cpu::Cpu;
+use voxplain::cpu::{Cpu, Filtering};
 use voxplain::graph::Graph;
 use voxplain::imaging::read_npy;
 use voxplain::perturbation::Features;
@@ -112,7 +112,8 @@ fn main() -> Fallible<()> {
     let model = Model::open(Path::new(model))?;
     let inputs = files.iter().map(|f| read(f)).collect::<Fallible<Vec<_>>>()?;
     let (masks, joint) = (features(&model.graph, masks)?, features(&model.graph, joint)?);
-    let cpu = Cpu::best().with_threads(threads.parse()?)?;
+    let filtering = if mode == "fast" { Filtering::Fast } else { Filtering::default() };
+    let cpu = Cpu::best().with_threads(threads.parse()?)?.with_filtering(filtering);
     for name in names.split(',') {
         let method = method(name, [masks.as_ref(), joint.as_ref()], &model.graph, window)?;
         let patients = if name == "FeaturePermutation" { batch(&inputs)? } else { inputs.clone() };

@@ -72,8 +72,8 @@ pub trait States<S: Scalar> {
     ) -> Result<()>;
 
     /// Moves state `state` along `changes`: each row differs in its change from the row before, the first from the state. Values
-    /// come in the order of rows, some of them late. [`States::evaluate`] may refuse a state that moved. `Break` ends the walk; the state is then that of the last row whose value
-    /// came. How many rows that are.
+    /// come in the order of rows, some of them late. `Break` ends the walk; the state is then that of the last row whose value
+    /// came. How many rows that are. [`States::evaluate`] and [`States::enter_like`] may refuse a state that moved.
     ///
     /// # Errors
     /// As [`States::evaluate`]; the state is then forgotten.
