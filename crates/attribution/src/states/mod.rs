@@ -230,6 +230,9 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
     }
 
     fn enter_like(&mut self, state: usize, like: usize) -> Result<()> {
+        if state == like {
+            return Ok(());
+        }
         self.make_state(state)?;
         let states = &mut self.overlay()?.states;
         let missing = || Error::internal("there is no such state, or it has moved");
