@@ -114,7 +114,7 @@ impl<S: Scalar> Known<S> {
                 |k: usize| at + k < coalitions.len() && pays(coalitions[at + k - 1], at + k).is_some();
             let way = match step {
                 Some(step) => (Way::Step, step),
-                // Making a state is worth two steps at least.
+                // A state of its own is made where some steps use it.
                 None if follows(1) && follows(2) && follows(3) => {
                     (Way::Start(ends[at].0), ends[at].1.clone())
                 }

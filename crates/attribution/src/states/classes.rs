@@ -4,7 +4,7 @@
 use super::groups::{Classes, classed, grouped};
 use super::program::{Program, Row};
 use super::tail::Tail;
-use super::{Change, FillPart, TakeValue, all, joined};
+use super::{Change, FillPart, TakeValue, all, joined, missing};
 use crate::engine::{Engine, Fill, Network, PassSpec};
 use crate::mixed::{FillNumbers, Mixing};
 use std::ops::ControlFlow;
@@ -134,7 +134,6 @@ impl<'a, D: Device> Engine<'a, D> {
         let length = |&slot: &_| vec![D::Scalar::ZERO; plan.slot(slot).shape.elements()];
         let mut values: Vec<Vec<D::Scalar>> = plan.captures.iter().map(length).collect();
         let overlay = self.overlay.as_ref().ok_or_else(|| Error::internal("no state was entered"))?;
-        let missing = || Error::internal("there is no such state");
         let base = &overlay.states.get(&errand.state).ok_or_else(missing)?.session;
         for rows in rows.chunks(plan.batch) {
             program.run(base, rows, fill)?;
@@ -212,7 +211,7 @@ impl<'a, D: Device> Engine<'a, D> {
         take: TakeValue<'_, D::Scalar>,
     ) -> Result<()> {
         let overlay = self.overlay()?;
-        let known = overlay.states.get(&state).ok_or_else(|| Error::internal("there is no such state"))?;
+        let known = overlay.states.get(&state).ok_or_else(missing)?;
         if known.is_behind {
             return Err(Error::unsupported(
                 "a state that has moved cannot be evaluated from; enter it again",

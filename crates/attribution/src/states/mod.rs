@@ -128,6 +128,10 @@ impl<'a, D: Device> Overlay<'a, D> {
     }
 }
 
+fn missing() -> Error {
+    Error::internal("there is no such state, or it has moved")
+}
+
 /// `Break` if either is.
 fn joined(a: ControlFlow<()>, b: ControlFlow<()>) -> ControlFlow<()> {
     if a.is_break() { a } else { b }
@@ -223,7 +227,7 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
             fill(0, i, &all(&tensor.shape()), tensor.data_mut());
         }
         let known = self.overlay()?.states.get_mut(&state);
-        let known = known.ok_or_else(|| Error::internal("a state is missing"))?;
+        let known = known.ok_or_else(missing)?;
         known.session.forward(&inputs.iter().collect::<Vec<_>>())?;
         (known.value, known.is_behind) = (known.session.capture(0)?.data().to_vec(), false);
         Ok(known.value.clone())
@@ -235,7 +239,6 @@ impl<D: Device> States<D::Scalar> for Engine<'_, D> {
         }
         self.make_state(state)?;
         let states = &mut self.overlay()?.states;
-        let missing = || Error::internal("there is no such state, or it has moved");
         let mut made = states.remove(&state).ok_or_else(missing)?;
         let model = states.get(&like).filter(|model| !model.is_behind).ok_or_else(missing)?;
         let plan = model.session.plan();

@@ -4,13 +4,13 @@
 
 use super::classes::{Errand, TOGETHER};
 use super::groups::classed;
-use super::program::Program;
+use super::program::{Program, Row};
 use super::tail::Tail;
-use super::{Change, FillPart, States, TakeValue, joined};
+use super::{Change, FillPart, States, TakeValue, joined, missing};
 use crate::engine::Engine;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use voxplain_autodiff::{Class, CommonSizes, Device, Places, Regions};
+use voxplain_autodiff::{Class, CommonSizes, Device, Regions};
 use voxplain_tensor::{Error, Result, Scalar};
 
 /// How states move. Made once: what is behind the tail's inputs is no longer known of a state that moved.
@@ -45,18 +45,13 @@ impl<'a, D: Device> Walk<'a, D> {
 /// A row of a walk and where its boxes lie.
 struct Step {
     state: usize,
-    row: usize,
     class: Class,
-    places: Places,
-}
-
-fn missing() -> Error {
-    Error::internal("there is no such state")
+    row: Row,
 }
 
 impl<'a, D: Device> Engine<'a, D> {
     fn moves(&mut self) -> Result<&mut Walk<'a, D>> {
-        self.overlay()?.walk.as_mut().ok_or_else(missing)
+        self.overlay()?.walk.as_mut().ok_or_else(|| Error::internal("no walk was prepared"))
     }
 
     /// Decides how states move, given the first rows.
@@ -97,7 +92,7 @@ impl<'a, D: Device> Engine<'a, D> {
             let row = moved;
             flow = match self.moves()?.regions.place(&changes[row], &CommonSizes::default()) {
                 Some((class, places)) => {
-                    self.step(Step { state, row, class, places }, fill, (&mut latest, take))?
+                    self.step(Step { state, class, row: (row, places) }, fill, (&mut latest, take))?
                 }
                 None => self.stay(row, &latest, take)?,
             };
@@ -144,8 +139,8 @@ impl<'a, D: Device> Engine<'a, D> {
             let flow = self.catch_up((latest, take))?;
             let from = self.overlay()?.target();
             let value =
-                self.enter(step.state, from, &mut |_, i, part, into| fill(step.row, i, part, into))?;
-            return Ok(joined(flow, note(latest, take, step.row, &value)));
+                self.enter(step.state, from, &mut |_, i, part, into| fill(step.row.0, i, part, into))?;
+            return Ok(joined(flow, note(latest, take, step.row.0, &value)));
         }
         let overlay = self.overlay()?;
         overlay.clock += 1;
@@ -154,19 +149,19 @@ impl<'a, D: Device> Engine<'a, D> {
         let walk = overlay.walk.as_mut().ok_or_else(missing)?;
         *used = overlay.clock;
         known.is_behind |= walk.tail.is_some();
-        program.run(&known.session, &[(step.row, step.places.clone())], fill)?;
+        program.run(&known.session, core::slice::from_ref(&step.row), fill)?;
         for (i, value) in walk.values.iter_mut().enumerate() {
             program.session.capture_into(i, value)?;
         }
-        let boxes =
-            step.places.boxes.iter().enumerate().filter_map(|(at, place)| Some((at, place.as_ref()?)));
+        let (row, places) = &step.row;
+        let boxes = places.boxes.iter().enumerate().filter_map(|(at, place)| Some((at, place.as_ref()?)));
         for (part, (at, place)) in boxes.enumerate() {
             known.session.paste(at, &program.session, part + walk.values.len(), place)?;
         }
         let mut note = |row: usize, value: &[D::Scalar]| note(latest, take, row, value);
         match &mut walk.tail {
-            Some(tail) => tail.push(&[step.row], &walk.values, &mut note),
-            None => Ok(note(step.row, &walk.values[0])),
+            Some(tail) => tail.push(&[*row], &walk.values, &mut note),
+            None => Ok(note(*row, &walk.values[0])),
         }
     }
 

@@ -90,12 +90,18 @@ pub fn keep(values: &mut [f32], bits: &[u8]) {
 pub fn keep_from(first: usize, values: &mut [f32], bits: &[u8]) {
     let count = (first.next_multiple_of(8) - first).min(values.len());
     let (head, rest) = values.split_at_mut(count);
-    for (i, v) in head.iter_mut().enumerate() {
-        if bits[first / 8] >> (first % 8 + i) & 1 == 0 {
+    keep_apart(head, bits, first, 1);
+    keep(rest, &bits[first.div_ceil(8).min(bits.len())..]);
+}
+
+/// As [`keep_from`] for values that lie `step` apart in their row.
+pub fn keep_apart(values: &mut [f32], bits: &[u8], first: usize, step: usize) {
+    for (i, v) in values.iter_mut().enumerate() {
+        let at = first + i * step;
+        if bits[at / 8] >> (at % 8) & 1 == 0 {
             *v = 0.0;
         }
     }
-    keep(rest, &bits[first.div_ceil(8).min(bits.len())..]);
 }
 
 /// Rows of `row` elements in a part.

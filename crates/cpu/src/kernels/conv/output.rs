@@ -4,7 +4,7 @@
 //! Each of these says exactly what the kernel of its own says: windows are looked through in row-major order after the
 //! rectifier, so that in a window without positive entries the first one wins.
 
-use crate::kernels::bits::{Part, keep_from, pack_part};
+use crate::kernels::bits::{Part, keep_apart, keep_from, pack_part};
 use crate::parallel::Shared;
 use crate::simd::Simd;
 
@@ -174,16 +174,6 @@ impl<'a> Output<'a> {
                     core::ptr::copy_nonoverlapping(last.as_ptr(), row.add(i), left);
                 }
             }
-        }
-    }
-}
-
-/// As [`keep_from`] for values that lie `step` apart in their row, beginning with entry `first`.
-fn keep_apart(values: &mut [f32], mask: &[u8], first: usize, step: usize) {
-    for (i, v) in values.iter_mut().enumerate() {
-        let at = first + i * step;
-        if mask[at / 8] >> (at % 8) & 1 == 0 {
-            *v = 0.0;
         }
     }
 }

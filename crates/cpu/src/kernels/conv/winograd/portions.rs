@@ -19,7 +19,7 @@ pub(super) enum Portions {
 impl Portions {
     /// Portions of at most `most` tiles, whole vectors of `lanes` tiles.
     pub(super) fn new(tiles: usize, most: usize, lanes: usize, threads: usize) -> Self {
-        let (vectors, together) = (tiles.div_ceil(lanes), (most / lanes).max(1));
+        let (vectors, together) = (tiles.div_ceil(lanes), most / lanes);
         let count = vectors.div_ceil(together);
         match count < EQUAL * threads {
             true => Self::Equal { tiles, lanes, count: count.next_multiple_of(threads).min(vectors) },
