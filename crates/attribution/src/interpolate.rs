@@ -53,7 +53,8 @@ pub fn resize<S: Scalar>(
         )));
     }
     let mut current = map.clone();
-    for (axis, &to) in spatial.iter().enumerate() {
+    // The last axis first: most of the work is then on the first, whose entries are whole images.
+    for (axis, &to) in spatial.iter().enumerate().rev() {
         current = along(&current, axis + 2, &interpolation.taps(shape[axis + 2], to))?;
     }
     Ok(current)
@@ -63,18 +64,16 @@ fn along<S: Scalar>(x: &Tensor<S>, axis: usize, taps: &[AxisTap]) -> Result<Tens
     let shape = x.shape();
     let (outer, inner, from) = (shape.outer(axis), shape.inner(axis), shape[axis]);
     let mut out = Tensor::zeros(shape.with(axis, taps.len())?);
-    for o in 0..outer {
-        for (i, tap) in taps.iter().enumerate() {
-            let weight = tap.weight.map(S::from_f64);
-            for k in 0..inner {
-                let at = |entry: usize| x.data()[(o * from + entry) * inner + k];
-                let value = if tap.weight[1] == 0.0 {
-                    at(tap.at[0])
-                } else {
-                    weight[0] * at(tap.at[0]) + weight[1] * at(tap.at[1])
-                };
-                out.data_mut()[(o * taps.len() + i) * inner + k] = value;
-            }
+    let images = (0..outer).flat_map(|o| taps.iter().map(move |tap| (o, tap)));
+    for (into, (o, tap)) in out.data_mut().chunks_exact_mut(inner.max(1)).zip(images) {
+        let [first, second] = tap.at.map(|entry| &x.data()[(o * from + entry) * inner..][..inner]);
+        if tap.weight[1] == 0.0 {
+            into.copy_from_slice(first);
+            continue;
+        }
+        let [a, b] = tap.weight.map(S::from_f64);
+        for ((to, &u), &v) in into.iter_mut().zip(first).zip(second) {
+            *to = a * u + b * v;
         }
     }
     Ok(out)

@@ -48,12 +48,18 @@ impl<S: Scalar> Baseline<S> {
 
     /// Writes the baseline of example `n` of input `input`.
     pub fn fill(&self, input: usize, n: usize, into: &mut [S]) {
+        self.fill_part(input, n, (0, into.len()), into);
+    }
+
+    /// Writes a part of the baseline of example `n` of input `input`, from element `first` on; an example has `length`.
+    pub(crate) fn fill_part(&self, input: usize, n: usize, (first, length): (usize, usize), into: &mut [S]) {
         match self {
             Self::Constant(value) => into.fill(S::from_f64(*value)),
             Self::Given(tensors) => {
                 let tensor = &tensors[input];
-                let rows = tensor.data().len() / into.len();
-                into.copy_from_slice(example(tensor, rows, if rows == 1 { 0 } else { n }));
+                let rows = tensor.data().len() / length;
+                let all = example(tensor, rows, if rows == 1 { 0 } else { n });
+                into.copy_from_slice(&all[first..first + into.len()]);
             }
         }
     }

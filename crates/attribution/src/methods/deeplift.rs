@@ -2,6 +2,7 @@
 
 use super::{Baseline, Method, example_mut, input_maps, zeros_like};
 use crate::engine::{copy, example};
+use crate::parts::{BLOCK, in_parts, sum_of_blocks};
 use crate::rules::DeepLiftRescale;
 use crate::{Attribution, Fill, Network, PassSpec, Rules, Table, Target};
 use voxplain_autodiff::{Composite, Cotangent};
@@ -41,9 +42,15 @@ pub(super) fn from_baseline<S: Scalar>(
 ) -> Result<Attribution<S>> {
     let examples = network.examples(inputs)?;
     baseline.check(network.graph(), inputs, examples)?;
-    let reference = |input: usize, row: usize, into: &mut [S]| baseline.fill(input, row, into);
+    let reference = |input: usize, row: usize, first: usize, into: &mut [S]| {
+        let length = inputs[input].data().len() / examples;
+        baseline.fill_part(input, row, (first, length), into);
+    };
     attribute(network, inputs, (target, table), 1, multiply, &reference)
 }
+
+/// Writes a part of the reference of an input and a row, from an element on.
+type Reference<'a, S> = &'a (dyn Fn(usize, usize, usize, &mut [S]) + Sync);
 
 /// Runs every (example, reference) pair, `per_example` pairs each, and averages over an example's pairs.
 fn attribute<S: Scalar>(
@@ -52,7 +59,7 @@ fn attribute<S: Scalar>(
     (target, table): (&Target, &dyn Table),
     per_example: usize,
     multiply: bool,
-    reference: &dyn Fn(usize, usize, &mut [S]),
+    reference: Reference<'_, S>,
 ) -> Result<Attribution<S>> {
     let examples = network.examples(inputs)?;
     let seeds = network.seeds(target, inputs)?;
@@ -64,24 +71,23 @@ fn attribute<S: Scalar>(
     let threads = network.threads();
     let mut fill = |row: usize, what: Fill, into: &mut [S]| match what {
         Fill::Input(i) => copy(example(&inputs[i], examples, row / per_example), into, threads),
-        Fill::Reference(i) => reference(i, row, into),
+        Fill::Reference(i) => in_parts(threads, into, |first, part| reference(i, row, first, part)),
         Fill::Seed => into.copy_from_slice(&seeds.rows[row / per_example]),
     };
     network.run(&spec, per_example * examples, &mut fill, &mut |row, out| {
         let n = row / per_example;
         values[n] = seeds.value(n, out.captures[0]);
         let difference = values[n] - seeds.value(n, out.reference_captures[0]);
-        let mut sum = 0.0;
+        let (mut sum, begins) = (0.0, row % per_example == 0);
         for (i, (map, multipliers)) in maps.iter_mut().zip(&out.results).enumerate() {
-            let mut b = vec![S::ZERO; multipliers.len()];
-            reference(i, row, &mut b);
-            let x = example(&inputs[i], examples, n);
-            let total = example_mut(map, examples, n);
-            for (((t, &m), &x), b) in total.iter_mut().zip(*multipliers).zip(x).zip(b) {
-                let contribution = m * (x - b);
-                sum += contribution.to_f64();
-                *t += share * if multiply { contribution } else { m };
-            }
+            let (x, total) = (example(&inputs[i], examples, n), example_mut(map, examples, n));
+            sum += sum_of_blocks(threads, total, |first, total| {
+                let mut b = [S::ZERO; BLOCK];
+                let b = &mut b[..total.len()];
+                reference(i, row, first, b);
+                let part = first..first + total.len();
+                add_contributions(total, begins, (&multipliers[part.clone()], &x[part], b), share, multiply)
+            });
         }
         differences.push(difference);
         residuals.push(sum - difference);
@@ -97,6 +103,29 @@ fn attribute<S: Scalar>(
         ledger: None,
         scores: None,
     })
+}
+
+/// Adds a share of the contributions `m (x - b)`, or of the multipliers, to a map, or begins it, and returns the contributions' sum.
+/// A map that begins is not read: reading its memory before it was written would be answered by a page of zeros, given away again.
+fn add_contributions<S: Scalar>(
+    map: &mut [S],
+    begins: bool,
+    (multipliers, x, b): (&[S], &[S], &[S]),
+    share: S,
+    multiply: bool,
+) -> f64 {
+    // As many sums side by side: one would wait for its own last addition.
+    let mut sums = [0.0; 8];
+    let entries = map.chunks_mut(sums.len()).zip(multipliers.chunks(8)).zip(x.chunks(8)).zip(b.chunks(8));
+    for (((map, multipliers), x), b) in entries {
+        for (i, to) in map.iter_mut().enumerate() {
+            let contribution = multipliers[i] * (x[i] - b[i]);
+            sums[i] += contribution.to_f64();
+            let before = if begins { S::ZERO } else { *to };
+            *to = before + share * if multiply { contribution } else { multipliers[i] };
+        }
+    }
+    sums.iter().sum()
 }
 
 impl<S: Scalar> Method<S> for DeepLift<S> {
@@ -143,9 +172,9 @@ impl<S: Scalar> Method<S> for DeepLiftShap<S> {
         if self.baselines.len() != inputs.len() || rows == 0 || !self.baselines.iter().enumerate().all(fits) {
             return Err(Error::invalid("baselines must be one tensor [M, ...] per input with the same M"));
         }
-        let threads = network.threads();
-        let reference = |input: usize, row: usize, into: &mut [S]| {
-            copy(example(&self.baselines[input], rows, row % rows), into, threads);
+        let reference = |input: usize, row: usize, first: usize, into: &mut [S]| {
+            let all = example(&self.baselines[input], rows, row % rows);
+            into.copy_from_slice(&all[first..first + into.len()]);
         };
         attribute(network, inputs, (target, &rescale()), rows, self.multiply_by_inputs, &reference)
     }

@@ -5,7 +5,7 @@
 //! two apart, so that a few bytes for each of them at a time would push one another out of every cache.
 
 use super::output::{Output, Pooled, keep_better};
-use super::winograd::{MOST, unite};
+use super::winograd::MOST;
 use crate::buffer::Buffer;
 use crate::simd::Simd;
 use core::ops::Range;
@@ -164,7 +164,7 @@ unsafe fn row_of_bits<S: Simd, const W: usize>(columns: [S::V; MOST], into: *mut
     let mut row = [0f32; MOST * LANES];
     // SAFETY: the caller promises the instruction set and room for the bits of `W` vectors.
     unsafe {
-        let united = unite::<S, W>(columns);
+        let united = S::unite::<W>(columns);
         for v in 0..W {
             S::store(row.as_mut_ptr().add(v * S::LANES), united[v]);
         }

@@ -261,15 +261,7 @@ unsafe fn part<S: Simd>(sums: &[f32], width: usize, rows: &mut [f32], plane: usi
         let from = &sums[x * FEW..][..FEW * S::LANES];
         // SAFETY: the caller promises the instruction set; the slices hold whole vectors.
         unsafe {
-            let mut vectors = [S::splat(0.0); FEW];
-            for i in 0..FEW {
-                vectors[i] = S::load(from[i * S::LANES..].as_ptr());
-            }
-            let (even, odd) = S::deinterleave(vectors[0], vectors[1]);
-            let (more_even, more_odd) = S::deinterleave(vectors[2], vectors[3]);
-            let (first, third) = S::deinterleave(even, more_even);
-            let (second, fourth) = S::deinterleave(odd, more_odd);
-            vectors = [first, second, third, fourth];
+            let vectors = S::load_parted::<FEW>(from.as_ptr());
             for channel in 0..FEW {
                 S::store(rows[channel * plane + x..][..S::LANES].as_mut_ptr(), vectors[channel]);
             }

@@ -38,7 +38,6 @@ use crate::buffer::Buffer;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 use division::{Item, Line, MANY, SHARE};
-pub(super) use transform::unite;
 use transform::{RowsRead, add_up, finish_rows, transform_data};
 
 /// Transformed positions across depth of tiles of so many rows and columns.

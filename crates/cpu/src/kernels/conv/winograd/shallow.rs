@@ -10,14 +10,13 @@ use crate::kernels::conv::tile::CHANNELS;
 use crate::kernels::conv::whole_windows;
 use crate::simd::Simd;
 
-/// Target channels and vectors of tiles whose sums are in registers together.
-const TOGETHER: usize = 2;
+/// Vectors of tiles whose sums are in registers together, of two target channels or four.
 const VECTORS: usize = 2;
 /// Tiles that fill them where vectors hold eight.
 pub(super) const TILES: usize = VECTORS * 8;
 
-/// Vectors of sums of one position across depth: of each channel two slices of each vector of tiles.
-const SUMS: usize = TOGETHER * 2 * VECTORS;
+/// Vectors of sums of one position across depth of a target channel: two slices of each vector of tiles.
+const SUMS: usize = 2 * VECTORS;
 
 /// Numbers of the rows of all channels of an item, and what vectors may run over behind them.
 fn rows_len(job: &Job<'_>, item: &Item) -> usize {
@@ -45,13 +44,14 @@ pub(super) unsafe fn item<S: Simd, const H: usize, const W: usize>(
         let short = job.output.whole_windows().filter(|_| one);
         w.collected.room(channels * H / 2, item.tiles * W / 2);
         for tile in (0..item.tiles).step_by(VECTORS * S::LANES) {
-            for channel in (first..last).step_by(TOGETHER) {
+            for channel in (first..last).step_by(CHANNELS) {
+                // Few products keep all sums along depth in registers; many are faster the more sums they belong to.
                 match job.problem.source_channels {
-                    1 => sum::<S, H, W, 1>(job, item, tile, channel, w),
-                    2 => sum::<S, H, W, 2>(job, item, tile, channel, w),
-                    3 => sum::<S, H, W, 3>(job, item, tile, channel, w),
-                    4 => sum::<S, H, W, 4>(job, item, tile, channel, w),
-                    _ => sum::<S, H, W, ANY>(job, item, tile, channel, w),
+                    1 => sum::<S, H, W, 1, 2>(job, item, tile, channel, w),
+                    2 => sum::<S, H, W, 2, 2>(job, item, tile, channel, w),
+                    3 => sum::<S, H, W, 3, 4>(job, item, tile, channel, w),
+                    4 => sum::<S, H, W, 4, 4>(job, item, tile, channel, w),
+                    _ => sum::<S, H, W, ANY, 4>(job, item, tile, channel, w),
                 }
                 finish::<S, H, W>(job, item, short.is_some(), (tile, channel), w);
             }
@@ -79,6 +79,12 @@ pub(super) unsafe fn item<S: Simd, const H: usize, const W: usize>(
     }
 }
 
+/// Source channels that the compiler does not know.
+const ANY: usize = 0;
+
+/// For each of `T` target channels a number for each tile of the vectors.
+type Sums<V, const T: usize> = [[V; VECTORS]; T];
+
 /// The factors of one transformed position.
 #[derive(Clone, Copy)]
 struct Factors {
@@ -90,31 +96,21 @@ struct Factors {
     channels: usize,
 }
 
-/// Source channels that the compiler does not know.
-const ANY: usize = 0;
-
 impl Factors {
+    /// Adds their products to sums.
     #[inline(always)]
-    fn channels<const C: usize>(&self) -> usize {
-        if C == ANY { self.channels } else { C }
+    unsafe fn add<S: Simd, const C: usize, const T: usize>(&self, sums: &mut Sums<S::V, T>) {
+        for c in 0..if C == ANY { self.channels } else { C } {
+            // SAFETY: the caller promises the instruction set, and data and weights of every source channel.
+            unsafe { S::add_products(sums, self.data.add(c * self.pitch), self.weights.add(c * CHANNELS)) };
+        }
     }
 }
 
-type Sums<V> = [[V; VECTORS]; TOGETHER];
-
-/// Adds the products of one position.
+/// Sums the products of all positions of the vectors of tiles from tile `tile`, for a block of target channels from `channel` on,
+/// `T` at a time, and transforms them back along depth, into `w.sums[position across depth][channel][slice][vector]`.
 #[inline(always)]
-unsafe fn add<S: Simd, const C: usize>(sums: &mut Sums<S::V>, f: Factors) {
-    for c in 0..f.channels::<C>() {
-        // SAFETY: the caller promises the instruction set, and data and weights of every source channel.
-        unsafe { S::add_products(sums, f.data.add(c * f.pitch), f.weights.add(c * CHANNELS)) };
-    }
-}
-
-/// Sums the products of all positions of the vectors of tiles from tile `tile`, and transforms them back along depth, into
-/// `w.sums[position across depth][channel][slice][vector]`.
-#[inline(always)]
-unsafe fn sum<S: Simd, const H: usize, const W: usize, const C: usize>(
+unsafe fn sum<S: Simd, const H: usize, const W: usize, const C: usize, const T: usize>(
     job: &Job<'_>,
     item: &Item<'_>,
     tile: usize,
@@ -125,54 +121,94 @@ unsafe fn sum<S: Simd, const H: usize, const W: usize, const C: usize>(
     let positions = plane_positions([H, W]);
     let (channels, plane) = (p.source_channels, item.plane(p.source_channels));
     let data = w.data.room(item.data_len(4 * positions, channels)).as_ptr();
-    let across_pitch = SUMS * S::LANES;
+    let across_pitch = CHANNELS * SUMS * S::LANES;
     let sums = w.sums.room(positions * across_pitch).as_mut_ptr();
-    let group = &job.packed[item.group * 4 * positions * p.blocks() * channels * CHANNELS..];
-    let weights = group[channel / CHANNELS * channels * CHANNELS..].as_ptr();
     let position_pitch = p.blocks() * channels * CHANNELS;
+    let weights = job.packed[item.group * 4 * positions * position_pitch + channel * channels..].as_ptr();
     for across in 0..positions {
-        // SAFETY: buffers have room for every position, source channel and vector; weights are packed in blocks.
-        unsafe {
-            let factors = |part: usize| Factors {
+        for first in (0..CHANNELS).step_by(T) {
+            let factors = [0, 1, 2, 3].map(|part| Factors {
                 data: data.wrapping_add((part * positions + across) * plane + tile),
                 pitch: item.pitch,
-                weights: weights
-                    .wrapping_add((part * positions + across) * position_pitch + channel % CHANNELS),
+                weights: weights.wrapping_add((part * positions + across) * position_pitch + first),
                 channels,
-            };
-            let (mut upper, mut lower) = depth::<S, C>(factors(1), factors(2));
-            add::<S, C>(&mut upper, factors(0));
-            let mut last = [[S::splat(0.0); VECTORS]; TOGETHER];
-            add::<S, C>(&mut last, factors(3));
-            for c in 0..TOGETHER {
-                for v in 0..VECTORS {
-                    let to = sums.add(across * across_pitch + (2 * c * VECTORS + v) * S::LANES);
-                    lower[c][v] = S::sub(lower[c][v], last[c][v]);
-                    S::store(to, upper[c][v]);
-                    S::store(to.add(VECTORS * S::LANES), lower[c][v]);
-                }
-            }
+            });
+            // SAFETY: buffers have room for every position, source channel and vector; weights are packed in blocks.
+            unsafe { depth::<S, C, T>(&factors, sums.add(across * across_pitch + first * SUMS * S::LANES)) };
         }
     }
 }
 
-/// The sums of the second and third position along depth, added and subtracted.
+/// Sums the products of the four positions along depth and transforms them back: of every target channel the vectors of the
+/// upper slice at `sums`, then those of the lower.
 #[inline(always)]
-unsafe fn depth<S: Simd, const C: usize>(second: Factors, third: Factors) -> (Sums<S::V>, Sums<S::V>) {
-    // SAFETY: as the caller says.
+unsafe fn depth<S: Simd, const C: usize, const T: usize>(factors: &[Factors; 4], sums: *mut f32) {
+    // SAFETY: as the caller of `sum` says, who made room for the sums.
     unsafe {
-        let (mut a, mut b) = ([[S::splat(0.0); VECTORS]; TOGETHER], [[S::splat(0.0); VECTORS]; TOGETHER]);
-        for c in 0..second.channels::<C>() {
-            S::add_products(&mut a, second.data.add(c * second.pitch), second.weights.add(c * CHANNELS));
-            S::add_products(&mut b, third.data.add(c * third.pitch), third.weights.add(c * CHANNELS));
+        let none = [[S::splat(0.0); VECTORS]; T];
+        let (mut second, mut third) = (none, none);
+        factors[1].add::<S, C, T>(&mut second);
+        // Sums that registers cannot hold are written here: compilers find worse moments to.
+        let written = T > 2;
+        if written {
+            store::<S, T>(sums, second);
         }
-        let (mut upper, mut lower) = (a, a);
-        for c in 0..TOGETHER {
+        factors[2].add::<S, C, T>(&mut third);
+        if written {
+            second = load::<S, T>(sums);
+        }
+        let (mut upper, mut lower) = (none, none);
+        for t in 0..T {
             for v in 0..VECTORS {
-                (upper[c][v], lower[c][v]) = (S::add(a[c][v], b[c][v]), S::sub(a[c][v], b[c][v]));
+                upper[t][v] = S::add(second[t][v], third[t][v]);
+                lower[t][v] = S::sub(second[t][v], third[t][v]);
             }
         }
-        (upper, lower)
+        let below = sums.add(VECTORS * S::LANES);
+        if written {
+            store::<S, T>(below, lower);
+        }
+        factors[0].add::<S, C, T>(&mut upper);
+        store::<S, T>(sums, upper);
+        let mut last = none;
+        factors[3].add::<S, C, T>(&mut last);
+        if written {
+            lower = load::<S, T>(below);
+        }
+        for t in 0..T {
+            for v in 0..VECTORS {
+                lower[t][v] = S::sub(lower[t][v], last[t][v]);
+            }
+        }
+        store::<S, T>(below, lower);
+    }
+}
+
+/// The sums of one slice.
+#[inline(always)]
+unsafe fn load<S: Simd, const T: usize>(from: *const f32) -> Sums<S::V, T> {
+    // SAFETY: the caller promises the instruction set and the sums of both slices.
+    unsafe {
+        let mut sums = [[S::splat(0.0); VECTORS]; T];
+        for t in 0..T {
+            for v in 0..VECTORS {
+                sums[t][v] = S::load(from.add((t * SUMS + v) * S::LANES));
+            }
+        }
+        sums
+    }
+}
+
+/// The inverse of [`load`].
+#[inline(always)]
+unsafe fn store<S: Simd, const T: usize>(to: *mut f32, sums: Sums<S::V, T>) {
+    // SAFETY: the caller promises the instruction set and room for the sums of both slices.
+    unsafe {
+        for t in 0..T {
+            for v in 0..VECTORS {
+                S::store(to.add((t * SUMS + v) * S::LANES), sums[t][v]);
+            }
+        }
     }
 }
 
@@ -185,19 +221,20 @@ unsafe fn finish<S: Simd, const H: usize, const W: usize>(
     (tile, channel): (usize, usize),
     w: &mut Workspace,
 ) {
-    let sums = w.sums.room(plane_positions([H, W]) * SUMS * S::LANES).as_ptr();
+    let across_pitch = CHANNELS * SUMS * S::LANES;
+    let sums = w.sums.room(plane_positions([H, W]) * across_pitch).as_ptr();
     let rows = w.slices.room(rows_len(job, item)).as_mut_ptr();
-    for c in 0..TOGETHER.min(item.channels.1 - channel) {
+    for c in 0..CHANNELS.min(item.channels.1 - channel) {
         let bias = job.bias(item, channel + c);
         let channel = channel + c - item.channels.0;
         for v in 0..VECTORS.min((item.tiles - tile).div_ceil(S::LANES)) {
             let tile = tile + v * S::LANES;
             // SAFETY: the sums of both slices are there; the rows have room for whole vectors of columns.
             unsafe {
-                let upper = sums.add((2 * c * VECTORS + v) * S::LANES);
+                let upper = sums.add((c * SUMS + v) * S::LANES);
                 let slices = [
-                    transform_back::<S, H, W>(upper, SUMS * S::LANES, 0),
-                    transform_back::<S, H, W>(upper.add(VECTORS * S::LANES), SUMS * S::LANES, 0),
+                    transform_back::<S, H, W>(upper, across_pitch, 0),
+                    transform_back::<S, H, W>(upper.add(VECTORS * S::LANES), across_pitch, 0),
                 ];
                 if short {
                     collect::<S, H, W>(job, item, slices, bias, (tile, channel), w);

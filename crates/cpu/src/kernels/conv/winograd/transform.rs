@@ -3,6 +3,8 @@
 use super::division::{Item, Line};
 use super::filter::{MOST, POSITIONS, back, transform};
 use super::{Job, Workspace, plane_positions};
+use crate::kernels::conv::apart;
+use crate::kernels::conv::axis::Axis;
 use crate::simd::Simd;
 
 /// How a row of `B^T` joins two slices: the first alone, their sum or their difference.
@@ -13,24 +15,25 @@ const DIFFERENCE: u8 = 2;
 /// The slices of a tile that row `part` of `B^T` joins.
 const JOINED: [[usize; 2]; 4] = [[0, 2], [1, 2], [2, 1], [1, 3]];
 
-/// Data of an item's tiles, transformed along depth and height, `[row][column][tile]`. A tile has `W + 2` columns, and the two that
-/// it shares with the next one are there twice: so the tiles of different lines lie side by side.
-struct Split {
+/// What a line of tiles reads of one channel, transformed along depth and height: row for row the columns of all its tiles, with
+/// zeros where there is no data.
+struct Rows {
     /// The first number.
     at: *mut f32,
-    /// Numbers between columns.
+    /// Numbers between rows.
     pitch: usize,
 }
 
-impl Split {
-    fn new<S: Simd>(item: &Item<'_>, positions: usize, w: &mut Workspace) -> Self {
-        let pitch = item.tiles.next_multiple_of(S::LANES) + 3 * S::LANES;
-        Self { at: w.rows.room(positions * pitch).as_mut_ptr(), pitch }
+impl Rows {
+    /// Room for the rows of the widest line of an item, and what vectors of tiles may run over behind them.
+    fn new<S: Simd>(item: &Item<'_>, size: [usize; 2], w: &mut Workspace) -> Self {
+        let pitch = apart(size[1] * (item.tiles + S::LANES) + 4 * S::LANES);
+        Self { at: w.rows.room((size[0] + 2) * pitch).as_mut_ptr(), pitch }
     }
 
-    /// Column `column` of the tiles' row `row`, from tile `tile` on.
-    fn column<const W: usize>(&self, row: usize, column: usize, tile: usize) -> *mut f32 {
-        self.at.wrapping_add((row * (W + 2) + column) * self.pitch + tile)
+    /// Column `column` of row `row`.
+    fn column(&self, row: usize, column: usize) -> *mut f32 {
+        self.at.wrapping_add(row * self.pitch + column)
     }
 }
 
@@ -51,30 +54,29 @@ pub(super) unsafe fn transform_data<S: Simd, const H: usize, const W: usize>(
     let channels = p.source_channels;
     let plane = item.plane(channels);
     let positions = plane_positions([H, W]);
-    let split = Split::new::<S>(item, positions, w);
+    let between = Rows::new::<S>(item, [H, W], w);
     let zeros = w.zeros.room(p.axes[2].source + S::LANES).as_ptr();
     let mut read = core::mem::take(&mut w.read);
     read.clear();
     read.extend(item.lines.iter().map(|line| RowsRead::new::<H>(job, line, JOINED[part])));
     let volume: usize = p.axes.iter().map(|axis| axis.source).product();
+    let data = w.data.room(item.data_len(first + positions, channels))[first * plane..].as_mut_ptr();
     for channel in 0..channels {
         for (line, read) in item.lines.iter().zip(&read) {
             let source = &job.source[(line.image * channels + channel) * volume..][..volume];
             let rows = read.of(source, zeros);
-            // SAFETY: as the caller says.
+            let axis = &p.axes[2];
+            // SAFETY: as the caller says; the rows are as long as the source is wide. The data have room for every position of
+            // every tile and a vector behind, and a line that runs over its end comes before the one that it runs into.
             unsafe {
                 match (job.tiles.deep, part) {
-                    (false, _) => split_line::<S, H, W, ALONE>(job, line, rows, &split),
-                    (true, 1) => split_line::<S, H, W, SUM>(job, line, rows, &split),
-                    (true, _) => split_line::<S, H, W, DIFFERENCE>(job, line, rows, &split),
+                    (false, _) => across::<S, H, W, ALONE>(axis, line, rows, &between),
+                    (true, 1) => across::<S, H, W, SUM>(axis, line, rows, &between),
+                    (true, _) => across::<S, H, W, DIFFERENCE>(axis, line, rows, &between),
                 }
+                along::<S, H, W>(&between, line.count, data.add(channel * item.pitch + line.at), plane);
             }
         }
-        let data = w.data.room(item.data_len(first + positions, channels)).as_mut_ptr();
-        // SAFETY: the buffers have room for every position of every tile and a vector behind.
-        unsafe {
-            along::<S, H, W>(&split, item.tiles, data.add(first * plane + channel * item.pitch), plane)
-        };
     }
     w.read = read;
 }
@@ -110,34 +112,6 @@ impl RowsRead {
     fn of(&self, source: &[f32], zeros: *const f32) -> [[*const f32; POSITIONS]; 2] {
         let row = |at: usize| if at == OUTSIDE { zeros } else { source.as_ptr().wrapping_add(at) };
         [self.0[0].map(row), self.0[1].map(row)]
-    }
-}
-
-/// Joins slices of what one line of tiles reads of one channel, transforms them across the rows, and splits the columns.
-///
-/// # Safety
-/// The instruction set is there; rows are as long as the source is wide.
-#[inline(always)]
-unsafe fn split_line<S: Simd, const H: usize, const W: usize, const JOIN: u8>(
-    job: &Job<'_>,
-    line: &Line,
-    rows: [[*const f32; POSITIONS]; 2],
-    split: &Split,
-) {
-    let width = &job.problem.axes[2];
-    let x = (line.first[2] * W) as isize + width.low;
-    // SAFETY: as the caller says; the split rows have room for all tiles and three vectors behind.
-    unsafe {
-        across::<S, H, W, JOIN>(rows, x, width.source, line, split);
-        // The last two columns of a tile are the first two of the next one.
-        for row in 0..H + 2 {
-            for column in 0..2 {
-                for tile in (line.at..line.at + line.count).step_by(S::LANES) {
-                    let next = S::load(split.column::<W>(row, column, tile + 1));
-                    S::store(split.column::<W>(row, W + column, tile), next);
-                }
-            }
-        }
     }
 }
 
@@ -178,100 +152,63 @@ unsafe fn joined<S: Simd, const H: usize, const JOIN: u8>(
     }
 }
 
-/// Joins slices and transforms rows across, parted into columns `0 .. W` of the tiles. The first column is column `x` of the
-/// source; there are zeros where there is no data.
+/// Joins slices of what one line of tiles reads of one channel, and transforms them across the rows.
+///
+/// # Safety
+/// The instruction set is there; rows are as long as the source is wide.
 #[inline(always)]
 unsafe fn across<S: Simd, const H: usize, const W: usize, const JOIN: u8>(
-    from: [[*const f32; POSITIONS]; 2],
-    x: isize,
-    width: usize,
+    axis: &Axis,
     line: &Line,
-    split: &Split,
+    from: [[*const f32; POSITIONS]; 2],
+    to: &Rows,
 ) {
     let columns = W * line.count + 2;
+    let x = (line.first[2] * W) as isize + axis.low;
     let before = x.min(0).unsigned_abs().min(columns);
-    let last = (x + columns as isize).max(0) as usize;
+    let end = (x + columns as isize).clamp(0, axis.source as isize) as usize;
     let (mut column, mut at) = (before, x.max(0) as usize);
-    let place = |row: usize, column: usize| split.column::<W>(row, column % W, line.at + column / W);
-    // SAFETY: as the caller of `transform_data` says; what is read of a row ends at its end.
+    // SAFETY: as the caller says; what is read of a row ends at its end.
     unsafe {
         let nothing = |columns: core::ops::Range<usize>| {
             for column in columns {
-                (0..H + 2).for_each(|row| *place(row, column) = 0.0);
+                (0..H + 2).for_each(|row| *to.column(row, column) = 0.0);
             }
         };
         nothing(0..before);
-        while at < last.min(width) {
-            let mut vectors = [[S::splat(0.0); POSITIONS]; MOST];
-            for v in 0..W {
-                vectors[v] = transform::<S, H>(joined::<S, H, JOIN>(&from, at + v * S::LANES, width));
-            }
+        while at < end {
+            let values = transform::<S, H>(joined::<S, H, JOIN>(&from, at, axis.source));
             for row in 0..H + 2 {
-                let mut values = [S::splat(0.0); MOST];
-                for v in 0..W {
-                    values[v] = vectors[v][row];
-                }
-                let parted = part::<S, W>(values);
-                for v in 0..W {
-                    S::store(place(row, column + v), parted[v]);
-                }
+                S::store(to.column(row, column), values[row]);
             }
-            column += W * S::LANES;
-            at += W * S::LANES;
+            column += S::LANES;
+            at += S::LANES;
         }
         nothing(column..columns);
     }
 }
 
-/// `W` vectors of columns as the vectors of every `W`th column.
-#[inline(always)]
-unsafe fn part<S: Simd, const W: usize>(v: [S::V; MOST]) -> [S::V; MOST] {
-    // SAFETY: the caller promises the instruction set.
-    unsafe {
-        let (even, odd) = S::deinterleave(v[0], v[1]);
-        if W == 2 {
-            return [even, odd, v[2], v[3]];
-        }
-        let (more_even, more_odd) = S::deinterleave(v[2], v[3]);
-        let ((first, third), (second, fourth)) =
-            (S::deinterleave(even, more_even), S::deinterleave(odd, more_odd));
-        [first, second, third, fourth]
-    }
-}
-
-/// The inverse of [`part`].
+/// Transforms the columns of a line's tiles along the width, row by row.
 ///
 /// # Safety
-/// The instruction set of `S` is there.
-#[inline(always)]
-pub(in crate::kernels::conv) unsafe fn unite<S: Simd, const W: usize>(v: [S::V; MOST]) -> [S::V; MOST] {
-    // SAFETY: the caller promises the instruction set.
-    unsafe {
-        if W == 2 {
-            let (a, b) = S::interleave(v[0], v[1]);
-            return [a, b, v[2], v[3]];
-        }
-        let ((even, more_even), (odd, more_odd)) = (S::interleave(v[0], v[2]), S::interleave(v[1], v[3]));
-        let ((a, b), (c, d)) = (S::interleave(even, odd), S::interleave(more_even, more_odd));
-        [a, b, c, d]
-    }
-}
-
-/// Transforms the columns of all tiles along the width, row by row.
+/// The instruction set is there; rows and data have room for whole vectors of tiles.
 #[inline(always)]
 unsafe fn along<S: Simd, const H: usize, const W: usize>(
-    split: &Split,
+    rows: &Rows,
     tiles: usize,
     data: *mut f32,
     plane: usize,
 ) {
     for row in 0..H + 2 {
         for tile in (0..tiles).step_by(S::LANES) {
-            // SAFETY: rows and data have room for whole vectors, says the caller.
+            // SAFETY: as the caller says.
             unsafe {
+                let from = rows.column(row, W * tile);
+                // The last two columns of a tile are the first two of the next one.
+                let (own, next) = (S::load_parted::<W>(from), S::load_parted::<W>(from.add(W)));
                 let mut d = [S::splat(0.0); POSITIONS];
                 for column in 0..W + 2 {
-                    d[column] = S::load(split.column::<W>(row, column, tile));
+                    d[column] = if column < W { own[column] } else { next[column - W] };
                 }
                 let q = transform::<S, W>(d);
                 for column in 0..W + 2 {
@@ -327,10 +264,7 @@ pub(super) unsafe fn write<S: Simd, const W: usize>(row: *mut f32, columns: [S::
         for v in 0..W {
             values[v] = S::add(columns[v], bias);
         }
-        let united = unite::<S, W>(values);
-        for v in 0..W {
-            S::store(row.add(v * S::LANES), united[v]);
-        }
+        S::store_united::<W>(row, values);
     }
 }
 
