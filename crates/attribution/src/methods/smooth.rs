@@ -10,7 +10,7 @@ use crate::{
 use std::ops::Range;
 use voxplain_autodiff::{Tally, from_words};
 use voxplain_graph::Graph;
-use voxplain_tensor::{Error, Result, Scalar, Tensor};
+use voxplain_tensor::{Error, Result, Scalar, Shape, Tensor};
 
 /// What is computed over the draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl<S: Scalar> Smooth<S> {
             let part = self.base.attribute(network, &noisy, target)?;
             passes = (passes.0 + part.forward_passes, passes.1 + part.backward_passes);
             if sums.is_empty() {
-                sums = part.maps.iter().map(Moments::new).collect();
+                sums = part.maps.iter().map(|map| Moments::new(map, self.statistic)).collect();
             }
             for (sums, map) in sums.iter_mut().zip(&part.maps) {
                 let values = map.values.data();
@@ -131,7 +131,7 @@ impl<S: Scalar> Smooth<S> {
     /// Moments of nothing, of maps at the inputs.
     fn moments(&self, network: &dyn Network<S>, inputs: &[Tensor<S>]) -> Vec<Moments> {
         let maps = super::input_maps(network.graph(), super::zeros_like(inputs));
-        maps.iter().map(Moments::new).collect()
+        maps.iter().map(|map| Moments::new(map, self.statistic)).collect()
     }
 
     /// The same where the network runs, if the base method is one pass there and the noise is made from a seed.
@@ -221,7 +221,8 @@ impl<S: Scalar> Method<S> for Smooth<S> {
             Some(made) => made,
             None => self.here(network, (inputs, examples), &target)?,
         };
-        let maps = sums.iter().map(|s| s.map(self.statistic)).collect::<Result<_>>()?;
+        let threads = network.threads();
+        let maps = sums.iter().map(|s| s.map(threads)).collect::<Result<_>>()?;
         let name = self.base.name();
         Ok(Attribution {
             maps,
@@ -242,16 +243,25 @@ impl<S: Scalar> Method<S> for Smooth<S> {
 struct Moments {
     grid: Grid,
     sizes: Vec<usize>,
-    /// Mean and sum of squared deviations.
-    moments: Vec<[f64; 2]>,
+    statistic: Statistic,
+    means: Vec<f64>,
+    /// Sums of squared deviations, where the statistic has need of them.
+    deviations: Vec<f64>,
     count: f64,
 }
 
 impl Moments {
-    fn new<S: Scalar>(map: &Map<S>) -> Self {
+    fn new<S: Scalar>(map: &Map<S>, statistic: Statistic) -> Self {
         let n = map.values.data().len();
-        let sizes = map.values.shape().to_vec();
-        Self { grid: map.grid.clone(), sizes, moments: vec![[0.0; 2]; n], count: 0.0 }
+        let deviations = if statistic == Statistic::Mean { 0 } else { n };
+        Self {
+            grid: map.grid.clone(),
+            sizes: map.values.shape().to_vec(),
+            statistic,
+            means: vec![0.0; n],
+            deviations: vec![0.0; deviations],
+            count: 0.0,
+        }
     }
 
     /// Adds draw number `count`, from 1 on, of a part: the values or their magnitudes.
@@ -264,14 +274,32 @@ impl Moments {
     ) {
         self.count = count as f64;
         let count = self.count;
-        in_parts(threads, &mut self.moments[part], |first, moments| {
-            for ([mean, deviation], value) in moments.iter_mut().zip(&values[first..]) {
-                let value = value.to_f64();
-                let value = if absolute { value.abs() } else { value };
-                let before = value - *mean;
-                *mean += before / count;
-                *deviation += before * (value - *mean);
+        let value = |v: &S| if absolute { v.to_f64().abs() } else { v.to_f64() };
+        let step = |mean: f64, value: f64| mean + (value - mean) / count;
+        let means = &mut self.means[part.clone()];
+        if self.statistic == Statistic::Mean {
+            return in_parts(threads, means, |first, means| {
+                let values = values[first..].iter().map(value);
+                if count == 1.0 {
+                    // What was never written is not read: the system would answer with a page of zeros and give another one away.
+                    means.iter_mut().zip(values).for_each(|(mean, value)| *mean = value);
+                } else {
+                    means.iter_mut().zip(values).for_each(|(mean, value)| *mean = step(*mean, value));
+                }
+            });
+        }
+        let deviations = &mut self.deviations[part];
+        let before: &[f64] = means;
+        in_parts(threads, deviations, |first, deviations| {
+            for ((deviation, mean), value) in
+                deviations.iter_mut().zip(&before[first..]).zip(values[first..].iter().map(value))
+            {
+                *deviation += (value - mean) * (value - step(*mean, value));
             }
+        });
+        in_parts(threads, means, |first, means| {
+            let values = values[first..].iter().map(value);
+            means.iter_mut().zip(values).for_each(|(mean, value)| *mean = step(*mean, value));
         });
     }
 
@@ -279,23 +307,29 @@ impl Moments {
     fn set<S: Scalar>(&mut self, n: usize, words: &[S], draws: usize, threads: usize) {
         let length = words.len() / 6;
         self.count = draws as f64;
-        in_parts(threads, &mut self.moments[n * length..][..length], |start, moments| {
-            for (i, moments) in (start..).zip(moments) {
-                *moments = [0, 3].map(|first| from_words([0, 1, 2].map(|k| words[(first + k) * length + i])));
-            }
-        });
+        for (first, moments) in [(0, &mut self.means), (3, &mut self.deviations)] {
+            let Some(moments) = moments.get_mut(n * length..(n + 1) * length) else { continue };
+            in_parts(threads, moments, |start, moments| {
+                for (i, moment) in (start..).zip(moments) {
+                    *moment = from_words([0, 1, 2].map(|k| words[(first + k) * length + i]));
+                }
+            });
+        }
     }
 
-    fn map<S: Scalar>(&self, statistic: Statistic) -> Result<Map<S>> {
-        let value = |&[mean, deviation]: &[f64; 2]| {
-            let variance = deviation / self.count;
-            S::from_f64(match statistic {
-                Statistic::Mean => mean,
-                Statistic::MeanOfSquares => variance + mean * mean,
-                Statistic::Variance => variance,
-            })
-        };
-        let data = self.moments.iter().map(value).collect();
-        Ok(Map { grid: self.grid.clone(), values: Tensor::new(&self.sizes, data)? })
+    fn map<S: Scalar>(&self, threads: usize) -> Result<Map<S>> {
+        let mut values = Tensor::zeros(Shape::new(&self.sizes)?);
+        in_parts(threads, values.data_mut(), |first, values| {
+            for (i, value) in (first..).zip(values) {
+                let mean = self.means[i];
+                let variance = || self.deviations[i] / self.count;
+                *value = S::from_f64(match self.statistic {
+                    Statistic::Mean => mean,
+                    Statistic::MeanOfSquares => variance() + mean * mean,
+                    Statistic::Variance => variance(),
+                });
+            }
+        });
+        Ok(Map { grid: self.grid.clone(), values })
     }
 }
