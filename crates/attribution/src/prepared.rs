@@ -37,6 +37,8 @@ pub(crate) struct Prepared<'a, D: Device> {
     kept: BTreeMap<usize, Kept<D::Scalar>>,
     /// Threads for comparing and copying.
     threads: usize,
+    /// Whether the inputs and references are those of a run: what is not is written without a comparison.
+    is_filled: bool,
     /// Whether the forward values are those of the inputs, and whether those of the reference are.
     is_forward: bool,
     has_reference: bool,
@@ -130,6 +132,7 @@ impl<'a, D: Device> Prepared<'a, D> {
             row,
             kept,
             threads,
+            is_filled: false,
             is_forward: false,
             has_reference: false,
         })
@@ -230,12 +233,17 @@ impl<'a, D: Device> Prepared<'a, D> {
                 Fill::Seed => continue,
             };
             let length = (tensor.data().len() / count).max(1);
-            self.row.resize(length, D::Scalar::ZERO);
-            let mut changed = false;
-            if count == 1 {
+            let mut changed = !self.is_filled;
+            if !self.is_filled {
+                for (row, known) in tensor.data_mut().chunks_exact_mut(length).enumerate() {
+                    fill(start + row, what, known);
+                }
+            } else if count == 1 {
+                self.row.resize(length, D::Scalar::ZERO);
                 fill(start, what, &mut self.row);
                 changed = replace(self.threads, tensor, &mut self.row)?;
             } else {
+                self.row.resize(length, D::Scalar::ZERO);
                 for (row, known) in tensor.data_mut().chunks_exact_mut(length).enumerate() {
                     fill(start + row, what, &mut self.row);
                     changed |= refresh(self.threads, known, &self.row);
@@ -246,6 +254,7 @@ impl<'a, D: Device> Prepared<'a, D> {
                 self.has_reference &= matches!(what, Fill::Input(_));
             }
         }
+        self.is_filled = true;
         Ok(())
     }
 

@@ -196,6 +196,14 @@ fn between<S: Scalar>(threads: usize, x: &[S], b: &[S], alpha: f64, into: &mut [
     });
 }
 
+/// Makes sums over draws their means.
+fn divide<S: Scalar>(threads: usize, maps: &mut [Tensor<S>], draws: usize) {
+    let share = S::from_f64(1.0 / draws as f64);
+    for map in maps {
+        in_parts(threads, map.data_mut(), |_, map| map.iter_mut().for_each(|v| *v = *v * share));
+    }
+}
+
 impl<S: Scalar> Method<S> for GradientShap<S> {
     fn name(&self) -> &'static str {
         "gradient_shap"
@@ -256,7 +264,7 @@ impl<S: Scalar> Method<S> for GradientShap<S> {
                 });
             }
         })?;
-        let maps = maps.into_iter().map(|m| m.map(|v| v * S::from_f64(1.0 / draws as f64))).collect();
+        divide(threads, &mut maps, draws);
         Ok(Attribution {
             maps: input_maps(network.graph(), maps),
             values,
