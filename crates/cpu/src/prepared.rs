@@ -83,7 +83,7 @@ pub(crate) struct Packs {
     known: Mutex<BTreeMap<Key, Known>>,
 }
 
-type Key = (Vec<usize>, [usize; 8]);
+type Key = (Vec<usize>, [usize; 9]);
 
 /// What weights were made of is kept beside them: an address alone could be another's by now.
 struct Known {
@@ -153,9 +153,11 @@ impl Packs {
     ) -> Arc<[f32]> {
         let g = wish.geometry;
         // Only what decides the layout: neither batch nor image sizes do.
+        let [way, detail] = c.layout();
         let layout = [
             usize::from(wish.adjoint),
-            c.layout(),
+            way,
+            detail,
             g.groups,
             g.in_channels,
             g.out_channels,

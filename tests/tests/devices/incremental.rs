@@ -19,7 +19,7 @@ use voxplain::perturbation::methods::{
 use voxplain::tensor::{Scalar, Tensor};
 use voxplain_oracle::Oracle;
 use voxplain_tests::cuda::{gpu, shim};
-use voxplain_tests::layers::{layers, numbers};
+use voxplain_tests::layers::{Head, Layer, Layers, layers, numbers};
 use voxplain_tests::networks::case;
 
 /// A box of an input by fractions of its axes.
@@ -391,6 +391,26 @@ proptest! {
     #[test]
     fn so_it_has_in_networks_of_every_operator(case in case(), boxes in boxes()) {
         check(&Cpu::best().with_threads(2).unwrap(), &case.graph().unwrap(), &boxes, 3);
+    }
+}
+
+/// Direct sums group source channels, and packed weights are shared by sessions: in groups of another size for a part of the
+/// image, weights were not those of their channels.
+#[test]
+fn parts_share_the_weights_and_the_sums_of_the_whole() {
+    let net = |image: &[usize], layers: &[Layer]| {
+        let (image, layers) = (image.to_vec(), layers.to_vec());
+        Layers { image, slices: 1, channels: 3, layers, head: Head::None }.graph().unwrap()
+    };
+    let few = net(&[7, 4, 4], &[Layer::Conv(1, [38, 179, 40, 5, 0])]);
+    // As the last layer of a network that segments: from many channels to two.
+    let wide = net(&[24, 200], &[Layer::Conv(64, [2, 0, 1, 0, 0]), Layer::Conv(2, [2, 0, 1, 0, 0])]);
+    let boxes: Vec<_> =
+        [0, 90, 200].iter().map(|&at| vec![(0, 0), (0, 0), (at, 0), (at, 0), (0, 0)]).collect();
+    for graph in [few, wide] {
+        for threads in [1, 2] {
+            check(&Cpu::best().with_threads(threads).unwrap(), &graph, &boxes, 1);
+        }
     }
 }
 

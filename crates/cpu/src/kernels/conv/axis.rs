@@ -33,6 +33,8 @@ pub struct Axis {
     pub low: isize,
     /// See `low`.
     pub high: isize,
+    /// The most by which `high` is above `low` under any padding.
+    pub reach: usize,
 }
 
 /// The numbers of a convolution along one axis.
@@ -77,7 +79,9 @@ impl Axis {
         let place = |r: usize| residues.iter().position(|&s| s == r).unwrap_or(0);
         let tap = |&(index, r, offset): &(usize, usize, isize)| Tap { index, residue: place(r), offset };
         let phases = phases.iter().map(|taps| taps.iter().map(tap).collect()).collect();
-        Self { source, target, phases, residues, step, low, high }
+        let span = (g.kernel.max(1) - 1) * g.dilation + if adjoint { g.stride - 1 } else { 0 };
+        let reach = if adjoint { span / g.stride } else { span.div_ceil(g.stride) };
+        Self { source, target, phases, residues, step, low, high, reach }
     }
 
     /// The number of target positions of phase `f`.
@@ -115,6 +119,8 @@ mod tests {
             let g = AxisGeometry { input, output, kernel, stride, pad, dilation };
             for adjoint in [false, true] {
                 let axis = Axis::new(g, adjoint);
+                assert!(axis.high - axis.low <= axis.reach as isize, "{g:?} {adjoint}");
+                assert_eq!(axis.reach, Axis::new(AxisGeometry { pad: 0, ..g }, adjoint).reach);
                 for p in 0..axis.target {
                     let (q, f) = (p / axis.phases.len(), p % axis.phases.len());
                     let reads = |t: &Tap| Some((t.index, axis.source_at(q as isize + t.offset, t.residue)?));

@@ -28,6 +28,8 @@ const TILE_ROW_BYTES: usize = 160;
 const FEW_BLOCKS: usize = 2;
 /// Positions of a strip beyond which longer strips gain nothing.
 const POSITIONS: usize = 256;
+/// The width of the images that source channels are grouped for.
+const WIDTH: usize = 128;
 /// Numbers behind panels and rows that vectors may run over: a tile of the widest instruction set.
 pub const SLACK: usize = 6 * 16;
 
@@ -322,14 +324,16 @@ pub fn pack(p: &Problem, weight: impl Fn(usize, usize, usize) -> f64, packed: &m
 
 impl Problem {
     /// Source channels whose products are summed before those of others: as many as tiles find in the first cache, or, where
-    /// too few blocks of channels read them again, as leave a panel room for strips of some length.
+    /// too few blocks of channels read them again, as leave a panel room for strips of some length. Neither sizes of the image nor
+    /// paddings decide: a part of an image has the sums of the whole, and its packed weights.
     pub(super) fn near_channels(&self) -> usize {
         let rows = self.kernel[0] * self.kernel[1] * self.axes[2].residues.len().min(self.kernel[2]);
-        let one = |rows: usize| Panel::new(self, 1, rows, 1);
-        let long = one(POSITIONS.div_ceil(one(1).pitch.max(1)));
+        let along =
+            |a: usize, positions: usize| self.axes[a].residues.len() * (positions + self.axes[a].reach);
+        let panel = along(0, 1) * along(1, POSITIONS / WIDTH) * along(2, WIDTH);
         let most = match self.blocks() > FEW_BLOCKS {
             true => NEAR_BYTES / (rows * TILE_ROW_BYTES).max(1),
-            false => PANEL_BYTES / (long.len() * size_of::<f32>()).max(1),
+            false => PANEL_BYTES / (panel * size_of::<f32>()).max(1),
         };
         most.clamp(1, self.source_channels.max(1))
     }

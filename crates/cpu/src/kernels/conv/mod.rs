@@ -160,12 +160,12 @@ impl Convolution {
         Self { way: Way::Sparse(Scatter::new(&problem, pool, threads)), problem, adjoint: true }
     }
 
-    /// The way in which it is computed, as a number that tells layouts of weights apart.
-    pub fn layout(&self) -> usize {
+    /// The way in which it is computed, and what decides the layout of its weights beside their sizes.
+    pub fn layout(&self) -> [usize; 2] {
         match &self.way {
-            Way::Direct => 0,
-            Way::Sparse(_) => 1,
-            Way::Winograd(tiles) => 2 + tiles.outputs(),
+            Way::Direct => [0, self.problem.near_channels()],
+            Way::Sparse(_) => [1, 0],
+            Way::Winograd(tiles) => [2, tiles.outputs()],
         }
     }
 
