@@ -19,6 +19,24 @@ pub(crate) fn in_parts<T: Send>(threads: usize, data: &mut [T], work: impl Fn(us
     });
 }
 
+/// As [`in_parts`] for two arrays of one length, the same part of both at a time.
+pub(crate) fn in_parts_of_both<T: Send>(
+    threads: usize,
+    (a, b): (&mut [T], &mut [T]),
+    work: impl Fn(usize, &mut [T], &mut [T]) + Sync,
+) {
+    let size = a.len().div_ceil(threads.max(1)).next_multiple_of(4);
+    if threads < 2 || a.len() < SMALL {
+        return work(0, a, b);
+    }
+    std::thread::scope(|scope| {
+        for (i, (a, b)) in a.chunks_mut(size).zip(b.chunks_mut(size)).enumerate() {
+            let work = &work;
+            scope.spawn(move || work(i * size, a, b));
+        }
+    });
+}
+
 /// Elements of the blocks of [`sum_of_blocks`].
 pub(crate) const BLOCK: usize = 1024;
 

@@ -3,7 +3,7 @@
 use super::{Method, Scaling};
 use crate::engine::example;
 use crate::noise_sums::noise_of;
-use crate::parts::in_parts;
+use crate::parts::{in_parts, in_parts_of_both};
 use crate::{
     Attribution, Draws, Fill, Grid, Map, Network, NoisyDraws, NoisyRows, PassSpec, Seeds, Table, Target,
 };
@@ -288,18 +288,14 @@ impl Moments {
                 }
             });
         }
-        let deviations = &mut self.deviations[part];
-        let before: &[f64] = means;
-        in_parts(threads, deviations, |first, deviations| {
-            for ((deviation, mean), value) in
-                deviations.iter_mut().zip(&before[first..]).zip(values[first..].iter().map(value))
-            {
-                *deviation += (value - mean) * (value - step(*mean, value));
-            }
-        });
-        in_parts(threads, means, |first, means| {
+        let both = (means, &mut self.deviations[part]);
+        in_parts_of_both(threads, both, |first, means, deviations| {
             let values = values[first..].iter().map(value);
-            means.iter_mut().zip(values).for_each(|(mean, value)| *mean = step(*mean, value));
+            for ((mean, deviation), value) in means.iter_mut().zip(deviations).zip(values) {
+                let before = value - *mean;
+                *mean = step(*mean, value);
+                *deviation += before * (value - *mean);
+            }
         });
     }
 

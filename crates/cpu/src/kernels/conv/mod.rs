@@ -45,12 +45,10 @@ pub struct Preparation {
     pub threads: usize,
 }
 
-/// Numbers of a cache line.
-const LINE: usize = 16;
-
 /// Numbers between planes or channels that are read together, `numbers` or a few more: an odd number of cache lines, so that they
 /// do not share the few places of the cache that one stride reaches.
 const fn apart(numbers: usize) -> usize {
+    const LINE: usize = 16;
     let lines = numbers.div_ceil(LINE);
     (lines + 1 - lines % 2) * LINE
 }

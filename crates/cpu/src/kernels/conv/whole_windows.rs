@@ -164,10 +164,7 @@ unsafe fn row_of_bits<S: Simd, const W: usize>(columns: [S::V; MOST], into: *mut
     let mut row = [0f32; MOST * LANES];
     // SAFETY: the caller promises the instruction set and room for the bits of `W` vectors.
     unsafe {
-        let united = S::unite::<W>(columns);
-        for v in 0..W {
-            S::store(row.as_mut_ptr().add(v * S::LANES), united[v]);
-        }
+        S::store_united::<W>(row.as_mut_ptr(), columns);
         for byte in 0..W * S::LANES / 8 {
             *into.add(byte) = S::positive(row.as_ptr().add(8 * byte));
         }

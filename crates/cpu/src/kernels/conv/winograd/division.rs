@@ -4,7 +4,7 @@ use super::portions::Portions;
 use super::{Job, plane_positions};
 use crate::filtering::Filtering;
 use crate::kernels::conv::tile::CHANNELS;
-use crate::kernels::conv::{ITEMS, LINE, Preparation, Problem, apart};
+use crate::kernels::conv::{ITEMS, Preparation, Problem, apart};
 use crate::simd::Simd;
 use core::ops::Range;
 
@@ -186,9 +186,8 @@ impl Job<'_> {
             line.at = tiles;
             tiles += line.count;
         }
-        // Vectors of a row may run over its end; the next row must not begin there. What stays in the first cache begins lines of it.
-        let line = if t.shallow { S::LANES.max(LINE) } else { S::LANES };
-        let pitch = usize::next_multiple_of(tiles, line) + line;
+        // Vectors of a row may run over its end; the next row must not begin there.
+        let pitch = usize::next_multiple_of(tiles, S::LANES) + S::LANES;
         let first = chunk * t.channels;
         Item { group, channels: (first, (first + t.channels).min(p.target_channels)), lines, tiles, pitch }
     }
