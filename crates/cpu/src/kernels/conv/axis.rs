@@ -94,6 +94,18 @@ impl Axis {
         self.count(0)
     }
 
+    /// Of the positions that taps read, how many before the first of the source, or behind its last if these are fewer, under
+    /// every residue.
+    pub fn zeros(&self) -> usize {
+        let positions = || self.low..self.most() as isize + self.high;
+        let outside = |residue: usize| {
+            let before = positions().take_while(|&q| self.source_at(q, residue).is_none()).count();
+            let behind = positions().rev().take_while(|&q| self.source_at(q, residue).is_none()).count();
+            before.min(behind)
+        };
+        (0..self.residues.len()).map(outside).min().unwrap_or(0)
+    }
+
     /// The source position that shift `offset` of position `q` reads for a residue, if it lies inside.
     pub fn source_at(&self, q: isize, residue: usize) -> Option<usize> {
         let at = q * self.step as isize + self.residues[residue] as isize;
@@ -125,6 +137,12 @@ mod tests {
                     axis.residues.len(),
                     Axis::new(AxisGeometry { pad: 0, ..g }, adjoint).residues.len()
                 );
+                // What rows share are zeros of every residue, at both ends of what taps read.
+                let (zeros, end) = (axis.zeros() as isize, axis.most() as isize + axis.high);
+                for (i, residue) in (0..zeros).flat_map(|i| (0..axis.residues.len()).map(move |r| (i, r))) {
+                    assert_eq!(axis.source_at(axis.low + i, residue), None, "{g:?} {adjoint}");
+                    assert_eq!(axis.source_at(end - 1 - i, residue), None, "{g:?} {adjoint}");
+                }
                 for p in 0..axis.target {
                     let (q, f) = (p / axis.phases.len(), p % axis.phases.len());
                     let reads = |t: &Tap| Some((t.index, axis.source_at(q as isize + t.offset, t.residue)?));

@@ -22,14 +22,18 @@ const PANEL_BYTES: usize = 160 << 10;
 const SUMS_BYTES: usize = 160 << 10;
 /// Bytes of the data of a tile that stay in the first cache, beside weights, until the last block of channels has read them,
 /// and what a tile reads of a row of a panel: its vectors, with the lines that they begin and end in.
-const NEAR_BYTES: usize = 16 << 10;
+const NEAR_BYTES: usize = 20 << 10;
 const TILE_ROW_BYTES: usize = 160;
 /// So many blocks of channels read the data of a tile too seldom to group source channels for them.
-const FEW_BLOCKS: usize = 2;
-/// Positions of a strip beyond which longer strips gain nothing.
-const POSITIONS: usize = 256;
-/// The width of the images that source channels are grouped for.
+pub const FEW_BLOCKS: usize = 2;
+/// Positions of a strip beyond which longer strips gain nothing; those that are worth sums that are not all in the second cache;
+/// those that no strip is made shorter than for the sake of threads.
+const POSITIONS: usize = 512;
+const ENOUGH: usize = 256;
+const FEW_POSITIONS: usize = 64;
+/// The width of the images, and the rows of outputs, that source channels are grouped for.
 const WIDTH: usize = 128;
+const ROWS: usize = 2;
 /// Numbers behind panels and rows that vectors may run over: a tile of the widest instruction set.
 pub const SLACK: usize = 6 * 16;
 
@@ -49,26 +53,36 @@ impl Strips {
     pub fn new(p: &Problem, window: [usize; 2], threads: usize) -> Self {
         let wanted = ITEMS * threads;
         let most = [p.axes[0].most(), p.axes[1].most()];
-        let depth = window[0];
-        let bytes = |rows: usize| p.panel(depth, rows).len() * size_of::<f32>();
         let pitch = p.panel(1, 1).pitch;
-        let enough = |rows: usize| rows * pitch < POSITIONS && bytes(rows + window[1]) < PANEL_BYTES;
-        let mut rows = window[1];
-        while rows < most[1] && enough(rows) {
+        let items =
+            |[depth, rows]: [usize; 2]| p.batch * p.groups * most[0].div_ceil(depth) * most[1].div_ceil(rows);
+        let [mut depth, mut rows] = window;
+        let grows = |rows: usize| {
+            let next = [depth, rows + window[1]];
+            let near = p.panel_bytes(next) < PANEL_BYTES;
+            near && (rows * pitch < ENOUGH || rows * pitch < POSITIONS && p.sums_bytes(next) <= SUMS_BYTES)
+        };
+        while rows < most[1] && grows(rows) {
             rows += window[1];
         }
-        let slices = most[0].div_ceil(depth);
-        let items = |rows: usize| p.batch * p.groups * slices * most[1].div_ceil(rows);
-        while rows > window[1] && items(rows) < wanted && rows * pitch > POSITIONS / 4 {
+        while rows > window[1] && items([depth, rows]) < wanted && rows * pitch > FEW_POSITIONS {
             rows -= window[1];
         }
-        let phases: usize = p.axes.iter().map(|a| a.phases.len()).product();
-        let block_bytes = CHANNELS * phases * depth * rows * pitch * size_of::<f32>();
-        let chunks = (wanted / items(rows).max(1)).clamp(1, p.blocks().div_ceil(4));
-        let blocks = p.blocks().div_ceil(chunks).min((SUMS_BYTES / block_bytes).max(4));
-        let chunks = p.blocks().div_ceil(blocks);
+        // Slices that read almost the same are copied together.
+        while depth < most[0].min(p.axes[0].reach + 1) {
+            let next = [depth + window[0], rows];
+            let near = p.panel_bytes(next) < PANEL_BYTES && p.sums_bytes(next) <= SUMS_BYTES;
+            if !near || items(next) < wanted {
+                break;
+            }
+            depth = next[0];
+        }
         let size = [depth, rows];
-        Self { size, count: [slices, most[1].div_ceil(rows)], blocks, chunks }
+        let chunks = (wanted / items(size).max(1)).clamp(1, p.blocks().div_ceil(4));
+        let block_bytes = p.sums_bytes(size) / p.blocks().max(1);
+        let blocks = p.blocks().div_ceil(chunks).min((SUMS_BYTES / block_bytes.max(1)).max(4));
+        let chunks = p.blocks().div_ceil(blocks);
+        Self { size, count: [most[0].div_ceil(depth), most[1].div_ceil(rows)], blocks, chunks }
     }
 
     /// Work items.
@@ -232,6 +246,7 @@ unsafe fn add_products<S: Simd>(
             Operands {
                 data: panel,
                 weights: job.weights(strip.group, block, near).as_ptr(),
+                channels: job.problem.target_channels - block * CHANNELS,
                 start: (near.start == 0).then(|| job.start(strip.group, block)),
                 sums: sums.wrapping_add(number * CHANNELS * rows.pitch() + z * rows.slice),
                 pitch: rows.pitch(),
@@ -323,6 +338,16 @@ pub fn pack(p: &Problem, weight: impl Fn(usize, usize, usize) -> f64, packed: &m
 }
 
 impl Problem {
+    /// Bytes of the panel of a strip of `depth` times `rows` positions, and of the sums of all its channels.
+    fn panel_bytes(&self, [depth, rows]: [usize; 2]) -> usize {
+        self.panel(depth, rows).len() * size_of::<f32>()
+    }
+
+    fn sums_bytes(&self, [depth, rows]: [usize; 2]) -> usize {
+        let phases: usize = self.axes.iter().map(|a| a.phases.len()).product();
+        self.blocks() * CHANNELS * phases * depth * rows * self.panel(1, 1).pitch * size_of::<f32>()
+    }
+
     /// Source channels whose products are summed before those of others: as many as tiles find in the first cache, or, where
     /// too few blocks of channels read them again, as leave a panel room for strips of some length. Neither sizes of the image nor
     /// paddings decide: a part of an image has the sums of the whole, and its packed weights.
@@ -330,7 +355,7 @@ impl Problem {
         let rows = self.kernel[0] * self.kernel[1] * self.axes[2].residues.len().min(self.kernel[2]);
         let along =
             |a: usize, positions: usize| self.axes[a].residues.len() * (positions + self.axes[a].reach);
-        let panel = along(0, 1) * along(1, POSITIONS / WIDTH) * along(2, WIDTH);
+        let panel = along(0, 1) * along(1, ROWS) * along(2, WIDTH);
         let most = match self.blocks() > FEW_BLOCKS {
             true => NEAR_BYTES / (rows * TILE_ROW_BYTES).max(1),
             false => PANEL_BYTES / (panel * size_of::<f32>()).max(1),

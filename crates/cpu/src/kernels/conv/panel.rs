@@ -1,7 +1,7 @@
 //! What a strip of a direct convolution reads, laid out so that every tap is a shift.
 
 use super::axis::Axis;
-use super::direct::{Job, SLACK, Strip};
+use super::direct::{FEW_BLOCKS, Job, SLACK, Strip};
 use super::{Problem, apart};
 use core::ops::Range;
 
@@ -10,22 +10,26 @@ use core::ops::Range;
 pub struct Panel {
     channels: usize,
     residues: [usize; 3],
-    /// Slices, rows and columns of one residue.
-    size: [usize; 3],
+    /// Slices and rows of one residue.
+    size: [usize; 2],
     /// Numbers between channels.
     apart: usize,
-    /// Numbers between rows; also between rows of outputs.
+    /// Numbers between rows; also between rows of outputs. Zeros that end a row are those that the next one begins with.
     pub pitch: usize,
+    /// How many zeros rows share.
+    shared: usize,
 }
 
 impl Panel {
     /// The layout for strips of `slices` times `rows` outputs of every phase and so many source channels.
     pub fn new(p: &Problem, slices: usize, rows: usize, channels: usize) -> Self {
         let reach = |a: usize| (p.axes[a].high - p.axes[a].low) as usize;
-        let size = [slices + reach(0), rows + reach(1), p.axes[2].most() + reach(2)];
+        let shared = p.axes[2].zeros().min(reach(2));
+        let pitch = p.axes[2].most() + reach(2) - shared;
+        let size = [slices + reach(0), rows + reach(1)];
         let residues = [0, 1, 2].map(|a| p.axes[a].residues.len());
-        let channel = residues.iter().product::<usize>() * size.iter().product::<usize>();
-        Self { channels, residues, size, apart: apart(channel), pitch: size[2] }
+        let channel = residues.iter().product::<usize>() * size.iter().product::<usize>() * pitch + shared;
+        Self { channels, residues, size, apart: apart(channel), pitch, shared }
     }
 
     /// Numbers of the panel.
@@ -46,15 +50,7 @@ impl Job<'_> {
     /// outputs lie in the source as they would in the panel. Not at its very end, behind which vectors would read.
     pub fn in_place(&self, strip: &Strip, layout: &Panel) -> Option<usize> {
         let p = self.problem;
-        let plain = |a: usize| {
-            let axis = &p.axes[a];
-            p.kernel[a] == 1
-                && axis.step == 1
-                && axis.phases.len() == 1
-                && axis.source == axis.target
-                && axis.low == 0
-        };
-        if !(0..3).all(plain) || layout.size[0] != 1 {
+        if !p.axes.iter().all(is_whole) || layout.size[0] != 1 || p.blocks() > FEW_BLOCKS {
             return None;
         }
         let [depth, height, width] = [0, 1, 2].map(|a| p.axes[a].source);
@@ -79,10 +75,17 @@ impl Job<'_> {
         let from = (strip.example * p.groups + strip.group) * p.source_channels * volume;
         for channel in near.clone() {
             let data = &self.source[from + channel * volume..from + (channel + 1) * volume];
+            panel[layout.row(channel - near.start, [layout.residues[0], 0, 0], 0, 0)..][..layout.shared]
+                .fill(0.0);
             for rz in 0..layout.residues[0] {
                 for slice in 0..layout.size[0] {
                     let q = (strip.first[0] + slice) as isize + p.axes[0].low;
-                    let Some(z) = p.axes[0].source_at(q, rz) else { continue };
+                    let Some(z) = p.axes[0].source_at(q, rz) else {
+                        // No tap reads it, but the slice before ends with its first zeros.
+                        panel[layout.row(channel - near.start, [rz, 0, 0], slice, 0)..][..layout.shared]
+                            .fill(0.0);
+                        continue;
+                    };
                     let plane = p.axes[1].source * p.axes[2].source;
                     let place = (channel - near.start, rz, slice);
                     self.fill_slice(strip, layout, panel, &data[z * plane..(z + 1) * plane], place);
@@ -101,6 +104,12 @@ impl Job<'_> {
     ) {
         let (channel, rz, slice) = place;
         let [_, height, width] = &self.problem.axes;
+        if is_whole(height) && is_whole(width) && layout.pitch == width.source {
+            let first = strip.first[1] * width.source;
+            let n = (plane.len() - first).min(layout.size[1] * layout.pitch);
+            let at = layout.row(channel, [rz, 0, 0], slice, 0);
+            return panel[at..at + n].copy_from_slice(&plane[first..first + n]);
+        }
         for ry in 0..layout.residues[1] {
             for row in 0..layout.size[1] {
                 let q = (strip.first[1] + row) as isize + height.low;
@@ -150,6 +159,11 @@ impl Job<'_> {
             }
         }
     }
+}
+
+/// Whether a position reads the source there and nothing else, so that rows stay as they are.
+fn is_whole(axis: &Axis) -> bool {
+    axis.step == 1 && axis.phases.len() == 1 && (axis.low, axis.high) == (0, 0) && axis.source == axis.target
 }
 
 /// A panel row: the entries of one residue with zeros where there is no data.

@@ -5,6 +5,8 @@ use crate::simd::Simd;
 
 /// Channels whose sums are kept in registers together.
 pub const CHANNELS: usize = 4;
+/// The most vectors of a tile.
+const MOST: usize = 6;
 
 /// Where the terms of a tile are: pairs of offsets, of `J` vectors in the data and of [`CHANNELS`] numbers in the weights.
 pub trait Terms: Iterator<Item = (usize, usize)> + Clone {}
@@ -17,6 +19,8 @@ pub struct Operands {
     pub data: *const f32,
     /// The weights.
     pub weights: *const f32,
+    /// How many of the channels there are; the sums of others are left as they were.
+    pub channels: usize,
     /// What the sums of each channel begin with, unless with what is there.
     pub start: Option<[f32; CHANNELS]>,
     /// The sums, one row for each channel.
@@ -25,17 +29,17 @@ pub struct Operands {
     pub pitch: usize,
 }
 
-/// Sums of `J` vectors.
+/// Sums of `J` vectors of the first `C` channels.
 ///
 /// # Safety
-/// The instruction set is there; every term can be read, `J` vectors of data and [`CHANNELS`] weights; the rows of sums have
+/// The instruction set is there; every term can be read, `J` vectors of data and `C` weights; the rows of sums have
 /// room for `J` vectors.
 #[inline(always)]
-unsafe fn tile<S: Simd, const J: usize>(o: Operands, terms: impl Terms) {
+unsafe fn tile<S: Simd, const C: usize, const J: usize>(o: Operands, terms: impl Terms) {
     // SAFETY: as the caller says.
     unsafe {
-        let mut sum = [[S::splat(0.0); J]; CHANNELS];
-        for c in 0..CHANNELS {
+        let mut sum = [[S::splat(0.0); J]; C];
+        for c in 0..C {
             for j in 0..J {
                 sum[c][j] = match o.start {
                     Some(start) => S::splat(start[c]),
@@ -46,7 +50,7 @@ unsafe fn tile<S: Simd, const J: usize>(o: Operands, terms: impl Terms) {
         for (data, weights) in terms {
             S::add_products(&mut sum, o.data.add(data), o.weights.add(weights));
         }
-        for c in 0..CHANNELS {
+        for c in 0..C {
             for j in 0..J {
                 S::store(o.sums.add(c * o.pitch + j * S::LANES), sum[c][j]);
             }
@@ -76,12 +80,22 @@ pub unsafe fn tiles_of_blocks<S: Simd>(
     operands: impl Fn(usize) -> Operands,
     terms: impl Terms,
 ) {
+    // Registers hold more vectors of a single channel, whose few sums would wait for themselves.
+    let most = if blocks == 1 && operands(0).channels == 1 { MOST } else { S::TILE };
     let mut done = 0;
     while done < vectors {
-        let n = share(vectors - done, S::TILE);
+        let n = share(vectors - done, most);
         for block in 0..blocks {
+            let (o, terms) = (operands(block).behind(done * S::LANES), terms.clone());
             // SAFETY: as the caller says.
-            unsafe { one::<S>(n, operands(block).behind(done * S::LANES), terms.clone()) };
+            unsafe {
+                match o.channels {
+                    1 => one::<S, 1>(n, o, terms),
+                    2 => one::<S, 2>(n, o, terms),
+                    3 => one::<S, 3>(n, o, terms),
+                    _ => one::<S, CHANNELS>(n, o, terms),
+                }
+            }
         }
         done += n;
     }
@@ -99,18 +113,19 @@ fn share(left: usize, most: usize) -> usize {
     left.div_ceil(left.div_ceil(most))
 }
 
-/// A tile of `n` vectors.
+/// A tile of `n` vectors of `C` channels.
 #[inline(always)]
-unsafe fn one<S: Simd>(n: usize, o: Operands, terms: impl Terms) {
+unsafe fn one<S: Simd, const C: usize>(n: usize, o: Operands, terms: impl Terms) {
+    let most = if C == 1 { MOST } else { S::TILE };
     // SAFETY: as the caller says.
     unsafe {
         match n {
-            1 => tile::<S, 1>(o, terms),
-            2 => tile::<S, 2>(o, terms),
-            3 if S::TILE >= 3 => tile::<S, 3>(o, terms),
-            4 if S::TILE >= 4 => tile::<S, 4>(o, terms),
-            5 if S::TILE >= 5 => tile::<S, 5>(o, terms),
-            _ => tile::<S, 6>(o, terms),
+            1 => tile::<S, C, 1>(o, terms),
+            2 => tile::<S, C, 2>(o, terms),
+            3 if most >= 3 => tile::<S, C, 3>(o, terms),
+            4 if most >= 4 => tile::<S, C, 4>(o, terms),
+            5 if most >= 5 => tile::<S, C, 5>(o, terms),
+            _ => tile::<S, C, MOST>(o, terms),
         }
     }
 }

@@ -155,6 +155,7 @@ unsafe fn multiply<S: Simd>(
             // SAFETY: the buffers have room for every position, channel and tile of the item.
             unsafe {
                 let operands = Operands {
+                    channels: CHANNELS,
                     data: data.add(position * item.plane(channels)),
                     weights: job.packed[at..][..channels * CHANNELS].as_ptr(),
                     start: Some([0.0; CHANNELS]),
