@@ -288,6 +288,30 @@ fn rows_of_all_classes_share_the_last_layers() {
     states.enter_like(1, 0).unwrap_err();
 }
 
+/// Kernels that are taken apart: a stem of width 7 with steps, one of width 5 without, one of width 11 with steps of 4.
+fn wide() -> Graph {
+    let mut b = GraphBuilder::new();
+    let mut x = b.input("x", &[1, 3, 61, 54]).unwrap();
+    for (i, (from, width, stride)) in [(3, 7, 2), (16, 5, 1), (18, 11, 4)].into_iter().enumerate() {
+        let (name, to) = (format!("c{i}"), 16 + 2 * i);
+        let sizes = [to, from, width, width];
+        let w = b.parameter(&format!("{name}.w"), &sizes, numbers(i as u64, sizes.iter().product())).unwrap();
+        let bias = b.parameter(&format!("{name}.b"), &[to], numbers(9, to)).unwrap();
+        let conv = ConvAttributes { strides: vec![stride; 2], ..ConvAttributes::padded(2, width / 2) };
+        x = b.conv(&name, x, w, Some(bias), conv).unwrap();
+        x = b.relu(&format!("{name}.relu"), x).unwrap();
+        if i == 0 {
+            x = b.node("pool", Op::MaxPool(PoolAttributes::tiles(&[2, 2])), &[x]).unwrap();
+        }
+    }
+    let last = b.shape(x);
+    let n: usize = last.iter().product();
+    let x = b.node("flat", Op::Reshape { sizes: vec![1, n] }, &[x]).unwrap();
+    let w = b.parameter("w", &[2, n], numbers(4, 2 * n)).unwrap();
+    let y = b.linear("y", x, w, None).unwrap();
+    b.finish(&[y]).unwrap()
+}
+
 fn boxes() -> impl Strategy<Value = Vec<Vec<(u8, u8)>>> {
     prop::collection::vec(prop::collection::vec(any::<(u8, u8)>(), 5), 1..8)
 }
@@ -366,6 +390,14 @@ fn same_maps<D: Device<Scalar = f32>>(device: &D, graph: &Graph, tight: bool) {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn parts_of_wide_kernels_have_the_bits_of_the_whole(boxes in boxes(), batch in 1usize..4) {
+        let graph = wide();
+        for filtering in [Filtering::Accurate, Filtering::Fast, Filtering::Direct] {
+            check(&Cpu::best().with_threads(2).unwrap().with_filtering(filtering), &graph, &boxes, batch);
+        }
+    }
 
     #[test]
     fn maps_are_the_same_however_inputs_are_evaluated(net in layers(), tight in any::<bool>()) {

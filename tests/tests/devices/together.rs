@@ -20,6 +20,8 @@ use voxplain_tests::networks::{Case, case};
 struct Blocks {
     channels: [usize; 3],
     image: Vec<usize>,
+    /// Of kernels, along height and width.
+    width: usize,
     norm: bool,
     bias: bool,
     residual: bool,
@@ -45,7 +47,10 @@ impl Blocks {
         sizes: [usize; 2],
     ) -> voxplain::graph::ValueId {
         let rank = self.image.len();
-        let shape = [&[sizes[1], sizes[0]][..], &vec![3; rank]].concat();
+        let mut kernel = vec![3; rank];
+        kernel[rank - 2..].fill(self.width);
+        let pads: Vec<usize> = kernel.iter().map(|k| k / 2).collect();
+        let shape = [&[sizes[1], sizes[0]][..], &kernel].concat();
         let w = b
             .parameter(&format!("{name}.w"), &shape, numbers(sizes[0] as u64 + 7, shape.iter().product()))
             .unwrap();
@@ -53,11 +58,8 @@ impl Blocks {
         if self.bias {
             operands.push(b.parameter(&format!("{name}.b"), &[sizes[1]], numbers(3, sizes[1])).unwrap());
         }
-        let attributes = ConvAttributes {
-            pads_begin: vec![1; rank],
-            pads_end: vec![1; rank],
-            ..ConvAttributes::plain(rank)
-        };
+        let attributes =
+            ConvAttributes { pads_begin: pads.clone(), pads_end: pads, ..ConvAttributes::plain(rank) };
         let mut y = b.node(name, Op::Conv(attributes), &operands).unwrap();
         if self.norm {
             let mut more = vec![y];
@@ -108,8 +110,19 @@ fn blocks() -> impl Strategy<Value = Blocks> {
         proptest::collection::vec(2usize..20, 2),
         (2usize..6, 2usize..8, 2usize..24).prop_map(|(z, y, x)| vec![z, y, x])
     ];
-    ([1usize..10, 1usize..14, 1usize..10], image, any::<[bool; 4]>()).prop_map(|(channels, image, flags)| {
-        Blocks { channels, image, norm: flags[0], bias: flags[1], residual: flags[2], pool: flags[3] }
+    // Few channels, and as many as wide kernels want to be taken apart.
+    let some = prop_oneof![
+        ([1usize..10, 1usize..14, 1usize..10], Just(3)),
+        ([1usize..5, 16usize..19, 1usize..5], Just(5))
+    ];
+    (some, image, any::<[bool; 4]>()).prop_map(|((channels, width), image, flags)| Blocks {
+        channels,
+        image,
+        width,
+        norm: flags[0],
+        bias: flags[1],
+        residual: flags[2],
+        pool: flags[3],
     })
 }
 
@@ -167,8 +180,9 @@ proptest! {
             prop_assert_eq!(left(name), 0, "{} in {:?}", name, few);
         }
         prop_assert_eq!(left("binary"), usize::from(blocks.residual), "{:?}", few);
-        // The signal of the pooling goes straight into the adjoint that alone reads it, where channels are few or windows large.
-        let sparse = blocks.channels[1] <= 4 || blocks.image.len() == 3;
+        // The signal of the pooling goes straight into the adjoint that alone reads it, where channels are few or windows large,
+        // and kernels of width 3.
+        let sparse = blocks.width == 3 && (blocks.channels[1] <= 4 || blocks.image.len() == 3);
         let winners = blocks.pool && !blocks.residual && sparse;
         if sparse && !blocks.residual {
             prop_assert_eq!(left("unpool") + left("max_scatter"), 0, "{:?}", few);

@@ -40,7 +40,13 @@ fn required(graph: &Graph, node: &Node, axis: usize, tile: [usize; 3]) -> usize 
 fn tiled(graph: &Graph, node: &Node, axis: usize, stride: usize, tile: [usize; 3]) -> usize {
     let kernel = graph.shape(node.inputs[1]);
     // Axes of an image are the last ones: one of two dimensions has no depth.
-    if stride == 1 && kernel[axis] == 3 { tile[3 + axis - kernel.rank()] } else { 1 }
+    let along = 3 + axis - kernel.rank();
+    match kernel[axis] {
+        3 if stride == 1 => tile[along],
+        // Wider kernels have tiles of two at most, under any step, and none along depth.
+        4.. if along > 0 => tile[along].min(2),
+        _ => 1,
+    }
 }
 
 /// Per node and axis: the outputs of a convolution that share their rounding, all of which change with one of them; 1 where

@@ -49,9 +49,9 @@ fn conv(batch: usize, channels: [usize; 3], kernel: usize, stride: usize, input:
     }
 }
 
-/// Groups, and channels of a group in and out: few, and enough for Winograd's filtering.
+/// Groups, and channels of a group in and out: few, and enough for Winograd's filtering, of wide kernels too.
 fn channels() -> impl Strategy<Value = [usize; 3]> {
-    prop_oneof![[1usize..3, 1usize..6, 1usize..10], [1usize..2, 8usize..10, 8usize..14]]
+    prop_oneof![[1usize..3, 1usize..6, 1usize..10], [1usize..2, 8usize..10, 8usize..18]]
 }
 
 proptest! {
@@ -59,7 +59,7 @@ proptest! {
 
     #[test]
     fn convolution(
-        batch in 2usize..4, channels in channels(), kernel in 1usize..4, stride in 1usize..3,
+        batch in 2usize..4, channels in channels(), kernel in prop_oneof![3 => 1usize..4, 1 => 4usize..8], stride in 1usize..3,
         input in [3usize..6, 3usize..20, 3usize..40], fast: bool,
     ) {
         let (g, single) = (conv(batch, channels, kernel, stride, input), conv(1, channels, kernel, stride, input));

@@ -21,7 +21,7 @@ fn reference(g: &ConvGeometry, x: &[f32], w: &[f32]) -> Vec<f64> {
         for c in 0..ci {
             for k in 0..volume(g.kernel) {
                 let tap = [k / (g.kernel[1] * g.kernel[2]), k / g.kernel[2] % g.kernel[1], k % g.kernel[2]];
-                let at = [0, 1, 2].map(|a| (p[a] + tap[a]).wrapping_sub(g.pad[a]));
+                let at = [0, 1, 2].map(|a| (p[a] * g.stride[a] + tap[a]).wrapping_sub(g.pad[a]));
                 if (0..3).any(|a| at[a] >= g.input[a]) {
                     continue;
                 }
@@ -43,6 +43,34 @@ fn root_mean_square(got: &[f32], expected: &[f64]) -> f64 {
 /// `sum |w|` of the heaviest output channel.
 fn heaviest(w: &[f32], channels: usize) -> f64 {
     w.chunks(w.len() / channels).map(|w| w.iter().map(|v| f64::from(v.abs())).sum()).fold(0.0, f64::max)
+}
+
+/// Kernels wide enough to be taken apart, with steps and without, and channels enough to pay for it.
+fn wide() -> impl Strategy<Value = ConvGeometry> {
+    let axis = (1usize..3, prop_oneof![3 => 4usize..9, 1 => Just(11)], 0usize..5, 0usize..24);
+    let width = (1usize..5, prop_oneof![3 => 4usize..9, 1 => Just(11)], 0usize..5, 0usize..90);
+    let depth = (1usize..3, 1usize..4, 0usize..2, 0usize..4);
+    (depth, axis, width, [1usize..3, 1usize..3, 1usize..7, 16usize..34]).prop_map(|(z, y, x, n)| {
+        let [batch, groups, ci, co] = n;
+        let axes = [z, y, x];
+        let (stride, kernel) = (axes.map(|a| a.0), axes.map(|a| a.1));
+        let pad = axes.map(|a| a.2.min(a.1 - 1));
+        let input = [0, 1, 2].map(|a| (kernel[a] + axes[a].3).saturating_sub(pad[a]).max(1));
+        let output = [0, 1, 2].map(|a| (input[a] + 2 * pad[a]).saturating_sub(kernel[a]) / stride[a] + 1);
+        let (in_channels, out_channels, dilation) = (ci * groups, co * groups, [1; 3]);
+        ConvGeometry {
+            batch,
+            groups,
+            in_channels,
+            out_channels,
+            input,
+            output,
+            kernel,
+            stride,
+            pad,
+            dilation,
+        }
+    })
 }
 
 proptest! {
@@ -113,6 +141,51 @@ proptest! {
             let scale = size(&y) * size(&upper) + size(&x) * size(&dx);
             let adjoint = (dot(&y, &upper) - dot(&x, &dx)).abs();
             prop_assert!(adjoint <= 1e-6 * scale, "{}: {adjoint} of {scale}", cpu.bits());
+        }
+    }
+
+    #[test]
+    fn wide_kernels_agree_with_the_plain_sum(g in wide(), seed: u64) {
+        let nw = g.out_channels * g.in_channels / g.groups * volume(g.kernel);
+        let x = numbers(seed, g.batch * g.in_channels * volume(g.input));
+        let w = numbers(seed ^ 1, nw);
+        let expected = reference(&g, &x, &w);
+        let unit = f64::from(f32::EPSILON) / 2.0;
+        let largest = x.iter().fold(0f32, |m, v| m.max(v.abs()));
+        let terms = nw / g.out_channels;
+        let bound = 16.0 * unit * f64::from(largest) * heaviest(&w, g.out_channels) * f64::from(terms as u32 + 14);
+        let least = 1.5e-7 * root_mean_square(&vec![0.0; expected.len()], &expected);
+        for mut cpu in cpus() {
+            let made = run(&cpu, Kernel::Conv(g), &[&x, &w], expected.len());
+            cpu = cpu.exact();
+            let plain = root_mean_square(&run(&cpu, Kernel::Conv(g), &[&x, &w], expected.len()), &expected);
+            for (a, b) in made.iter().zip(&expected) {
+                prop_assert!((f64::from(*a) - b).abs() <= bound, "{}: {a} for {b}, bound {bound}", cpu.bits());
+            }
+            let made = root_mean_square(&made, &expected);
+            prop_assert!(made <= 2.0 * plain.max(least), "{}: {made} against {plain}", cpu.bits());
+        }
+    }
+
+    /// Of data that are not under its kernel an output does not change a bit.
+    #[test]
+    fn outputs_of_wide_kernels_are_made_of_what_is_under_them(g in wide(), at: usize, seed: u64) {
+        let g = ConvGeometry { batch: 1, groups: 1, in_channels: g.in_channels / g.groups, out_channels: g.out_channels / g.groups, ..g };
+        let x = numbers(seed, g.in_channels * volume(g.input));
+        let w = numbers(seed ^ 1, g.out_channels * g.in_channels * volume(g.kernel));
+        let at = at % volume(g.input);
+        let mut changed = x.clone();
+        (0..g.in_channels).for_each(|c| changed[c * volume(g.input) + at] += 1000.0);
+        let place = [at / (g.input[1] * g.input[2]), at / g.input[2] % g.input[1], at % g.input[2]];
+        let n = g.out_channels * volume(g.output);
+        for cpu in cpus() {
+            let (a, b) = (run(&cpu, Kernel::Conv(g), &[&x, &w], n), run(&cpu, Kernel::Conv(g), &[&changed, &w], n));
+            for i in 0..n {
+                let p = i % volume(g.output);
+                let p = [p / (g.output[1] * g.output[2]), p / g.output[2] % g.output[1], p % g.output[2]];
+                let under = (0..3).all(|a| (0..g.kernel[a]).contains(&(place[a] + g.pad[a]).wrapping_sub(p[a] * g.stride[a])));
+                prop_assert!(under || a[i].to_bits() == b[i].to_bits(), "{}: {p:?} for {place:?}", cpu.bits());
+            }
         }
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! * [`sparse`]: adjoints behind a pooling, of whose signal most is 0;
 //! * [`winograd`]: width 3 without strides, where both sides have channels enough;
+//! * [`decomposed`]: wider kernels, with steps and without, in pieces of that width;
 //! * [`direct`]: everything else, and everything in exact mode.
 
 mod axis;
 pub mod background;
+mod decomposed;
 mod direct;
 mod fill;
 pub mod output;
@@ -21,6 +23,7 @@ use crate::parallel::Pool;
 use axis::{Axis, AxisGeometry};
 use background::Background;
 use core::ops::Range;
+use decomposed::Pieces;
 use direct::Strips;
 use output::Output;
 use panel::Panel;
@@ -119,6 +122,8 @@ enum Way {
     Direct,
     /// By Winograd's filtering.
     Winograd(Tiles),
+    /// By Winograd's filtering of a kernel's pieces.
+    Decomposed(Box<Pieces>),
     /// From the winners of a pooling.
     Sparse(Scatter),
 }
@@ -135,6 +140,7 @@ pub enum Source<'a> {
 #[derive(Default)]
 struct Workspace {
     direct: direct::Workspace,
+    decomposed: decomposed::Workspace,
     winograd: winograd::Workspace,
     sparse: sparse::Workspace,
 }
@@ -148,8 +154,12 @@ impl Convolution {
     /// The convolution of geometry `g` or its adjoint.
     pub fn new(g: &ConvGeometry, adjoint: bool, how: Preparation) -> Self {
         let problem = Problem::new(g, adjoint);
-        let tiles = Tiles::new(&problem, how);
-        Self { way: tiles.map_or(Way::Direct, Way::Winograd), problem, adjoint }
+        let pieces = || Pieces::new(&problem, how.filtering);
+        let way = match Tiles::new(&problem, how) {
+            Some(tiles) => Way::Winograd(tiles),
+            None => pieces().map_or(Way::Direct, |pieces| Way::Decomposed(Box::new(pieces))),
+        };
+        Self { way, problem, adjoint }
     }
 
     /// The adjoint of the convolution of geometry `g` in front of `pool`, from the pooling's signal.
@@ -164,6 +174,7 @@ impl Convolution {
             Way::Direct => [0, self.problem.near_channels()],
             Way::Sparse(_) => [1, 0],
             Way::Winograd(tiles) => [2, tiles.outputs()],
+            Way::Decomposed(_) => [3, 0],
         }
     }
 
@@ -177,6 +188,7 @@ impl Convolution {
         match &self.way {
             Way::Direct => direct::packed_len(&self.problem),
             Way::Winograd(tiles) => winograd::packed_len(&self.problem, tiles),
+            Way::Decomposed(pieces) => decomposed::packed_len(&self.problem, pieces),
             Way::Sparse(_) => sparse::packed_len(&self.problem),
         }
     }
@@ -199,6 +211,7 @@ impl Convolution {
         match &self.way {
             Way::Direct => direct::pack(p, weight, packed),
             Way::Winograd(tiles) => winograd::pack(p, tiles, weight, packed),
+            Way::Decomposed(pieces) => decomposed::pack(p, pieces, weight, packed),
             Way::Sparse(_) => sparse::pack(p, weight, packed),
         }
     }
@@ -227,6 +240,13 @@ impl Convolution {
             (Way::Winograd(tiles), Source::Dense(source)) => {
                 let job = winograd::Job { problem, tiles, source, packed, bias, output, cut: None };
                 run_winograd(pool, isa, &job, known.filter(|_| !self.adjoint && output.repeats()));
+            }
+            (Way::Decomposed(pieces), Source::Dense(source)) => {
+                let strips = decomposed::Strips::new(problem, pieces, output.window()[0], pool.threads());
+                let job = decomposed::Job { problem, pieces, strips, source, packed, bias, output };
+                pool.each(job.strips.items(problem), cost, |i| {
+                    WORKSPACE.with_borrow_mut(|w| job.run(isa, i, &mut w.decomposed));
+                });
             }
             (Way::Direct, Source::Dense(source)) => {
                 let strips = Strips::new(problem, output.window(), pool.threads());

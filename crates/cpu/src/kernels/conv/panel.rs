@@ -192,7 +192,7 @@ fn width_row(width: &Axis, residue: usize, line: &[f32], into: &mut [f32]) {
 }
 
 /// Every `N`th number of a line, from the first on: a loop that compilers make vectors of.
-fn every<const N: usize>(line: &[f32], into: &mut [f32]) {
+pub(super) fn every<const N: usize>(line: &[f32], into: &mut [f32]) {
     let whole = line.chunks_exact(N);
     let last = whole.remainder().first();
     let count = whole.len().min(into.len());

@@ -51,7 +51,7 @@ pub(super) unsafe fn transform<S: Simd, const M: usize>(d: [S::V; POSITIONS]) ->
 /// # Safety
 /// The instruction set of `S` is there.
 #[inline(always)]
-pub(super) unsafe fn back<S: Simd, const M: usize>(m: [S::V; POSITIONS]) -> [S::V; MOST] {
+pub(in crate::kernels::conv) unsafe fn back<S: Simd, const M: usize>(m: [S::V; POSITIONS]) -> [S::V; MOST] {
     // SAFETY: as the caller says.
     unsafe {
         let (sum, difference) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));

@@ -27,7 +27,7 @@ mod transform;
 
 pub use cut::Cut;
 pub use division::Tiles;
-pub(super) use filter::MOST;
+pub(super) use filter::{MOST, back};
 pub use pack::{pack, packed_len};
 
 use super::Problem;
