@@ -88,7 +88,8 @@ pub trait Device {
     fn batching(&self) -> Batching;
 
     /// Outputs of a convolution of width 3 without strides that are computed together along depth, height and width, counted
-    /// from the first of an image: parts of an image begin there ([`crate::Regions`]).
+    /// from the first of an image: parts of an image begin there ([`crate::Regions`]). Of wider kernels at most two may be
+    /// computed together along height and width, with strides too, and one along depth.
     fn tile(&self) -> [usize; 3] {
         [2; 3]
     }

@@ -208,8 +208,7 @@ impl Job<'_> {
 unsafe fn item<S: Simd>(job: &Job<'_>, number: usize, w: &mut Workspace) {
     let strip = job.strip(number);
     let blocks = job.problem.blocks();
-    // Several slices are finished together, all channels of each: their data are made again for every share of channels
-    // but where one share is all.
+    // Slices of a window are finished together, so that with several the data of each are made anew for every share of channels.
     let mut first = 0;
     while first < blocks {
         let last = (first + job.strips.blocks).min(blocks);
@@ -299,7 +298,7 @@ unsafe fn multiply<S: Simd>(job: &Job<'_>, strip: &Strip, (first, last): (usize,
             job.packed[at..at + each].as_ptr()
         };
         let operands = |block: usize| Operands {
-            channels: CHANNELS,
+            channels: p.target_channels - (first + block) * CHANNELS,
             data: data.wrapping_add(position * job.data_plane()),
             weights: weights_of(block),
             start: Some([0.0; CHANNELS]),
