@@ -20,7 +20,7 @@ pub struct Batching {
 
 impl Batching {
     /// For devices whose caches hold some megabytes: few enough rows to stay there, enough to read large weights once for.
-    pub const CACHED: Self = Self { rows: 32, parts: 16 << 20, whole: 256 << 20 };
+    pub const CACHED: Self = Self { rows: 32, parts: 16 << 20, whole: 128 << 20 };
 }
 
 /// Something that runs plans. It knows the kernels and nothing of graphs, rules or methods.
