@@ -73,6 +73,33 @@ fn wide() -> impl Strategy<Value = ConvGeometry> {
     })
 }
 
+/// What the properties of wide kernels are about: their sums are not those of taps one by one.
+#[test]
+fn wide_kernels_are_taken_apart() {
+    let kernels = [(5, 1, 2), (7, 2, 3), (11, 4, 2)];
+    for (width, stride, pad) in kernels {
+        let output = (32 + 2 * pad - width) / stride + 1;
+        let g = ConvGeometry {
+            batch: 1,
+            groups: 1,
+            in_channels: 3,
+            out_channels: 16,
+            input: [1, 32, 32],
+            output: [1, output, output],
+            kernel: [1, width, width],
+            stride: [1, stride, stride],
+            pad: [0, pad, pad],
+            dilation: [1; 3],
+        };
+        let (x, w) = (numbers(1, 3 * volume(g.input)), numbers(2, 48 * volume(g.kernel)));
+        for mut cpu in cpus() {
+            let made = run(&cpu, Kernel::Conv(g), &[&x, &w], 16 * output * output);
+            cpu = cpu.exact();
+            assert_ne!(made, run(&cpu, Kernel::Conv(g), &[&x, &w], 16 * output * output), "width {width}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(common::cases(48))]
 

@@ -10,7 +10,7 @@
 
 use super::output::{Block, Output};
 use super::panel::Panel;
-use super::tile::{CHANNELS, Operands, tiles_of_blocks};
+use super::tile::{CHANNELS, Operands, SLACK, tiles_of_blocks};
 use super::{ITEMS, Problem, groups_of};
 use crate::buffer::Buffer;
 use crate::isa::Isa;
@@ -34,8 +34,6 @@ const FEW_POSITIONS: usize = 64;
 /// The width of the images, and the rows of outputs, that source channels are grouped for.
 const WIDTH: usize = 128;
 const ROWS: usize = 2;
-/// Numbers behind panels and rows that vectors may run over: a tile of the widest instruction set.
-pub const SLACK: usize = 6 * 16;
 
 /// How the outputs of a convolution are divided into work items. Depends on the problem alone.
 pub struct Strips {

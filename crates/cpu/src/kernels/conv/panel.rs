@@ -1,7 +1,8 @@
 //! What a strip of a direct convolution reads, laid out so that every tap is a shift.
 
 use super::axis::Axis;
-use super::direct::{FEW_BLOCKS, Job, SLACK, Strip};
+use super::direct::{FEW_BLOCKS, Job, Strip};
+use super::tile::SLACK;
 use super::{Problem, apart};
 use core::ops::Range;
 
@@ -168,31 +169,30 @@ fn is_whole(axis: &Axis) -> bool {
 
 /// A panel row: the entries of one residue with zeros where there is no data.
 fn width_row(width: &Axis, residue: usize, line: &[f32], into: &mut [f32]) {
-    if width.step == 1 {
-        let before = width.low.min(0).unsigned_abs().min(into.len());
-        let skip = width.low.max(0) as usize;
-        let n = line.len().saturating_sub(skip).min(into.len() - before);
-        into[..before].fill(0.0);
-        into[before..before + n].copy_from_slice(&line[line.len().min(skip)..][..n]);
-        into[before + n..].fill(0.0);
-        return;
-    }
-    let (step, at) = (width.step, |i: usize| width.source_at(i as isize + width.low, residue));
-    let before = (0..into.len()).find(|&i| at(i).is_some()).unwrap_or(into.len());
+    let first = width.low * width.step as isize + width.residues[residue] as isize;
+    every_from(line, first, width.step, into);
+}
+
+/// Every `step`th entry of a line from `first` on, with zeros where there is none.
+pub(super) fn every_from(line: &[f32], first: isize, step: usize, into: &mut [f32]) {
+    let before = first.min(0).unsigned_abs().div_ceil(step).min(into.len());
     let (outside, inside) = into.split_at_mut(before);
     outside.fill(0.0);
-    let from = at(before).unwrap_or(line.len());
-    let n = (line.len() - from).div_ceil(step).min(inside.len());
+    let from = (first + (before * step) as isize).max(0) as usize;
+    let from = &line[from.min(line.len())..];
+    let n = from.len().div_ceil(step).min(inside.len());
     match step {
-        2 => every::<2>(&line[from..], &mut inside[..n]),
-        4 => every::<4>(&line[from..], &mut inside[..n]),
-        _ => inside.iter_mut().zip(line[from..].iter().step_by(step)).for_each(|(to, value)| *to = *value),
+        1 => inside[..n].copy_from_slice(&from[..n]),
+        2 => every::<2>(from, &mut inside[..n]),
+        4 => every::<4>(from, &mut inside[..n]),
+        8 => every::<8>(from, &mut inside[..n]),
+        _ => inside.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, value)| *to = *value),
     }
     inside[n..].fill(0.0);
 }
 
 /// Every `N`th number of a line, from the first on: a loop that compilers make vectors of.
-pub(super) fn every<const N: usize>(line: &[f32], into: &mut [f32]) {
+fn every<const N: usize>(line: &[f32], into: &mut [f32]) {
     let whole = line.chunks_exact(N);
     let last = whole.remainder().first();
     let count = whole.len().min(into.len());

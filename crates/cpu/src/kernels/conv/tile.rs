@@ -7,6 +7,8 @@ use crate::simd::Simd;
 pub const CHANNELS: usize = 4;
 /// The most vectors of a tile.
 const MOST: usize = 6;
+/// Numbers behind buffers that vectors may run over: a tile of the widest instruction set.
+pub const SLACK: usize = MOST * 16;
 
 /// Where the terms of a tile are: pairs of offsets, of `J` vectors in the data and of [`CHANNELS`] numbers in the weights.
 pub trait Terms: Iterator<Item = (usize, usize)> + Clone {}

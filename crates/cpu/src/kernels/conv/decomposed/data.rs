@@ -3,11 +3,9 @@
 use super::pieces::{Kind, POSITIONS, Residue, transform};
 use super::{ALL, Job, SIZE, Strip, Workspace};
 use crate::kernels::conv::axis::Axis;
-use crate::kernels::conv::panel::every;
+use crate::kernels::conv::panel::every_from;
+use crate::kernels::conv::tile::SLACK;
 use crate::simd::Simd;
-
-/// Numbers behind buffers that vectors may run over: a tile of the widest instruction set.
-pub const SLACK: usize = 6 * 16;
 
 /// Transforms the data of the slices that were listed.
 ///
@@ -139,20 +137,7 @@ unsafe fn along_width<S: Simd, const K: usize>(
 
 /// Every second entry of a row under a residue, from shift `base` plus `parity` on, with zeros where there is no data.
 fn part_row(width: &Axis, residue: &Residue, parity: usize, line: &[f32], into: &mut [f32]) {
-    let step = SIZE * width.step;
     let first =
         (residue.base + parity as isize) * width.step as isize + width.residues[residue.place] as isize;
-    let before = first.min(0).unsigned_abs().div_ceil(step).min(into.len());
-    let from = (first + (before * step) as isize).max(0) as usize;
-    let (outside, inside) = into.split_at_mut(before);
-    outside.fill(0.0);
-    let from = &line[from.min(line.len())..];
-    let n = from.len().div_ceil(step).min(inside.len());
-    match step {
-        2 => every::<2>(from, &mut inside[..n]),
-        4 => every::<4>(from, &mut inside[..n]),
-        8 => every::<8>(from, &mut inside[..n]),
-        _ => inside.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, value)| *to = *value),
-    }
-    inside[n..].fill(0.0);
+    every_from(line, first, SIZE * width.step, into);
 }

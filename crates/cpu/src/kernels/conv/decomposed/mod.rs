@@ -11,7 +11,7 @@ mod pack;
 mod pieces;
 
 use super::output::{Block, Output};
-use super::tile::{CHANNELS, Operands, tiles_of_blocks};
+use super::tile::{CHANNELS, Operands, SLACK, tiles_of_blocks};
 use super::winograd::back;
 use super::{ITEMS, Problem};
 use crate::buffer::Buffer;
@@ -251,7 +251,7 @@ impl Job<'_> {
     /// Numbers between transformed positions of the data, with slack behind the last row of tiles.
     fn data_plane(&self) -> usize {
         let parts = self.problem.kernel[0] * self.pieces.residues[0].len() * self.pieces.residues[1].len();
-        super::apart(parts * self.data_pitch()[1] + data::SLACK)
+        super::apart(parts * self.data_pitch()[1] + SLACK)
     }
 
     /// The part of the data of slice number `slice` and of residues `[y, x]`.
@@ -286,8 +286,8 @@ unsafe fn multiply<S: Simd>(job: &Job<'_>, strip: &Strip, (first, last): (usize,
     let (p, pitch) = (job.problem, job.sums_pitch());
     let tiles = (strip.rows - 1) * job.strips.pitch + p.axes[2].target.div_ceil(SIZE);
     let plane = (last - first) * CHANNELS * pitch;
-    let data = w.data.room(ALL * job.data_plane() + data::SLACK).as_ptr();
-    let sums = w.sums.room(ALL * plane + data::SLACK).as_mut_ptr();
+    let data = w.data.room(ALL * job.data_plane() + SLACK).as_ptr();
+    let sums = w.sums.room(ALL * plane + SLACK).as_mut_ptr();
     for position in 0..ALL {
         let begin = if position == 0 { 0 } else { w.ends[position - 1] };
         let terms = w.terms[begin..w.ends[position]].iter();
@@ -323,7 +323,7 @@ unsafe fn make_outputs<S: Simd>(
     let (p, pitch, line) = (job.problem, job.sums_pitch(), job.line());
     let channels = (last - first) * CHANNELS;
     let plane = channels * pitch;
-    let sums = w.sums.room(ALL * plane + data::SLACK).as_ptr();
+    let sums = w.sums.room(ALL * plane + SLACK).as_ptr();
     let rows = SIZE * job.strips.rows;
     let all = channels * job.strips.slices * rows * line;
     let outputs = w.outputs.room(all).as_mut_ptr();
