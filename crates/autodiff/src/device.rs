@@ -84,6 +84,15 @@ pub trait Device {
         place: &[isize],
     ) -> Result<()>;
 
+    /// Lets `to` have the place of the values of `from`, whose own are lost and which is not run before it is given a place
+    /// again. False where every memory keeps its own, and nothing happened.
+    ///
+    /// # Errors
+    /// A place that is large enough cannot be had.
+    fn hand_over(&self, _from: &mut Self::Memory, _to: &mut Self::Memory) -> Result<bool> {
+        Ok(false)
+    }
+
     /// How much this device likes to run at once.
     fn batching(&self) -> Batching;
 

@@ -106,6 +106,15 @@ impl<'d, D: Device> Session<'d, D> {
         self.device.paste(&mut self.memory, into, &part.memory, from, place)
     }
 
+    /// Takes the place for values of `from`, which is not run before it takes one again: sessions that run in turn need one
+    /// place, still in the caches. False where the device gives every session its own.
+    ///
+    /// # Errors
+    /// A place that is large enough cannot be had.
+    pub fn take_place(&mut self, from: &mut Self) -> Result<bool> {
+        self.device.hand_over(&mut from.memory, &mut self.memory)
+    }
+
     /// Runs reverse segment `index` from `seed`, which has the shape of the value that the segment starts at.
     /// May be called many times after one forward run.
     ///

@@ -47,6 +47,11 @@ impl Arena {
         Ok(Self { block, layout, skip, bytes: size - align_of::<Line>() })
     }
 
+    /// How long it is.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn base(&self) -> *mut u8 {
         // SAFETY: the block is longer than what is used of it by at least what is skipped.
         unsafe { self.block.as_ptr().add(self.skip) }

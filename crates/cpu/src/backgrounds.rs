@@ -25,6 +25,12 @@ impl Backgrounds {
         }
     }
 
+    /// All values are lost.
+    pub fn forget_all(&mut self) {
+        self.of.values_mut().for_each(Background::forget);
+        self.cuts.values_mut().for_each(Cut::forget);
+    }
+
     /// Looks at the operand of step `at`, if that is an input or made of one number by number and the step gains from a
     /// background.
     ///

@@ -142,7 +142,7 @@ impl Device for Cpu {
     fn prepare(&self, plan: Arc<Plan>) -> Result<CpuMemory> {
         let arena = Arena::new(plan.arena_bytes)?;
         let parameters: Vec<Arc<[f32]>> = plan.parameters.iter().map(|p| p.data.clone()).collect();
-        let prepared = self.packs.prepare(&plan, &parameters, self.preparation());
+        let prepared = self.packs.prepare(self.preparation(), &plan, &parameters);
         let scratch = vec![0.0; scratch(&prepared)];
         Ok(CpuMemory { plan, parameters, arena, prepared, scratch, backgrounds: Backgrounds::default() })
     }
@@ -186,7 +186,7 @@ impl Device for Cpu {
     fn set_parameter(&self, memory: &mut CpuMemory, parameter: usize, data: &[f32]) -> Result<()> {
         memory.parameters[parameter] = data.into();
         let CpuMemory { plan, parameters, prepared, .. } = memory;
-        self.packs.replace(plan, parameter, parameters, self.preparation(), prepared);
+        self.packs.replace(self.preparation(), plan, parameter, parameters, prepared);
         Ok(())
     }
 
@@ -212,7 +212,18 @@ impl Device for Cpu {
         base.backgrounds.forget(into);
         // SAFETY: `base` is borrowed exclusively and no step runs, so no other view of its arena is alive.
         let into = unsafe { base.arena.view().write::<f32>(to, room) };
-        k::window::paste(memory.arena.reals(offset, count), shape, into, whole, at)
+        k::window::paste(&self.pool, (memory.arena.reals(offset, count), shape), (into, whole), at)
+    }
+
+    fn hand_over(&self, from: &mut CpuMemory, to: &mut CpuMemory) -> Result<bool> {
+        if from.arena.bytes() < to.plan.arena_bytes {
+            to.arena = Arena::new(to.plan.arena_bytes)?;
+            from.arena = Arena::new(0)?;
+        } else {
+            to.arena = std::mem::replace(&mut from.arena, Arena::new(0)?);
+        }
+        [from, to].into_iter().for_each(|memory| memory.backgrounds.forget_all());
+        Ok(true)
     }
 
     fn tile(&self) -> [usize; 3] {
@@ -237,8 +248,10 @@ impl Device for Cpu {
 }
 
 impl Cpu {
-    fn preparation(&self) -> Preparation {
-        Preparation { filtering: self.filtering, lanes: self.isa.lanes(), threads: self.pool.threads() }
+    /// What convolutions are prepared by, and for.
+    fn preparation(&self) -> (&Pool, Preparation) {
+        let (lanes, threads) = (self.isa.lanes(), self.pool.threads());
+        (&self.pool, Preparation { filtering: self.filtering, lanes, threads })
     }
 
     fn run_step(&self, memory: &mut CpuMemory, base: Option<&CpuMemory>, at: usize) -> Result<()> {

@@ -130,7 +130,7 @@ pub(crate) fn convolve(
         None => {
             let length = convolution.packed_len();
             scratch.resize(scratch.len().max(length), 0.0);
-            convolution.pack(o.real(1)?, prepared.scale.as_deref(), &mut scratch[..length]);
+            convolution.pack(pool, o.real(1)?, prepared.scale.as_deref(), &mut scratch[..length]);
             &scratch[..length]
         }
     };

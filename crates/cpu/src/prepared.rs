@@ -5,6 +5,7 @@
 //! Weights that a plan computes itself (rules that change them) are packed when their step runs.
 
 use crate::kernels::conv::{Convolution, Preparation};
+use crate::parallel::Pool;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use voxplain_autodiff::{ConvGeometry, Kernel, Plan, PoolGeometry, Slot, Step, Storage};
@@ -93,31 +94,42 @@ struct Known {
 
 impl Packs {
     /// Everything that the steps of `plan` need, by step.
-    pub fn prepare(&self, plan: &Plan, parameters: &[Arc<[f32]>], how: Preparation) -> Vec<Option<Prepared>> {
-        plan.steps.iter().map(|step| self.one(plan, step, parameters, how)).collect()
+    pub fn prepare(
+        &self,
+        (pool, how): (&Pool, Preparation),
+        plan: &Plan,
+        parameters: &[Arc<[f32]>],
+    ) -> Vec<Option<Prepared>> {
+        plan.steps.iter().map(|step| self.one((pool, how), plan, step, parameters)).collect()
     }
 
     /// Prepares the steps that read parameter `parameter` anew.
     pub fn replace(
         &self,
+        (pool, how): (&Pool, Preparation),
         plan: &Plan,
         parameter: usize,
         parameters: &[Arc<[f32]>],
-        how: Preparation,
         prepared: &mut [Option<Prepared>],
     ) {
         let reads =
             |step: &Step| step.reads.iter().any(|&r| plan.slot(r).storage == Storage::Parameter(parameter));
         for (step, prepared) in plan.steps.iter().zip(prepared).filter(|(step, p)| p.is_some() && reads(step))
         {
-            *prepared = self.one(plan, step, parameters, how);
+            *prepared = self.one((pool, how), plan, step, parameters);
         }
     }
 
-    fn one(&self, plan: &Plan, step: &Step, parameters: &[Arc<[f32]>], how: Preparation) -> Option<Prepared> {
+    fn one(
+        &self,
+        (pool, how): (&Pool, Preparation),
+        plan: &Plan,
+        step: &Step,
+        parameters: &[Arc<[f32]>],
+    ) -> Option<Prepared> {
         let wish = Wish::of(step)?;
         let convolution = match wish.pool {
-            Some(pool) => Convolution::behind(wish.geometry, pool, how.threads),
+            Some(pooled) => Convolution::behind(wish.geometry, pooled, how.threads),
             None => Convolution::new(wish.geometry, wish.adjoint, how),
         };
         let parameter = |slot: Slot| match plan.slot(slot).storage {
@@ -137,7 +149,7 @@ impl Packs {
         }
         let packed = parameter(*step.reads.get(1)?).map(|weights| {
             from.push(weights.clone());
-            self.packed(&convolution, &wish, &from, scale.as_deref())
+            self.packed(pool, (&convolution, &wish), &from, scale.as_deref())
         });
         let looks = is_of_input(plan, *step.reads.first()?);
         Some(Prepared { convolution, packed, scale, shift, looks })
@@ -146,8 +158,8 @@ impl Packs {
     /// Packs the last of `from`, scaled; the others decide the scale.
     fn packed(
         &self,
-        c: &Convolution,
-        wish: &Wish<'_>,
+        pool: &Pool,
+        (c, wish): (&Convolution, &Wish<'_>),
         from: &[Arc<[f32]>],
         scale: Option<&[f64]>,
     ) -> Arc<[f32]> {
@@ -177,7 +189,7 @@ impl Packs {
         known.retain(|_, entry| entry.packed.strong_count() > 0);
         let mut room = vec![0.0; c.packed_len()];
         if let Some(weights) = from.last() {
-            c.pack(weights, scale, &mut room);
+            c.pack(pool, weights, scale, &mut room);
         }
         let packed: Arc<[f32]> = room.into();
         known.insert(

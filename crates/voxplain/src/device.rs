@@ -215,6 +215,16 @@ impl Kernels for Machine {
         }
     }
 
+    fn hand_over(&self, from: &mut MachineMemory, to: &mut MachineMemory) -> Result<bool> {
+        match (self, from, to) {
+            (Self::Cpu(cpu), MachineMemory::Cpu(from), MachineMemory::Cpu(to)) => cpu.hand_over(from, to),
+            (Self::Cuda(gpu, _), MachineMemory::Cuda(from), MachineMemory::Cuda(to)) => {
+                gpu.hand_over(from, to)
+            }
+            _ => Err(mixed()),
+        }
+    }
+
     fn batching(&self) -> Batching {
         match self {
             Self::Cpu(cpu) => cpu.batching(),

@@ -111,6 +111,8 @@ pub(crate) struct Overlay<'a, D: Device> {
     states: BTreeMap<usize, State<'a, D>>,
     /// Programs that move a state, and when each ran last.
     programs: BTreeMap<Class, (Program<'a, D>, u64)>,
+    /// The class of the one that ran last.
+    latest: Option<Class>,
     clock: u64,
     walk: Option<Walk<'a, D>>,
 }
@@ -123,7 +125,7 @@ impl<'a, D: Device> Overlay<'a, D> {
 
     /// Bytes of all states, programs and the tail of walks.
     pub fn bytes(&self) -> usize {
-        let programs: usize = self.programs.values().map(|(p, _)| p.session.plan().arena_bytes).sum();
+        let programs: usize = self.programs.values().map(|(p, _)| p.bytes()).sum();
         self.states.len() * self.plan.arena_bytes + programs + self.walk.as_ref().map_or(0, Walk::bytes)
     }
 }
@@ -160,7 +162,7 @@ impl<'a, D: Device> Engine<'a, D> {
         });
         let plan = Arc::new(planner.finish::<D::Scalar>(self.limit)?);
         let (states, programs) = (BTreeMap::new(), BTreeMap::new());
-        self.overlay = Some(Overlay { regions, plan, states, programs, clock: 0, walk: None });
+        self.overlay = Some(Overlay { regions, plan, states, programs, latest: None, clock: 0, walk: None });
         Ok(())
     }
 
@@ -200,14 +202,32 @@ impl<'a, D: Device> Engine<'a, D> {
 impl<'a, D: Device> Overlay<'a, D> {
     /// Keeps a program; those that ran longest ago go when there are too many.
     fn keep(&mut self, class: Class, program: Program<'a, D>) {
-        let bytes = |p: &Program<'a, D>| p.session.plan().arena_bytes;
-        let mut held: usize = self.programs.values().map(|(p, _)| bytes(p)).sum();
-        while held + bytes(&program) > PROGRAMS && !self.programs.is_empty() {
-            let oldest =
-                self.programs.iter().min_by_key(|(_, (_, used))| *used).map(|(class, _)| class.clone());
-            held -= oldest.and_then(|c| self.programs.remove(&c)).map_or(0, |(p, _)| bytes(&p));
+        let mut held: usize = self.programs.values().map(|(p, _)| p.bytes()).sum();
+        while held + program.bytes() > PROGRAMS {
+            // The place of the latest may be that of all.
+            let others = self.programs.iter().filter(|(class, _)| Some(*class) != self.latest.as_ref());
+            let oldest = others.min_by_key(|(_, (_, used))| *used).map(|(class, _)| class.clone());
+            let Some((oldest, _)) = oldest.and_then(|class| self.programs.remove(&class)) else { break };
+            held -= oldest.bytes();
         }
         self.programs.insert(class, (program, self.clock));
+    }
+
+    /// The program of a class, to be run now, and the walk. Programs run in turn, so one place for values serves all.
+    fn program(&mut self, class: &Class) -> Result<(&mut Program<'a, D>, &mut Walk<'a, D>)> {
+        self.clock += 1;
+        let last = self.latest.as_ref().filter(|last| *last != class);
+        let mut last = last.and_then(|last| self.programs.remove_entry(last));
+        let (program, used) = self.programs.get_mut(class).ok_or_else(missing)?;
+        *used = self.clock;
+        let followed = last.as_mut().map_or(Ok(()), |(_, (last, _))| program.follow(last));
+        self.programs.extend(last);
+        followed?;
+        if self.latest.as_ref() != Some(class) {
+            self.latest = Some(class.clone());
+        }
+        let (program, _) = self.programs.get_mut(class).ok_or_else(missing)?;
+        Ok((program, self.walk.as_mut().ok_or_else(missing)?))
     }
 }
 

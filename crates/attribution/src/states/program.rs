@@ -12,12 +12,34 @@ pub(super) type Row = (usize, Places);
 pub(super) struct Program<'a, D: Device> {
     pub session: Session<'a, D>,
     inputs: Vec<Tensor<D::Scalar>>,
+    /// Whether the place for values is another program's.
+    is_lent: bool,
 }
+
+/// About the bytes of a plan of some dozens of steps.
+const PLAN: usize = 1 << 16;
 
 impl<'a, D: Device> Program<'a, D> {
     pub fn new(device: &'a D, plan: Plan) -> Result<Self> {
         let inputs = plan.inputs.iter().map(|&s| Tensor::zeros(plan.slot(s).shape)).collect();
-        Ok(Self { session: Session::new(device, Arc::new(plan))?, inputs })
+        Ok(Self { session: Session::new(device, Arc::new(plan))?, inputs, is_lent: false })
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        let inputs: usize = self.inputs.iter().map(|x| size_of_val(x.data())).sum();
+        PLAN + inputs + if self.is_lent { 0 } else { self.session.plan().arena_bytes }
+    }
+
+    /// Takes over the place of the values of `last`, where the device lets it.
+    ///
+    /// # Errors
+    /// A place that is large enough cannot be had.
+    pub fn follow(&mut self, last: &mut Self) -> Result<()> {
+        if self.session.take_place(&mut last.session)? {
+            (self.is_lent, last.is_lent) = (false, true);
+        }
+        Ok(())
     }
 
     /// Runs rows `rows` (numbers for `fill`) over a state; a plan of more rows repeats the last.

@@ -143,11 +143,8 @@ impl<'a, D: Device> Engine<'a, D> {
             return Ok(joined(flow, note(latest, take, step.row.0, &value)));
         }
         let overlay = self.overlay()?;
-        overlay.clock += 1;
-        let known = overlay.states.get_mut(&step.state).ok_or_else(missing)?;
-        let (program, used) = overlay.programs.get_mut(&step.class).ok_or_else(missing)?;
-        let walk = overlay.walk.as_mut().ok_or_else(missing)?;
-        *used = overlay.clock;
+        let mut known = overlay.states.remove(&step.state).ok_or_else(missing)?;
+        let (program, walk) = overlay.program(&step.class)?;
         known.is_behind |= walk.tail.is_some();
         program.run(&known.session, core::slice::from_ref(&step.row), fill)?;
         for (i, value) in walk.values.iter_mut().enumerate() {
@@ -159,10 +156,12 @@ impl<'a, D: Device> Engine<'a, D> {
             known.session.paste(at, &program.session, part + walk.values.len(), place)?;
         }
         let mut note = |row: usize, value: &[D::Scalar]| note(latest, take, row, value);
-        match &mut walk.tail {
+        let flow = match &mut walk.tail {
             Some(tail) => tail.push(&[*row], &walk.values, &mut note),
             None => Ok(note(*row, &walk.values[0])),
-        }
+        };
+        overlay.states.insert(step.state, known);
+        flow
     }
 
     /// Sees to it that there is a program for a step; false where a full pass is as good.

@@ -5,26 +5,90 @@
 
 use crate::isa::{Isa, madd, vectorized};
 use crate::parallel::{Pool, Shared};
+use crate::simd::{Simd, per_isa};
 use core::ops::Range;
 use voxplain_autodiff::{MatMulGeometry, MatrixStrides};
 
-vectorized! {
-    /// The product of two contiguous rows in 32 fixed lanes.
-    fn product(a: &[f32], b: &[f32], sum: &mut f32) {
-        const LANES: usize = 32;
-        let mut lanes = [0.0f32; LANES];
-        let (left, right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-        let (rest_a, rest_b) = (left.remainder(), right.remainder());
-        for (p, q) in left.zip(right) {
-            for i in 0..LANES {
-                lanes[i] = madd::<FMA>(p[i], q[i], lanes[i]);
+/// Vectors that a product of two rows is added up in.
+const VECTORS: usize = 2;
+/// Room for the numbers of these.
+const LANES: usize = 32;
+
+per_isa! {
+    /// The products of one or two rows with one or two others, row by row. A product has the same bits beside others as alone.
+    fn products(a: &[&[f32]], b: &[&[f32]], sums: &mut [[f32; 2]; 2]) = some_products
+}
+
+/// # Safety
+/// The instruction set of `S` is there.
+#[inline(always)]
+unsafe fn some_products<S: Simd>(a: &[&[f32]], b: &[&[f32]], sums: &mut [[f32; 2]; 2]) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match (a, b) {
+            (&[a], &[b]) => add_up::<S, 1, 1>([a], [b], sums),
+            (&[a], &[b, c]) => add_up::<S, 1, 2>([a], [b, c], sums),
+            (&[a, b], &[c]) => add_up::<S, 2, 1>([a, b], [c], sums),
+            (&[a, b], &[c, d]) => add_up::<S, 2, 2>([a, b], [c, d], sums),
+            _ => {}
+        }
+    }
+}
+
+/// # Safety
+/// The instruction set of `S` is there.
+#[inline(always)]
+unsafe fn add_up<S: Simd, const M: usize, const N: usize>(
+    a: [&[f32]; M],
+    b: [&[f32]; N],
+    sums: &mut [[f32; 2]; 2],
+) {
+    let k = a[0].len();
+    assert!(a.iter().chain(&b).all(|row| row.len() == k), "rows of a product differ in length");
+    let step = VECTORS * S::LANES;
+    let mut lanes = [[0.0f32; LANES]; 4];
+    // SAFETY: as the caller says; rows were just found to be as long as is read of them.
+    unsafe {
+        let mut total = [[[S::splat(0.0); VECTORS]; N]; M];
+        for at in (0..k).step_by(step) {
+            for v in 0..VECTORS {
+                let at = at + v * S::LANES;
+                let left = k.saturating_sub(at);
+                let mut rows = [S::splat(0.0); M];
+                for m in 0..M {
+                    rows[m] = read::<S>(a[m].as_ptr().wrapping_add(at), left);
+                }
+                for n in 0..N {
+                    let row = read::<S>(b[n].as_ptr().wrapping_add(at), left);
+                    for m in 0..M {
+                        total[m][n][v] = S::mul_add(rows[m], row, total[m][n][v]);
+                    }
+                }
             }
         }
-        for (i, (&p, &q)) in rest_a.iter().zip(rest_b).enumerate() {
-            lanes[i] = madd::<FMA>(p, q, lanes[i]);
+        for m in 0..M {
+            for n in 0..N {
+                for v in 0..VECTORS {
+                    S::store(lanes[2 * m + n][v * S::LANES..].as_mut_ptr(), total[m][n][v]);
+                }
+            }
         }
-        *sum = lanes.iter().map(|&v| f64::from(v)).sum::<f64>() as f32;
     }
+    for m in 0..M {
+        for n in 0..N {
+            sums[m][n] = lanes[2 * m + n][..step].iter().map(|&v| f64::from(v)).sum::<f64>() as f32;
+        }
+    }
+}
+
+/// The next vector of a row of which `left` numbers are left, zeros behind its end.
+///
+/// # Safety
+/// The instruction set of `S` is there, and so many numbers.
+#[inline(always)]
+unsafe fn read<S: Simd>(row: *const f32, left: usize) -> S::V {
+    // SAFETY: as the caller says.
+    unsafe { if left >= S::LANES { S::load(row) } else { S::load_first(row, left) } }
 }
 
 /// Rows that are added up together.
@@ -79,14 +143,26 @@ fn row_products(pool: &Pool, isa: Isa, g: &MatMulGeometry, a: &[f32], b: &[f32],
     let shared = Shared::new(c);
     pool.each(pieces(g, BLOCK), cost, |i| {
         let (batch, rows, column) = piece(g, BLOCK, i);
-        for m in rows {
-            let left = &a[batch * g.a.batch + m * g.a.row..][..g.k];
-            // SAFETY: pieces of rows do not overlap and each is visited once.
-            let out = unsafe { shared.slice((batch * g.m + m) * g.n + column, BLOCK.min(g.n - column)) };
-            for (n, out) in (column..).zip(out) {
-                product(isa, left, &b[batch * g.b.batch + n * g.b.column..][..g.k], out);
-                *out *= alpha;
+        let left = |m: usize| &a[batch * g.a.batch + m * g.a.row..][..g.k];
+        let right = |n: usize| &b[batch * g.b.batch + n * g.b.column..][..g.k];
+        let columns = column..(column + BLOCK).min(g.n);
+        // SAFETY: pieces of rows do not overlap and each is visited once.
+        let out = |m: usize| unsafe { shared.slice((batch * g.m + m) * g.n + column, columns.len()) };
+        for m in rows.clone().step_by(2) {
+            let below = [left(m), left((m + 1).min(rows.end - 1))];
+            let count = (rows.end - m).min(2);
+            for n in columns.clone().step_by(2) {
+                let beside = [right(n), right((n + 1).min(columns.end - 1))];
+                let width = (columns.end - n).min(2);
+                let mut sums = [[0.0; 2]; 2];
+                products(isa, &below[..count], &beside[..width], &mut sums);
+                for (m, sums) in (m..).zip(&sums[..count]) {
+                    out(m)[n - column..][..width].copy_from_slice(&sums[..width]);
+                }
             }
+        }
+        if alpha != 1.0 {
+            rows.for_each(|m| out(m).iter_mut().for_each(|v| *v *= alpha));
         }
     });
 }

@@ -125,8 +125,8 @@ pub fn run(
     let plane: usize = g.part[rank.saturating_sub(2)..].iter().product();
     let planes = g.part.elements() / plane.max(1);
     let patch = g.patch.map_or(0, |p| p.elements());
-    // A few shares of every row, so that a single row keeps the threads busy too.
-    let shares = planes.clamp(1, if g.rows < 16 { 8 } else { 1 });
+    // A few shares of every row, so that a single row keeps the threads busy too; each works the lines out anew.
+    let shares = (2 * pool.threads()).div_ceil(g.rows.max(1)).clamp(1, planes.max(1));
     let shared = Shared::new(y);
     pool.each(g.rows * shares, g.rows * g.part.elements(), |item| {
         let (number, share) = (item / shares, item % shares);
@@ -163,15 +163,38 @@ fn copy(
             Some(over) => &patch[over + p.from..][..p.count],
             None => &whole[base + p.from..][..p.count],
         };
-        into[p.to..p.to + p.count].copy_from_slice(from);
+        copy_line(from, &mut into[p.to..p.to + p.count]);
     }
+}
+
+/// Numbers that are copied at a time, and lines beyond which the library's copy is faster.
+const STEP: usize = 8;
+const LONG: usize = 128;
+
+/// Copies a line. Most are of one or two dozen numbers, for which a call of the library's copy costs more than the copy.
+#[inline(always)]
+fn copy_line(from: &[f32], into: &mut [f32]) {
+    let n = into.len();
+    if !(STEP..LONG).contains(&n) {
+        return into.copy_from_slice(from);
+    }
+    for (to, from) in into.chunks_exact_mut(STEP).zip(from.chunks_exact(STEP)) {
+        to.copy_from_slice(from);
+    }
+    // The last ones, some of them once more.
+    into[n - STEP..].copy_from_slice(&from[n - STEP..]);
 }
 
 /// Writes a box of shape `shape` into an array of shape `whole` from position `at` on, but for what lies outside.
 ///
 /// # Errors
 /// The ranks differ.
-pub fn paste(part: &[f32], shape: Shape, into: &mut [f32], whole: Shape, at: &[isize]) -> Result<()> {
+pub fn paste(
+    pool: &Pool,
+    (part, shape): (&[f32], Shape),
+    (into, whole): (&mut [f32], Shape),
+    at: &[isize],
+) -> Result<()> {
     let rank = whole.rank();
     if shape.rank() != rank || at.len() != rank || rank == 0 {
         return Err(Error::internal("a box is pasted into a value of another rank"));
@@ -191,7 +214,8 @@ pub fn paste(part: &[f32], shape: Shape, into: &mut [f32], whole: Shape, at: &[i
         Some(a) => (shape[a], at[a], strides[a], whole[a] as isize),
         None => (1, 0, 0, 1),
     };
-    for outer in 0..shape.elements() / (width * lines).max(1) {
+    let shared = Shared::new(into);
+    pool.each(shape.elements() / (width * lines).max(1), shape.elements(), |outer| {
         let (mut rest, mut to, mut inside) = (outer, first as usize, true);
         for a in (0..last.saturating_sub(1)).rev() {
             let p = at[a] + (rest % shape[a]) as isize;
@@ -202,9 +226,10 @@ pub fn paste(part: &[f32], shape: Shape, into: &mut [f32], whole: Shape, at: &[i
         let rows = start.clamp(0, height)..(start + lines as isize).clamp(0, height);
         for row in rows.filter(|_| inside) {
             let from = (outer * lines + (row - start) as usize) * width + (first - at[last]) as usize;
-            let to = to + row as usize * stride;
-            into[to..to + count].copy_from_slice(&part[from..from + count]);
+            // SAFETY: lines of a box do not overlap where they lie inside of the array, and each is visited once.
+            let into = unsafe { shared.slice(to + row as usize * stride, count) };
+            copy_line(&part[from..from + count], into);
         }
-    }
+    });
     Ok(())
 }

@@ -1,11 +1,14 @@
-//! What a gradient needs beside the weights on the network and image that decide the design: the first blocks of a
-//! convolutional network on 4 x 128^3 voxels, in which all large values lie.
+//! The memory of sessions. What a gradient needs beside the weights on the network and image that decide the design: the first
+//! blocks of a convolutional network on 4 x 128^3 voxels, in which all large values lie.
 #![allow(clippy::unwrap_used)]
 
-use voxplain_autodiff::{Composite, Gradient, Joining, Plan, Planner};
+use std::sync::Arc;
+use voxplain_autodiff::{Composite, Gradient, Joining, Plan, Planner, Session};
+use voxplain_cpu::Cpu;
 use voxplain_graph::ops::{ConvAttributes, PoolAttributes};
 use voxplain_graph::rewrite::split_first_layers;
 use voxplain_graph::{Graph, GraphBuilder, Op, ValueId};
+use voxplain_tensor::Tensor;
 
 /// Convolution, normalisation, ReLU.
 fn layer(b: &mut GraphBuilder, name: &str, x: ValueId, [input, output]: [usize; 2]) -> ValueId {
@@ -62,4 +65,47 @@ fn a_network_in_two_parts_takes_less_than_in_one() {
     assert!(tail.arena_bytes < whole && head.arena_bytes < whole, "{} of {whole} bytes", tail.arena_bytes);
     let single = head.steps.iter().map(|step| step.kernel.name()).collect::<Vec<_>>();
     assert_eq!(single, ["conv_block", "conv_adjoint_block"]);
+}
+
+/// A small image through two layers, so that values lie over each other.
+fn captured(size: usize) -> Plan {
+    let mut b = GraphBuilder::new();
+    let x = b.input("x", &[1, 4, size, size, size]).unwrap();
+    let first = layer(&mut b, "first", x, [4, 16]);
+    let second = layer(&mut b, "second", first, [16, 16]);
+    let graph = b.finish(&[second]).unwrap();
+    let mut planner = Planner::new(&graph, 1).unwrap().fused(Joining::Everything);
+    planner.capture(second);
+    planner.finish::<f32>(None).unwrap()
+}
+
+#[test]
+fn sessions_that_run_in_turn_share_a_place_for_values() {
+    let cpu = Cpu::best();
+    let session = |size: usize| Session::new(&cpu, Arc::new(captured(size))).unwrap();
+    let input = |size: usize| {
+        let shape = [1, 4, size, size, size];
+        let value = |i: usize| ((i * 37 % 101) as f32 / 101.0 - 0.5) * f32::from(i % 3 != 0);
+        Tensor::new(&shape, (0..shape.iter().product()).map(value).collect()).unwrap()
+    };
+    let result = |session: &mut Session<'_, Cpu>, size: usize| {
+        session.forward(&[&input(size)]).unwrap();
+        session.capture(0).unwrap().data().to_vec()
+    };
+    let sizes = [12, 6, 16];
+    let alone = sizes.map(|size| result(&mut session(size), size));
+    let mut all = sizes.map(|size| Some(session(size)));
+    let mut from = all[0].take().unwrap();
+    result(&mut from, sizes[0]);
+    let mut last = 0;
+    // Smaller ones and larger ones, and every one twice.
+    for next in [1, 0, 2, 1, 2, 0] {
+        let mut to = all[next].take().unwrap();
+        assert!(to.take_place(&mut from).unwrap());
+        for _ in 0..2 {
+            assert_eq!(result(&mut to, sizes[next]), alone[next], "{next} after {last}");
+        }
+        all[last] = Some(std::mem::replace(&mut from, to));
+        last = next;
+    }
 }

@@ -194,7 +194,7 @@ impl Convolution {
     }
 
     /// Packs weights in the layout of the graph, those of output channel `o` times `scale[o]` where there are scales.
-    pub fn pack(&self, weights: &[f32], scale: Option<&[f64]>, packed: &mut [f32]) {
+    pub fn pack(&self, pool: &Pool, weights: &[f32], scale: Option<&[f64]>, packed: &mut [f32]) {
         let p = &self.problem;
         let taps: usize = p.kernel.iter().product();
         let (ci, co) = if self.adjoint {
@@ -210,7 +210,7 @@ impl Convolution {
         };
         match &self.way {
             Way::Direct => direct::pack(p, weight, packed),
-            Way::Winograd(tiles) => winograd::pack(p, tiles, weight, packed),
+            Way::Winograd(tiles) => winograd::pack(pool, (p, tiles), weight, packed),
             Way::Decomposed(pieces) => decomposed::pack(p, pieces, weight, packed),
             Way::Sparse(_) => sparse::pack(p, weight, packed),
         }

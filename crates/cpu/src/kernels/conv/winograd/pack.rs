@@ -4,6 +4,7 @@ use super::Tiles;
 use super::filter::{POSITIONS, weights};
 use crate::kernels::conv::Problem;
 use crate::kernels::conv::tile::CHANNELS;
+use crate::parallel::{Pool, Shared};
 
 /// Numbers of the transformed weights.
 pub fn packed_len(p: &Problem, tiles: &Tiles) -> usize {
@@ -12,34 +13,40 @@ pub fn packed_len(p: &Problem, tiles: &Tiles) -> usize {
 
 /// Transformed weights as `[group][position][block of channels][source channel][channel in block]`.
 /// `weight(o, c, k)` is as for the direct convolution, `k` in the order of shifts.
-pub fn pack(p: &Problem, tiles: &Tiles, weight: impl Fn(usize, usize, usize) -> f64, packed: &mut [f32]) {
-    let n = tiles.positions();
+pub fn pack(
+    pool: &Pool,
+    (p, tiles): (&Problem, &Tiles),
+    weight: impl Fn(usize, usize, usize) -> f64 + Sync + Send,
+    packed: &mut [f32],
+) {
+    let (n, blocks) = (tiles.positions(), p.blocks());
     // Taps in ascending order of their shifts: the adjoint's descend.
     let order = |a: usize, k: usize| {
         if p.axes[a].phases[0][0].offset == p.axes[a].low { k } else { p.kernel[a] - 1 - k }
     };
     let tap =
         |z: usize, y: usize, x: usize| (order(0, z) * p.kernel[1] + order(1, y)) * p.kernel[2] + order(2, x);
-    // All channels of a block at once: what is written then lies together.
-    let mut all = [[0.0f32; CHANNELS]; MOST_POSITIONS];
-    for group in 0..p.groups {
-        for block in 0..p.blocks() {
-            for c in 0..p.source_channels {
-                for (k, t) in (block * CHANNELS..(block + 1) * CHANNELS).enumerate() {
-                    let there = t < p.target_channels;
-                    let g = |z: usize, y: usize, x: usize| match there {
-                        true => weight(group * p.target_channels + t, c, tap(z.min(p.kernel[0] - 1), y, x)),
-                        false => 0.0,
-                    };
-                    transformed(tiles, g, |position, u| all[position][k] = u as f32);
-                }
-                for (position, channels) in all.iter().enumerate().take(n) {
-                    let at = ((group * n + position) * p.blocks() + block) * p.source_channels + c;
-                    packed[at * CHANNELS..][..CHANNELS].copy_from_slice(channels);
-                }
+    let shared = Shared::new(packed);
+    pool.each(p.groups * blocks, packed_len(p, tiles), |item| {
+        let (group, block) = (item / blocks, item % blocks);
+        // All channels of a block at once: what is written then lies together.
+        let mut all = [[0.0f32; CHANNELS]; MOST_POSITIONS];
+        for c in 0..p.source_channels {
+            for (k, t) in (block * CHANNELS..(block + 1) * CHANNELS).enumerate() {
+                let there = t < p.target_channels;
+                let g = |z: usize, y: usize, x: usize| match there {
+                    true => weight(group * p.target_channels + t, c, tap(z.min(p.kernel[0] - 1), y, x)),
+                    false => 0.0,
+                };
+                transformed(tiles, g, |position, u| all[position][k] = u as f32);
+            }
+            for (position, channels) in all.iter().enumerate().take(n) {
+                let at = ((group * n + position) * blocks + block) * p.source_channels + c;
+                // SAFETY: every group, position, block and channel has a place of its own, visited once.
+                unsafe { shared.slice(at * CHANNELS, CHANNELS) }.copy_from_slice(channels);
             }
         }
-    }
+    });
 }
 
 /// The most transformed positions of a tile.
