@@ -270,8 +270,8 @@ impl Cpu {
                 let prepared =
                     prepared.as_ref().ok_or_else(|| Error::internal("a convolution was not prepared"))?;
                 backgrounds.look(pool, (plan, at), prepared, &o)?;
-                convolve(pool, isa, prepared, &o, scratch, backgrounds.known(step, at))?;
-                backgrounds.note(step, at);
+                convolve(pool, isa, prepared, &o, scratch, backgrounds.known(&o, at)?)?;
+                backgrounds.note((step, at), prepared);
             }
             Kernel::Unpool(g, rectified) => {
                 let bits = if step.reads.len() > 2 { Some(o.coded(2)?) } else { None };
@@ -301,6 +301,7 @@ impl Cpu {
                 let patches = if g.patch.is_some() { Some(o.real(1)?) } else { None };
                 let places = o.real(1 + usize::from(g.patch.is_some()))?;
                 k::window::run(pool, g, o.real(0)?, patches, places, o.out()?);
+                backgrounds.note_box(pool, (plan, at), &memory.prepared, &o)?;
             }
             Kernel::Mix(g) => {
                 let labelled = matches!(g.shares, MixShares::Labelled { .. });

@@ -3,10 +3,10 @@
 use crate::arena::{Plain, View, place};
 use crate::device::CpuMemory;
 use crate::isa::Isa;
-use crate::kernels::conv::background::Background;
+use crate::kernels::conv::changed::{Boxes, Kept};
 use crate::kernels::conv::output::{Output, Pooled};
 use crate::kernels::conv::sparse;
-use crate::kernels::conv::{Convolution, Cut, Source};
+use crate::kernels::conv::{Convolution, Known, Source};
 use crate::parallel::{Pool, Shared};
 use crate::prepared::Prepared;
 use std::sync::Arc;
@@ -59,7 +59,10 @@ impl<'a> Operands<'a> {
 
     /// Operand `i`, of reals.
     pub fn real(&self, i: usize) -> Result<&'a [f32]> {
-        let slot = self.slot(i)?;
+        self.of_reals(self.slot(i)?)
+    }
+
+    fn of_reals(&self, slot: Slot) -> Result<&'a [f32]> {
         match self.plan.slot(slot).storage {
             Storage::Parameter(p) => Ok(&self.parameters[p]),
             Storage::Base(kept) => {
@@ -83,6 +86,37 @@ impl<'a> Operands<'a> {
         // SAFETY: `new` checked that no result of the step overlaps an operand, and the only exclusive views of a
         // running step are of its results.
         Ok(unsafe { self.view.read(offset, count) })
+    }
+
+    /// The operands of a window over images of a state with a patch.
+    pub fn boxes(&self) -> Result<Option<Boxes<'a>>> {
+        let Kernel::Window(geometry) = &self.step.kernel else { return Ok(None) };
+        if geometry.patch.is_none() || self.base.is_none() {
+            return Ok(None);
+        }
+        let (whole, patches, places) = (self.real(0)?, self.real(1)?, self.real(2)?);
+        Ok(Some(Boxes { geometry, whole, patches, places }))
+    }
+
+    /// What the state has of the one result of this step, if that is a patch over images of it later.
+    pub fn kept(&self) -> Result<Option<Kept<'a>>> {
+        let mut results = self.step.writes.iter().flatten();
+        let (Some(&result), None) = (results.next(), results.next()) else { return Ok(None) };
+        let is_over = |step: &&Step| {
+            matches!(&step.kernel, Kernel::Window(g) if g.patch.is_some() && g.whole.rank() == 5)
+                && step.reads.get(1) == Some(&result)
+        };
+        let Some(window) = self.plan.steps.iter().find(is_over) else { return Ok(None) };
+        let (Some(&whole), Some(&places)) = (window.reads.first(), window.reads.get(2)) else {
+            return Ok(None);
+        };
+        let is_base = matches!(self.plan.slot(whole).storage, Storage::Base(_));
+        if !is_base || self.base.is_none() || overlap(self.plan, result, places) {
+            return Ok(None);
+        }
+        let shape = self.plan.slot(whole).shape;
+        let sizes = [2, 3, 4].map(|a| shape[a]);
+        Ok(Some(Kept { whole: self.of_reals(whole)?, sizes, places: self.of_reals(places)? }))
     }
 
     /// Whether result `i` is wanted.
@@ -122,7 +156,7 @@ pub(crate) fn convolve(
     prepared: &Prepared,
     o: &Operands<'_>,
     scratch: &mut Vec<f32>,
-    known: Option<(&Background, &mut Cut)>,
+    known: Option<Known<'_>>,
 ) -> Result<()> {
     let convolution = &prepared.convolution;
     let packed = match &prepared.packed {

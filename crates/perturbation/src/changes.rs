@@ -90,7 +90,7 @@ pub(crate) fn overlay<S: Scalar>(
 }
 
 /// Where entry `at` of an array lies in a box of it, if it does.
-pub(crate) fn place(shape: &[usize], part: &[Range<usize>], mut at: usize) -> Option<usize> {
+fn place(shape: &[usize], part: &[Range<usize>], mut at: usize) -> Option<usize> {
     let (mut place, mut scale) = (0, 1);
     for (range, n) in part.iter().zip(shape).rev() {
         let k = at % n;
@@ -101,19 +101,66 @@ pub(crate) fn place(shape: &[usize], part: &[Range<usize>], mut at: usize) -> Op
     Some(place)
 }
 
-/// The smallest box around entries of an array.
+/// Calls `inside(entry, place)` for those of some entries of an array that lie in a box of it. Those that follow each other in
+/// a row cost no divisions.
+pub(crate) fn places(
+    shape: &[usize],
+    part: &[Range<usize>],
+    entries: impl Iterator<Item = usize>,
+    mut inside: impl FnMut(usize, usize),
+) {
+    let (Some(&width), Some(columns)) = (shape.last(), part.last()) else { return };
+    // The entries of the last row that lie in the box, and the place of the first.
+    let (mut row, mut here, mut first) = (0..0, 0..0, 0);
+    for at in entries {
+        if !row.contains(&at) {
+            let start = at / width * width;
+            row = start..start + width;
+            let begin = start + columns.start;
+            let place = if columns.is_empty() { None } else { place(shape, part, begin) };
+            (here, first) = place.map_or((0..0, 0), |place| (begin..start + columns.end, place));
+        }
+        if here.contains(&at) {
+            inside(at, first + at - here.start);
+        }
+    }
+}
+
+/// The smallest box around entries of an array. Those that follow each other in a row cost no divisions.
 pub(crate) fn around(shape: &[usize], entries: impl Iterator<Item = usize>) -> Option<Part> {
+    let width = *shape.last()?;
     let mut found: Option<Part> = None;
     let mut place = vec![0; shape.len()];
-    for mut at in entries {
+    let (mut row, mut columns) = (0..0, 0..0);
+    let mut join = |row: &Range<usize>, columns: &Range<usize>| {
+        if columns.is_empty() {
+            return;
+        }
+        let mut at = row.start;
         for (k, n) in place.iter_mut().zip(shape).rev() {
             (*k, at) = (at % n, at / n);
         }
-        let part = found.get_or_insert_with(|| place.iter().map(|&k| k..k + 1).collect());
-        for (range, &k) in part.iter_mut().zip(&place) {
+        let part = found.get_or_insert_with(|| {
+            let outer = place.iter().take(shape.len() - 1).map(|&k| k..k + 1);
+            outer.chain([columns.clone()]).collect()
+        });
+        for (range, &k) in part.iter_mut().zip(&place[..shape.len() - 1]) {
             *range = range.start.min(k)..range.end.max(k + 1);
         }
+        if let Some(last) = part.last_mut() {
+            *last = last.start.min(columns.start)..last.end.max(columns.end);
+        }
+    };
+    for at in entries {
+        if !row.contains(&at) {
+            join(&row, &columns);
+            let start = at / width * width;
+            (row, columns) = (start..start + width, at - start..at - start + 1);
+        }
+        let column = at - row.start;
+        columns = columns.start.min(column)..columns.end.max(column + 1);
     }
+    join(&row, &columns);
     found
 }
 
@@ -254,6 +301,25 @@ mod tests {
         let one = Range { start: 0, end: 1 };
         let part = std::slice::from_ref(&one);
         assert_eq!(differing(part, &[0.0f64], &[-0.0]).as_deref(), Some(part));
+    }
+
+    #[test]
+    fn entries_lie_where_one_by_one_they_do() {
+        let shape = [2, 3, 5];
+        for part in [[0..2, 1..3, 1..4], [1..2, 0..1, 0..5], [0..1, 2..2, 0..5], [0..2, 0..3, 3..3]] {
+            // In order, against it, and from row to row.
+            let orders: [Vec<usize>; 3] =
+                [(0..30).collect(), (0..30).rev().collect(), (0..30).map(|i| i * 7 % 30).collect()];
+            for order in orders {
+                let mut found = Vec::new();
+                places(&shape, &part, order.iter().copied(), |at, place| found.push((at, place)));
+                let one = |&at: &usize| Some((at, place(&shape, &part, at)?));
+                assert_eq!(found, order.iter().filter_map(one).collect::<Vec<_>>(), "{part:?}");
+            }
+        }
+        assert_eq!(around(&shape, [29, 16, 18].into_iter()), Some(vec![1..2, 0..3, 1..5]));
+        assert_eq!(around(&shape, [7].into_iter()), Some(vec![0..1, 1..2, 2..3]));
+        assert_eq!(around(&shape, std::iter::empty()), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use crate::changes::{Part, around, lines, shapes, union};
 use crate::coalition::Coalition;
-use crate::features::{Features, NO_FEATURE};
+use crate::features::Features;
 use crate::run::Finite;
 use std::ops::Range;
 use voxplain_attribution::{Change, Network, Seeds, States};
@@ -138,12 +138,15 @@ impl<S: Scalar> Known<S> {
         into: &mut [S],
     ) {
         let labels = features.of(i, self.example);
+        // What belongs to no feature has a number behind all of these.
+        let present: Vec<bool> = (0..features.count()).map(|f| coalition.contains(f)).collect();
+        let is_present = |label: u32| present.get(label as usize).copied().unwrap_or(true);
         let mut done = 0;
         lines(&self.shapes[i], part, |at, len| {
-            for k in 0..len {
-                let label = labels[at + k];
-                let present = label == NO_FEATURE || coalition.contains(label as usize);
-                into[done + k] = if present { self.inputs[i][at + k] } else { self.fills[i][at + k] };
+            let both = self.inputs[i][at..at + len].iter().zip(&self.fills[i][at..at + len]);
+            let row = into[done..done + len].iter_mut().zip(&labels[at..at + len]);
+            for ((into, &label), (&x, &fill)) in row.zip(both) {
+                *into = if is_present(label) { x } else { fill };
             }
             done += len;
         });

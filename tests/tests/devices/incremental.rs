@@ -80,6 +80,25 @@ impl<S: Scalar> Rows<S> {
         Self { shapes, base, changes, rows }
     }
 
+    /// The same rows that differ from the state where `keep` says so alone, by the place in the box, from 0 to 1 along each axis.
+    fn thinned(mut self, keep: impl Fn(&[f64]) -> bool) -> Self {
+        for (change, row) in self.changes.iter().zip(&mut self.rows) {
+            for (i, part) in change.iter().enumerate() {
+                let Some(part) = part else { continue };
+                let shape = &self.shapes[i];
+                for (k, value) in row[i].iter_mut().enumerate().filter(|(k, _)| inside(shape, part, *k)) {
+                    let (mut at, mut place) = (k, vec![0.0; shape.len()]);
+                    for a in (0..shape.len()).rev() {
+                        place[a] = ((at % shape[a] - part[a].start) as f64 + 0.5) / part[a].len() as f64;
+                        at /= shape[a];
+                    }
+                    *value = if keep(&place) { *value } else { self.base[i][k] };
+                }
+            }
+        }
+        self
+    }
+
     /// The values of full passes.
     fn full<D: Device<Scalar = S>>(&self, device: &D, graph: &Graph) -> Vec<Vec<S>> {
         let mut engine = Engine::new(graph, device, None).with_full_passes();
@@ -167,7 +186,10 @@ fn compare(how: &str, got: &[Vec<u64>], full: &[Vec<u64>]) {
 }
 
 fn check<D: Device>(device: &D, graph: &Graph, boxes: &[Vec<(u8, u8)>], batch: usize) {
-    let rows = Rows::new(graph, boxes);
+    check_rows(device, graph, &Rows::new(graph, boxes), batch);
+}
+
+fn check_rows<D: Device>(device: &D, graph: &Graph, rows: &Rows<D::Scalar>, batch: usize) {
     let full = bits(&rows.full(device, graph));
     compare("by what changed", &bits(&rows.partial(device, graph, batch)), &full);
     let (walked, full) = rows.walk(device, graph);
@@ -312,6 +334,32 @@ fn wide() -> Graph {
     b.finish(&[y]).unwrap()
 }
 
+/// Volumes through layers whose channels are many enough for Winograd's filtering: alone, in front of a pooling, and with what
+/// came before added.
+fn volumes() -> Graph {
+    let mut b = GraphBuilder::new();
+    let mut x = b.input("x", &[1, 2, 19, 22, 34]).unwrap();
+    let channels = [2, 16, 16, 20, 20, 16];
+    for (i, pair) in channels.windows(2).enumerate() {
+        let (name, sizes) = (format!("c{i}"), [pair[1], pair[0], 3, 3, 3]);
+        let w = b.parameter(&format!("{name}.w"), &sizes, numbers(i as u64, sizes.iter().product())).unwrap();
+        let bias = b.parameter(&format!("{name}.b"), &[pair[1]], numbers(9, pair[1])).unwrap();
+        let y = b.conv(&name, x, w, Some(bias), ConvAttributes::padded(3, 1)).unwrap();
+        let added = Op::Binary(Binary::Add);
+        let y = if i == 3 { b.node("c3.add", added, &[x, y]).unwrap() } else { y };
+        x = b.relu(&format!("{name}.relu"), y).unwrap();
+        if i % 2 == 1 {
+            let pool = Op::MaxPool(PoolAttributes::tiles(&[2, 2, 2]));
+            x = b.node(&format!("{name}.pool"), pool, &[x]).unwrap();
+        }
+    }
+    let n: usize = b.shape(x).iter().product();
+    let x = b.node("flat", Op::Reshape { sizes: vec![1, n] }, &[x]).unwrap();
+    let w = b.parameter("w", &[2, n], numbers(4, 2 * n)).unwrap();
+    let y = b.linear("y", x, w, None).unwrap();
+    b.finish(&[y]).unwrap()
+}
+
 fn boxes() -> impl Strategy<Value = Vec<Vec<(u8, u8)>>> {
     prop::collection::vec(prop::collection::vec(any::<(u8, u8)>(), 5), 1..8)
 }
@@ -397,6 +445,22 @@ proptest! {
         for filtering in [Filtering::Accurate, Filtering::Fast, Filtering::Direct] {
             check(&Cpu::best().with_threads(2).unwrap().with_filtering(filtering), &graph, &boxes, batch);
         }
+    }
+
+    /// What of a box is the state's is copied instead of computed.
+    #[test]
+    fn changes_of_no_boxs_shape_have_the_bits_of_the_whole(
+        boxes in boxes(), radius in 0.0f64..0.8, slope in -1.0f64..1.0, batch in 1usize..4, way in 0usize..3,
+    ) {
+        let graph = volumes();
+        let cpu = Cpu::best().with_threads(1 + batch % 2).unwrap();
+        let cpu = [cpu.with_filtering(Filtering::Fast), Cpu::best(), Cpu::best().exact()].into_iter().nth(way).unwrap();
+        // A ball, and a slanted layer through it.
+        let keep = |at: &[f64]| {
+            let [z, y, x] = [2, 3, 4].map(|a| at[a] - 0.5);
+            z * z + y * y + x * x < radius * radius && (x - slope * y).abs() < 0.3
+        };
+        check_rows(&cpu, &graph, &Rows::new(&graph, &boxes).thinned(keep), batch);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod regions;
 pub use regions::Sharing;
 
 use crate::frame::Frame;
+use std::ops::Range;
 use voxplain_attribution::{Network, Region};
 use voxplain_graph::Graph;
 use voxplain_tensor::{Error, Result, Scalar};
@@ -36,6 +37,17 @@ pub struct Features {
 
 /// The label of entries that belong to no feature: they stay as they are.
 pub const NO_FEATURE: u32 = u32::MAX;
+
+/// The runs of one number among labels, and where they lie; those of no feature are left out.
+fn runs(labels: &[u32]) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let mut end = 0;
+    let one = move |run: &[u32]| {
+        end += run.len();
+        (run[0], end - run.len()..end)
+    };
+    let all = labels.chunk_by(|a, b| a == b).map(one);
+    all.filter(|(label, _)| *label != NO_FEATURE).map(|(label, run)| (label as usize, run))
+}
 
 impl Features {
     fn counted(labels: Vec<Vec<Vec<u32>>>) -> Self {
@@ -76,8 +88,9 @@ impl Features {
     /// How many entries each feature has in example `example`, in all inputs together.
     pub fn sizes(&self, example: usize) -> Vec<usize> {
         let mut sizes = vec![0; self.count];
-        let all = (0..self.labels.len()).flat_map(|i| self.of(i, example));
-        all.filter(|l| **l != NO_FEATURE).for_each(|&l| sizes[l as usize] += 1);
+        for input in 0..self.labels.len() {
+            runs(self.of(input, example)).for_each(|(label, run)| sizes[label] += run.len());
+        }
         sizes
     }
 
@@ -85,9 +98,8 @@ impl Features {
     pub fn entries(&self, example: usize) -> Vec<Vec<(u32, u32)>> {
         let mut entries = vec![Vec::new(); self.count];
         for input in 0..self.labels.len() {
-            let labels = self.of(input, example).iter().enumerate();
-            for (at, &label) in labels.filter(|(_, l)| **l != NO_FEATURE) {
-                entries[label as usize].push((input as u32, at as u32));
+            for (label, run) in runs(self.of(input, example)) {
+                entries[label].extend(run.map(|at| (input as u32, at as u32)));
             }
         }
         entries
@@ -99,15 +111,16 @@ impl Features {
         let mut seen = vec![false; self.count];
         for (input, &value) in graph.inputs().iter().enumerate() {
             let frame = Frame::of(graph, value);
-            let labels = self.of(input, example).iter().enumerate();
-            for (at, &label) in labels.filter(|(_, l)| **l != NO_FEATURE) {
-                let (region, channel) = (&mut regions[label as usize], frame.place(at).0);
-                let first = !std::mem::replace(&mut seen[label as usize], true);
+            let images = self.of(input, example).chunks(frame.inner().max(1)).enumerate();
+            let runs = images.flat_map(|(image, labels)| runs(labels).map(move |run| (image, run)));
+            for (image, (label, run)) in runs {
+                let (region, channel) = (&mut regions[label], image % frame.channels);
+                let first = !std::mem::replace(&mut seen[label], true);
                 let same = |place: Option<usize>, now: usize| (first || place == Some(now)).then_some(now);
                 region.channel =
                     same(region.channel, channel).filter(|_| same(region.input, input).is_some());
                 region.input = same(region.input, input);
-                region.entries += 1;
+                region.entries += run.len();
             }
         }
         number(&mut regions);

@@ -1,7 +1,7 @@
 //! What is lost when one feature at a time has other values: what ablation and permutation share.
 
 use super::{example, scattered};
-use crate::changes::{Part, Reference, Rows, around, copy_box};
+use crate::changes::{Part, Reference, Rows, around, copy_box, places};
 use crate::features::Features;
 use crate::paint::{CONSTANT, is_constant, maps, scored};
 use crate::run::{Key, Run, Sink};
@@ -159,10 +159,6 @@ impl<S: Scalar> Rows<S> for Changed<'_, '_, S> {
         copy_box(&sizes, part, example(&self.inputs[input], self.examples, self.example), into);
         let Some(change) = self.changes[row] else { return };
         let values = (self.other)(self.example, change, input);
-        for at in self.positions(change, input) {
-            if let Some(inside) = crate::changes::place(&sizes, part, at) {
-                into[inside] = values[at];
-            }
-        }
+        places(&sizes, part, self.positions(change, input), |at, inside| into[inside] = values[at]);
     }
 }

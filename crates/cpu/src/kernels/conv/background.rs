@@ -17,6 +17,8 @@ pub type Columns = [usize; 2];
 /// Kept and filled anew by every run, so that runs allocate nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Background {
+    /// Whether what is not live is what a state has there, instead of the background's values ([`super::changed`]).
+    pub of_state: bool,
     /// By channel: the background's value.
     pub values: Vec<f32>,
     /// By axis: so near to a face of the image there is no background, because paddings reach there.
@@ -52,7 +54,8 @@ impl Background {
             return;
         }
         let examples = images.len() / (channels * volume);
-        (self.border, self.sizes, self.rows, self.lines) = ([0; 3], sizes, [1; 2], [sizes[0], sizes[1]]);
+        (self.of_state, self.border, self.sizes) = (false, [0; 3], sizes);
+        (self.rows, self.lines) = ([1; 2], [sizes[0], sizes[1]]);
         self.values.clear();
         self.values.extend(images.chunks_exact(volume).take(channels).map(|image| of_corners(image, sizes)));
         self.live.resize(examples * lines, [width, 0]);
@@ -87,7 +90,7 @@ impl Background {
     /// Whether position `at` along an axis, which may lie in a padding, is too near to the image's faces.
     pub fn is_near(&self, axis: usize, at: isize) -> bool {
         let (border, size) = (self.border[axis] as isize, self.sizes[axis] as isize);
-        !self.is_void() && (at < border || at >= size - border)
+        !self.of_state && !self.is_void() && (at < border || at >= size - border)
     }
 
     /// The columns of a row that are not background; none of a row outside of the image.

@@ -7,6 +7,7 @@
 
 mod axis;
 pub mod background;
+pub mod changed;
 mod decomposed;
 mod direct;
 mod fill;
@@ -22,6 +23,7 @@ use crate::isa::Isa;
 use crate::parallel::Pool;
 use axis::{Axis, AxisGeometry};
 use background::Background;
+use changed::{Kept, Reach};
 use core::ops::Range;
 use decomposed::Pieces;
 use direct::Strips;
@@ -216,6 +218,19 @@ impl Convolution {
         }
     }
 
+    /// What an output is made of along each axis, where Winograd's filtering computes it.
+    pub fn reach(&self) -> Option<[Reach; 3]> {
+        let Way::Winograd(tiles) = &self.way else { return None };
+        // With tiles of two every output is made of the data under its kernel alone.
+        let shared = tiles.sizes().map(|size| if size > 2 { size } else { 1 });
+        let one = |a: usize| Reach {
+            low: self.problem.axes[a].low,
+            width: self.problem.kernel[a],
+            shared: shared[a],
+        };
+        Some([0, 1, 2].map(one)).filter(|_| !self.adjoint)
+    }
+
     /// Whether it gains from knowing where its source is background.
     pub fn takes_background(&self) -> bool {
         matches!(self.way, Way::Winograd(_)) && !self.adjoint
@@ -232,14 +247,14 @@ impl Convolution {
         packed: &[f32],
         bias: Option<&[f32]>,
         output: &Output<'_>,
-        known: Option<(&Background, &mut Cut)>,
+        known: Option<Known<'_>>,
     ) -> bool {
         let problem = &self.problem;
         let cost = problem.multiplications();
         match (&self.way, source) {
             (Way::Winograd(tiles), Source::Dense(source)) => {
                 let job = winograd::Job { problem, tiles, source, packed, bias, output, cut: None };
-                run_winograd(pool, isa, &job, known.filter(|_| !self.adjoint && output.repeats()));
+                run_winograd(pool, isa, &job, known.filter(|known| !self.adjoint && known.serves(output)));
             }
             (Way::Decomposed(pieces), Source::Dense(source)) => {
                 let strips = decomposed::Strips::new(problem, pieces, output.window()[0], pool.threads());
@@ -267,19 +282,45 @@ impl Convolution {
     }
 }
 
-/// Runs a job, without what repeats if something is known of its source.
-fn run_winograd(pool: &Pool, isa: Isa, job: &winograd::Job<'_>, known: Option<(&Background, &mut Cut)>) {
+/// What is known of the operand of a convolution.
+pub struct Known<'k> {
+    /// Where it is live.
+    pub background: &'k Background,
+    /// Where the division goes.
+    pub cut: &'k mut Cut,
+    /// What the state has of the result, of an operand that is a state's where it is not live.
+    pub kept: Option<Kept<'k>>,
+}
+
+impl Known<'_> {
+    /// Whether what is not live needs no sums in `output`.
+    fn serves(&self, output: &Output<'_>) -> bool {
+        match self.background.of_state {
+            true => self.kept.is_some() && output.is_one(),
+            false => output.repeats(),
+        }
+    }
+}
+
+/// Runs a job, without what repeats or is the state's if something is known of its source.
+fn run_winograd(pool: &Pool, isa: Isa, job: &winograd::Job<'_>, known: Option<Known<'_>>) {
     let cost = job.problem.multiplications();
-    let mut cut = None;
-    if let Some((background, room)) = known {
-        let divided = room.divide(job.problem, job.tiles, background);
-        if divided && WORKSPACE.with_borrow_mut(|w| room.repeat_once(job, isa, background, &mut w.winograd)) {
-            cut = Some(&*room);
+    let (mut cut, mut kept) = (None, None);
+    if let Some(known) = known {
+        let (background, room) = (known.background, known.cut);
+        let how =
+            Preparation { lanes: isa.lanes(), threads: pool.threads(), filtering: Filtering::default() };
+        let divided = room.divide(job.problem, job.tiles, background, how);
+        let repeated = |room: &mut Cut| {
+            WORKSPACE.with_borrow_mut(|w| room.repeat_once(job, isa, background, &mut w.winograd))
+        };
+        if divided && (background.of_state || repeated(room)) {
+            (cut, kept) = (Some(&*room), known.kept);
         } else {
             room.forget();
         }
     }
     let job = winograd::Job { cut, ..*job };
     pool.each(job.items(), cost, |i| WORKSPACE.with_borrow_mut(|w| job.run(isa, i, &mut w.winograd)));
-    pool.each(job.repeats(), cost, |i| job.repeat(i));
+    pool.each(job.repeats(), cost, |i| job.repeat(i, kept.as_ref()));
 }

@@ -1,16 +1,20 @@
 //! The division of a convolution of images on a [`Background`]: tiles that must be computed, and tiles that repeat.
 
 use super::division::Line;
+use super::portions::Portions;
 use super::{Job, Tiles, Workspace};
 use crate::isa::Isa;
 use crate::kernels::conv::axis::{Axis, AxisGeometry};
 use crate::kernels::conv::background::{Background, Columns};
+use crate::kernels::conv::changed::{Kept, Unchanged};
 use crate::kernels::conv::fill::Equal;
 use crate::kernels::conv::output::Output;
 use crate::kernels::conv::{Preparation, Problem};
 
-/// The least share of tiles that must repeat, one in so many.
+/// The least share of tiles that must repeat, one in so many; and that must be a state's, which are copied without a tile that is
+/// computed first.
 const WORTHWHILE: usize = 8;
+const WORTHWHILE_OF_STATE: usize = 20;
 
 /// What repeats begins at multiples of so many outputs of a row, so that its bits are whole bytes.
 const STEP: usize = 8;
@@ -24,6 +28,8 @@ pub struct Cut {
     pub(super) items: Vec<(usize, usize)>,
     /// Parts of tile rows that are background.
     idle: Vec<Line>,
+    /// Whether what is not computed is a state's, instead of background.
+    of_state: bool,
     /// By target channel: the value of background, rectified if the output is.
     values: Vec<f32>,
     /// Tiles at every face that are computed because paddings reach there.
@@ -37,12 +43,13 @@ pub struct Cut {
 
 impl Cut {
     /// Divides a convolution, if there is anything to gain.
-    pub fn divide(&mut self, p: &Problem, tiles: &Tiles, background: &Background) -> bool {
+    pub fn divide(&mut self, p: &Problem, tiles: &Tiles, background: &Background, how: Preparation) -> bool {
         let sizes = [0, 1, 2].map(|a| p.axes[a].source);
         self.forget();
         if p.groups != 1 || !tiles.deep || sizes != background.sizes {
             return false;
         }
+        self.of_state = background.of_state;
         let edges = [0, 1, 2].map(|a| edges(p, tiles, background, a));
         self.border = edges.iter().flatten().copied().max().unwrap_or(0);
         (self.count, self.size) = (tiles.count, tiles.size);
@@ -63,11 +70,16 @@ impl Cut {
             );
         }
         let idle: usize = self.idle.iter().map(|line| line.count).sum();
-        if idle * WORTHWHILE < self.between.len() * tiles.count[2] {
+        let least = if self.of_state { WORTHWHILE_OF_STATE } else { WORTHWHILE };
+        if idle * least < self.between.len() * tiles.count[2] {
             self.forget();
             return false;
         }
-        self.group(if tiles.shallow { 1 } else { tiles.most });
+        match (tiles.shallow, self.of_state) {
+            (_, true) if !tiles.is_alone() => self.fill(tiles.most, how),
+            (true, _) => self.group(1),
+            _ => self.group(tiles.most),
+        }
         true
     }
 
@@ -86,7 +98,8 @@ impl Cut {
 
     /// Parts one row, of which the tiles `between` and those at its ends are live.
     fn part(&mut self, most: usize, ends: [usize; 2], between: Columns, row: Line) {
-        let (count, step) = (self.count[2], STEP / self.size[2]);
+        // A state has no bits.
+        let (count, step) = (self.count[2], if self.of_state { 1 } else { STEP / self.size[2] });
         let up = |at: usize| at.next_multiple_of(step).min(count);
         let down = |at: usize| at / step * step;
         let mut live = [[0, ends[0]], between, [count - ends[1].min(count), count]];
@@ -120,6 +133,29 @@ impl Cut {
         if first < self.live.len() {
             self.items.push((first, self.live.len()));
         }
+    }
+
+    /// Makes items that are whole vectors of tiles, and equal where they are few, of live parts of any length.
+    fn fill(&mut self, most: usize, how: Preparation) {
+        let all: usize = self.live.iter().map(|line| line.count).sum();
+        let portions = Portions::new(all, most, how.lanes, how.threads);
+        let whole = self.live.len();
+        let (mut line, mut done) = (0, 0);
+        for number in 0..portions.count() {
+            let (first, mut left) = (self.live.len(), portions.tiles(number).len());
+            while left > 0 {
+                let from = self.live[line];
+                let count = (from.count - done).min(left);
+                let [z, y, x] = from.first;
+                self.live.push(Line { first: [z, y, x + done], count, ..from });
+                (left, done) = (left - count, done + count);
+                if done == from.count {
+                    (line, done) = (line + 1, 0);
+                }
+            }
+            self.items.push((first - whole, self.live.len() - whole));
+        }
+        self.live.drain(..whole);
     }
 
     /// Computes a tile of background once for all that repeat. False if its values differ: of equal data all products but
@@ -165,6 +201,7 @@ impl Cut {
     }
 
     fn note(&self, known: &mut Background, size: [usize; 3], sizes: [usize; 3]) {
+        known.of_state = false;
         known.values.clone_from(&self.values);
         (known.border, known.sizes, known.rows) = (size.map(|n| n * self.border), sizes, [size[0], size[1]]);
         known.lines = [self.count[0], self.count[1]];
@@ -206,18 +243,27 @@ fn touched(p: &Problem, tiles: &Tiles, background: &Background, [example, z, y]:
 }
 
 impl Job<'_> {
-    /// Writes what repeats in one channel: every channel's memory is walked through once.
-    pub fn repeat(&self, example_channel: usize) {
-        let Some(cut) = self.cut else { return };
-        let (p, value) = (self.problem, cut.values[example_channel % self.problem.target_channels]);
-        let example = example_channel / p.target_channels;
+    /// Writes what repeats in one channel, or is the state's: every channel's memory is walked through once.
+    pub fn repeat(&self, example_channel: usize, kept: Option<&Kept<'_>>) {
+        let (Some(cut), p) = (self.cut, self.problem) else { return };
+        let (example, channel) = (example_channel / p.target_channels, example_channel % p.target_channels);
         for line in cut.idle.iter().filter(|line| line.image == example) {
             let size = self.tiles.size;
             let first = [0, 1, 2].map(|a| line.first[a] * size[a]);
             let left = |a: usize, n: usize| (p.axes[a].target - first[a]).min(n);
             let count = [left(0, size[0]), left(1, size[1]), left(2, size[2] * line.count)];
-            // SAFETY: parts do not overlap, nor do channels.
-            unsafe { self.output.fill(&Equal { plane: example_channel, first, count, value }) };
+            match kept {
+                Some(kept) => {
+                    let part = Unchanged { example, channel, channels: p.target_channels, first, count };
+                    // SAFETY: parts do not overlap, nor do channels.
+                    unsafe { self.output.keep(kept, &part) };
+                }
+                None => {
+                    let value = cut.values[channel];
+                    // SAFETY: as above.
+                    unsafe { self.output.fill(&Equal { plane: example_channel, first, count, value }) };
+                }
+            }
         }
     }
 

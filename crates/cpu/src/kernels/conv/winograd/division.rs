@@ -79,6 +79,11 @@ impl Tiles {
         Some(Self { deep, shallow, size, filtering: how.filtering, count, most, portions, channels, chunks })
     }
 
+    /// Whether every row is an item.
+    pub(super) fn is_alone(&self) -> bool {
+        matches!(self.portions, Portions::Rows { .. })
+    }
+
     /// Transformed positions across depth, which are computed together.
     pub(super) fn plane(&self) -> usize {
         plane_positions([self.size[1], self.size[2]])
@@ -87,6 +92,11 @@ impl Tiles {
     /// Transformed positions of a tile.
     pub(super) fn positions(&self) -> usize {
         if self.deep { 4 * self.plane() } else { self.plane() }
+    }
+
+    /// Outputs of a tile along each axis.
+    pub fn sizes(&self) -> [usize; 3] {
+        self.size
     }
 
     /// Outputs of a tile.
