@@ -103,8 +103,10 @@ impl<'a> Operands<'a> {
         let mut results = self.step.writes.iter().flatten();
         let (Some(&result), None) = (results.next(), results.next()) else { return Ok(None) };
         let is_over = |step: &&Step| {
-            matches!(&step.kernel, Kernel::Window(g) if g.patch.is_some() && g.whole.rank() == 5)
-                && step.reads.get(1) == Some(&result)
+            // The patch has all channels of the state's images.
+            let Kernel::Window(g) = &step.kernel else { return false };
+            let fits = g.whole.rank() == 5 && g.patch.is_some_and(|patch| patch[1] == g.whole[1]);
+            fits && step.reads.get(1) == Some(&result)
         };
         let Some(window) = self.plan.steps.iter().find(is_over) else { return Ok(None) };
         let (Some(&whole), Some(&places)) = (window.reads.first(), window.reads.get(2)) else {

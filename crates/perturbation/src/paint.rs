@@ -1,6 +1,6 @@
 //! From scores of features to maps.
 
-use crate::features::{Features, NO_FEATURE};
+use crate::features::Features;
 use crate::game::Game;
 use voxplain_attribution::{Attribution, Grid, Map, Scores};
 use voxplain_graph::Graph;
@@ -12,15 +12,18 @@ pub(crate) fn maps<S: Scalar>(
     features: &Features,
     scores: &[Vec<f64>],
 ) -> Result<Vec<Map<S>>> {
-    let shares: Vec<Vec<f64>> = (0..scores.len()).map(|n| features.shares(n)).collect();
+    let colour = |n: usize| -> Vec<S> {
+        scores[n].iter().zip(features.shares(n)).map(|(score, share)| S::from_f64(score * share)).collect()
+    };
+    let colours: Vec<Vec<S>> = (0..scores.len()).map(colour).collect();
     let mut maps = Vec::new();
     for (i, &value) in graph.inputs().iter().enumerate() {
-        let one = |n: usize, label: u32| {
-            let label = label as usize;
-            if label == NO_FEATURE as usize { 0.0 } else { scores[n][label] * shares[n][label] }
-        };
-        let row = |n: usize| features.of(i, n).iter().map(move |&l| S::from_f64(one(n, l)));
-        let data: Vec<S> = (0..scores.len()).flat_map(row).collect();
+        let mut data = Vec::with_capacity(scores.len() * graph.shape(value).elements());
+        for (n, colours) in colours.iter().enumerate() {
+            // What belongs to no feature has a number behind all of these.
+            let one = |&label: &u32| colours.get(label as usize).copied().unwrap_or(S::ZERO);
+            data.extend(features.of(i, n).iter().map(one));
+        }
         let values = Tensor::new(&graph.batched_shape(value, scores.len())?, data)?;
         maps.push(Map { grid: Grid::Input(graph.value(value).name.clone()), values });
     }

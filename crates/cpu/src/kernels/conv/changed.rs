@@ -160,8 +160,7 @@ impl Background {
                     (from, to) = (from.min(start), to.max(end));
                 }
             }
-            let readers = if from < to { reach[2].readers([from, to], sizes[2]) } else { [0, 0] };
-            let [first, end] = readers;
+            let [first, end] = if from < to { reach[2].readers([from, to], sizes[2]) } else { [0, 0] };
             self.live.push(match first < end {
                 true => [first / window[2], end.div_ceil(window[2]).min(self.sizes[2])],
                 false => [self.sizes[2], 0],
