@@ -4,16 +4,17 @@
 mod classes;
 mod groups;
 mod program;
+mod programs;
 mod tail;
 mod walk;
 
 use crate::engine::Engine;
 use crate::mixed::FillNumbers;
-use program::Program;
+use programs::Programs;
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use voxplain_autodiff::{Class, Device, Dirty, Plan, Planner, Regions, Session};
+use voxplain_autodiff::{Device, Dirty, Plan, Planner, Regions, Session};
 use voxplain_graph::ValueId;
 use voxplain_tensor::{Error, MAX_RANK, Result, Scalar, Tensor};
 use walk::Walk;
@@ -92,9 +93,6 @@ pub trait States<S: Scalar> {
     fn bytes(&self) -> usize;
 }
 
-/// Bytes of plans that are kept for states that move.
-const PROGRAMS: usize = 256 << 20;
-
 /// A known state.
 struct State<'a, D: Device> {
     session: Session<'a, D>,
@@ -109,11 +107,8 @@ pub(crate) struct Overlay<'a, D: Device> {
     regions: Arc<Regions<'a>>,
     plan: Arc<Plan>,
     states: BTreeMap<usize, State<'a, D>>,
-    /// Programs that move a state, and when each ran last.
-    programs: BTreeMap<Class, (Program<'a, D>, u64)>,
-    /// The class of the one that ran last.
-    latest: Option<Class>,
-    clock: u64,
+    /// What moves a state.
+    programs: Programs<'a, D>,
     walk: Option<Walk<'a, D>>,
 }
 
@@ -125,8 +120,8 @@ impl<'a, D: Device> Overlay<'a, D> {
 
     /// Bytes of all states, programs and the tail of walks.
     pub fn bytes(&self) -> usize {
-        let programs: usize = self.programs.values().map(|(p, _)| p.bytes()).sum();
-        self.states.len() * self.plan.arena_bytes + programs + self.walk.as_ref().map_or(0, Walk::bytes)
+        let states = self.states.len() * self.plan.arena_bytes;
+        states + self.programs.bytes() + self.walk.as_ref().map_or(0, Walk::bytes)
     }
 }
 
@@ -161,8 +156,8 @@ impl<'a, D: Device> Engine<'a, D> {
             planner.capture(v);
         });
         let plan = Arc::new(planner.finish::<D::Scalar>(self.limit)?);
-        let (states, programs) = (BTreeMap::new(), BTreeMap::new());
-        self.overlay = Some(Overlay { regions, plan, states, programs, latest: None, clock: 0, walk: None });
+        let (states, programs) = (BTreeMap::new(), Programs::default());
+        self.overlay = Some(Overlay { regions, plan, states, programs, walk: None });
         Ok(())
     }
 
@@ -170,7 +165,7 @@ impl<'a, D: Device> Engine<'a, D> {
     fn make_room(&mut self, bytes: usize) -> Result<()> {
         let Some(limit) = self.limit else { return Ok(()) };
         if let Some(overlay) = self.overlay.as_mut().filter(|o| o.bytes() + bytes > limit) {
-            overlay.programs.clear();
+            overlay.programs = Programs::default();
         }
         self.forget_sessions();
         let held = self.held();
@@ -196,38 +191,6 @@ impl<'a, D: Device> Engine<'a, D> {
 
     fn input_shapes(&self) -> Vec<Vec<usize>> {
         self.graph.inputs().iter().map(|&v| self.graph.shape(v).to_vec()).collect()
-    }
-}
-
-impl<'a, D: Device> Overlay<'a, D> {
-    /// Keeps a program; those that ran longest ago go when there are too many.
-    fn keep(&mut self, class: Class, program: Program<'a, D>) {
-        let mut held: usize = self.programs.values().map(|(p, _)| p.bytes()).sum();
-        while held + program.bytes() > PROGRAMS {
-            // The place of the latest may be that of all.
-            let others = self.programs.iter().filter(|(class, _)| Some(*class) != self.latest.as_ref());
-            let oldest = others.min_by_key(|(_, (_, used))| *used).map(|(class, _)| class.clone());
-            let Some((oldest, _)) = oldest.and_then(|class| self.programs.remove(&class)) else { break };
-            held -= oldest.bytes();
-        }
-        self.programs.insert(class, (program, self.clock));
-    }
-
-    /// The program of a class, to be run now, and the walk. Programs run in turn, so one place for values serves all.
-    fn program(&mut self, class: &Class) -> Result<(&mut Program<'a, D>, &mut Walk<'a, D>)> {
-        self.clock += 1;
-        let last = self.latest.as_ref().filter(|last| *last != class);
-        let mut last = last.and_then(|last| self.programs.remove_entry(last));
-        let (program, used) = self.programs.get_mut(class).ok_or_else(missing)?;
-        *used = self.clock;
-        let followed = last.as_mut().map_or(Ok(()), |(_, (last, _))| program.follow(last));
-        self.programs.extend(last);
-        followed?;
-        if self.latest.as_ref() != Some(class) {
-            self.latest = Some(class.clone());
-        }
-        let (program, _) = self.programs.get_mut(class).ok_or_else(missing)?;
-        Ok((program, self.walk.as_mut().ok_or_else(missing)?))
     }
 }
 

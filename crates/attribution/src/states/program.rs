@@ -16,7 +16,7 @@ pub(super) struct Program<'a, D: Device> {
     is_lent: bool,
 }
 
-/// About the bytes of a plan of some dozens of steps.
+/// What a plan is taken to hold beside values, in bytes, so that there is a bound on how many are kept.
 const PLAN: usize = 1 << 16;
 
 impl<'a, D: Device> Program<'a, D> {

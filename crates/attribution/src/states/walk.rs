@@ -143,8 +143,9 @@ impl<'a, D: Device> Engine<'a, D> {
             return Ok(joined(flow, note(latest, take, step.row.0, &value)));
         }
         let overlay = self.overlay()?;
-        let mut known = overlay.states.remove(&step.state).ok_or_else(missing)?;
-        let (program, walk) = overlay.program(&step.class)?;
+        let known = overlay.states.get_mut(&step.state).ok_or_else(missing)?;
+        let program = overlay.programs.next(&step.class)?;
+        let walk = overlay.walk.as_mut().ok_or_else(missing)?;
         known.is_behind |= walk.tail.is_some();
         program.run(&known.session, core::slice::from_ref(&step.row), fill)?;
         for (i, value) in walk.values.iter_mut().enumerate() {
@@ -156,23 +157,21 @@ impl<'a, D: Device> Engine<'a, D> {
             known.session.paste(at, &program.session, part + walk.values.len(), place)?;
         }
         let mut note = |row: usize, value: &[D::Scalar]| note(latest, take, row, value);
-        let flow = match &mut walk.tail {
+        match &mut walk.tail {
             Some(tail) => tail.push(&[*row], &walk.values, &mut note),
             None => Ok(note(*row, &walk.values[0])),
-        };
-        overlay.states.insert(step.state, known);
-        flow
+        }
     }
 
     /// Sees to it that there is a program for a step; false where a full pass is as good.
     fn has_program(&mut self, step: &Step) -> Result<bool> {
-        if self.overlay()?.programs.contains_key(&step.class) {
+        if self.overlay()?.programs.contains(&step.class) {
             return Ok(true);
         }
         let errand = self.moves()?.errand(step.state);
         let Some(plan) = self.region_plan(&errand, &step.class, 1, true)? else { return Ok(false) };
         let program = Program::new(self.device, plan)?;
-        self.overlay()?.keep(step.class.clone(), program);
+        self.overlay()?.programs.keep(step.class.clone(), program);
         Ok(true)
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! Why the bits are the same: every entry of a result is computed from the same entries by the same kernel in the same order;
 //! a kernel's way of computing is decided by its channels and windows, never by its sizes or batch (`laws.rs` and
-//! `incremental.rs` among the tests hold devices to that).
+//! `incremental/` among the tests hold devices to that).
 
 mod align;
 mod attributes;

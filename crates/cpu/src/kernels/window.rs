@@ -163,26 +163,8 @@ fn copy(
             Some(over) => &patch[over + p.from..][..p.count],
             None => &whole[base + p.from..][..p.count],
         };
-        copy_line(from, &mut into[p.to..p.to + p.count]);
+        into[p.to..p.to + p.count].copy_from_slice(from);
     }
-}
-
-/// Numbers that are copied at a time, and lines beyond which the library's copy is faster.
-const STEP: usize = 8;
-const LONG: usize = 128;
-
-/// Copies a line. Most are of one or two dozen numbers, for which a call of the library's copy costs more than the copy.
-#[inline(always)]
-fn copy_line(from: &[f32], into: &mut [f32]) {
-    let n = into.len();
-    if !(STEP..LONG).contains(&n) {
-        return into.copy_from_slice(from);
-    }
-    for (to, from) in into.chunks_exact_mut(STEP).zip(from.chunks_exact(STEP)) {
-        to.copy_from_slice(from);
-    }
-    // The last ones, some of them once more.
-    into[n - STEP..].copy_from_slice(&from[n - STEP..]);
 }
 
 /// Writes a box of shape `shape` into an array of shape `whole` from position `at` on, but for what lies outside.
@@ -227,8 +209,8 @@ pub fn paste(
         for row in rows.filter(|_| inside) {
             let from = (outer * lines + (row - start) as usize) * width + (first - at[last]) as usize;
             // SAFETY: lines of a box do not overlap where they lie inside of the array, and each is visited once.
-            let into = unsafe { shared.slice(to + row as usize * stride, count) };
-            copy_line(&part[from..from + count], into);
+            unsafe { shared.slice(to + row as usize * stride, count) }
+                .copy_from_slice(&part[from..from + count]);
         }
     });
     Ok(())

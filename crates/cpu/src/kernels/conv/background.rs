@@ -5,6 +5,7 @@
 //! an activation is what the convolution before it wrote.
 
 use crate::parallel::{Pool, Shared};
+use core::ops::Range;
 
 /// The least share of an image that must be background, one in so many, to be worth the bookkeeping.
 const WORTHWHILE: usize = 8;
@@ -67,7 +68,7 @@ impl Background {
                 let (example, line) = (slice / sizes[0], slice % sizes[0] * sizes[1] + y);
                 for (c, value) in values.iter().enumerate() {
                     let row = &images[((example * channels + c) * lines + line) * width..][..width];
-                    widen(columns, row, value.to_bits());
+                    widen(columns, row, Other::Value(*value));
                 }
             }
         });
@@ -113,34 +114,63 @@ fn of_corners(image: &[f32], sizes: [usize; 3]) -> f32 {
     (1..8).map(value).fold(value(0), |best, v| if equal(v) > equal(best) { v } else { best })
 }
 
-/// Widens columns by those of a row that hold anything else than `background`.
-fn widen(columns: &mut Columns, row: &[f32], background: u32) {
-    let ahead = &row[..columns[0].min(row.len())];
-    if let Some(start) = first_other(ahead, background) {
+/// Widens columns by those of a row in which it differs from another one.
+pub(super) fn widen(columns: &mut Columns, row: &[f32], other: Other<'_>) {
+    let ahead = columns[0].min(row.len());
+    if let Some(start) = first(&row[..ahead], other.part(0..ahead)) {
         *columns = [start, columns[1].max(start + 1)];
     }
     let behind = columns[1].min(row.len());
-    if let Some(end) = behind_last_other(&row[behind..], background) {
+    if let Some(end) = behind_last(&row[behind..], other.part(behind..row.len())) {
         *columns = [columns[0].min(behind + end - 1), behind + end];
+    }
+}
+
+/// What a row is compared with.
+#[derive(Clone, Copy)]
+pub(super) enum Other<'r> {
+    /// One value everywhere.
+    Value(f32),
+    /// A row of the same length.
+    Row(&'r [f32]),
+}
+
+impl Other<'_> {
+    fn part(&self, range: Range<usize>) -> Self {
+        match *self {
+            Self::Value(value) => Self::Value(value),
+            Self::Row(row) => Self::Row(&row[range]),
+        }
+    }
+
+    /// Whether any of these numbers, from `at` on, has other bits.
+    fn differs(&self, part: &[f32], at: usize) -> bool {
+        let bits = match *self {
+            Self::Value(value) => part.iter().fold(0, |all, v| all | (v.to_bits() ^ value.to_bits())),
+            Self::Row(row) => {
+                part.iter().zip(&row[at..]).fold(0, |all, (v, w)| all | (v.to_bits() ^ w.to_bits()))
+            }
+        };
+        bits != 0
     }
 }
 
 /// Numbers that are looked at together.
 const TOGETHER: usize = 16;
 
-fn differ(part: &[f32], background: u32) -> bool {
-    part.iter().fold(0, |all, v| all | (v.to_bits() ^ background)) != 0
+fn first(row: &[f32], other: Other<'_>) -> Option<usize> {
+    let mut parts = (0..row.len()).step_by(TOGETHER);
+    let part = parts.find(|&at| other.differs(&row[at..row.len().min(at + TOGETHER)], at))?;
+    (part..row.len()).find(|&at| other.differs(&row[at..=at], at))
 }
 
-fn first_other(row: &[f32], background: u32) -> Option<usize> {
-    let part = row.chunks(TOGETHER).position(|part| differ(part, background))? * TOGETHER;
-    row[part..].iter().position(|v| v.to_bits() != background).map(|at| part + at)
-}
-
-fn behind_last_other(row: &[f32], background: u32) -> Option<usize> {
-    let part = row.rchunks(TOGETHER).position(|part| differ(part, background))? * TOGETHER;
-    let rest = &row[..row.len() - part];
-    rest.iter().rposition(|v| v.to_bits() != background).map(|at| at + 1)
+fn behind_last(row: &[f32], other: Other<'_>) -> Option<usize> {
+    let mut parts = (0..row.len()).step_by(TOGETHER).map(|behind| row.len() - behind);
+    let end = parts.find(|&end| {
+        let at = end.saturating_sub(TOGETHER);
+        other.differs(&row[at..end], at)
+    })?;
+    (0..end).rev().find(|&at| other.differs(&row[at..=at], at)).map(|at| at + 1)
 }
 
 #[cfg(test)]

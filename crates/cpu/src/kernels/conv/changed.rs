@@ -3,7 +3,7 @@
 //! are copied from there. Nothing is assumed: inputs are compared with the state, and what is known of a result follows from
 //! what was computed for it.
 
-use super::background::{Background, Columns};
+use super::background::{Background, Columns, Other, widen};
 use super::output::Output;
 use crate::parallel::{Pool, Shared};
 use core::ops::Range;
@@ -46,18 +46,15 @@ impl Boxes<'_> {
     fn differing(&self, row: usize, [z, y]: [usize; 2], inside: [usize; 2]) -> Columns {
         let (whole, Some(patch)) = (self.geometry.whole, self.geometry.patch) else { return [0, 0] };
         let at = |a: usize, i: usize| (self.starts(row, a)[1] + i as isize) as usize;
-        let (mut first, mut end) = (inside[1], inside[0]);
+        let mut columns = [inside[1] - inside[0], 0];
         for c in 0..patch[1] {
             let line = ((row * patch[1] + c) * patch[2] + z) * patch[3] + y;
             let own = &self.patches[line * patch[4]..][inside[0]..inside[1]];
             let line = (at(1, c) * whole[2] + at(2, z)) * whole[3] + at(3, y);
             let state = &self.whole[line * whole[4] + at(4, inside[0])..][..own.len()];
-            let differ = |(a, b): (&f32, &f32)| a.to_bits() != b.to_bits();
-            let Some(from) = own.iter().zip(state).position(differ) else { continue };
-            let to = own.iter().zip(state).rposition(differ).map_or(from, |last| last + 1);
-            (first, end) = (first.min(inside[0] + from), end.max(inside[0] + to));
+            widen(&mut columns, own, Other::Row(state));
         }
-        [first, end]
+        columns.map(|at| inside[0] + at)
     }
 }
 
