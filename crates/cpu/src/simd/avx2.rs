@@ -51,7 +51,7 @@ fn turn(v: [__m256; 4]) -> [__m256; 4] {
     ]
 }
 
-instructions! { Avx2, __m256, eight Avx2, lanes 8, tile 3;
+instructions! { Avx2, __m256, eight Avx2, lanes 8, tile 3, pair 0;
     fn splat(x: f32) -> __m256 { _mm256_set1_ps(x) }
     fn load(p: *const f32) -> __m256 { _mm256_loadu_ps(p) }
     fn load_first(p: *const f32, n: usize) -> __m256 {

@@ -14,7 +14,7 @@ const ODD: [i32; 16] = [1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 3
 const FIRST: [i32; 16] = [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23];
 const SECOND: [i32; 16] = [8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31];
 
-instructions! { Avx512, __m512, eight super::Avx2, lanes 16, tile 6;
+instructions! { Avx512, __m512, eight super::Avx2, lanes 16, tile 6, pair 3;
     fn splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
     fn load(p: *const f32) -> __m512 { _mm512_loadu_ps(p) }
     fn load_first(p: *const f32, n: usize) -> __m512 { _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p) }

@@ -17,6 +17,8 @@ pub(crate) trait Simd: Copy {
     const LANES: usize;
     /// How many vectors beside four rows of weights a tile of sums can have without spilling registers.
     const TILE: usize;
+    /// How many beside two times four rows, at most 3; 0 where registers are too few or four rows use them as well.
+    const PAIR: usize;
     /// The same vector everywhere.
     unsafe fn splat(x: f32) -> Self::V;
     /// Reads a vector from anywhere.
@@ -123,11 +125,37 @@ pub(crate) trait Simd: Copy {
             }
         }
     }
+    /// [`Simd::add_products`] of the same vectors with `B` times `C` numbers.
+    #[inline(always)]
+    unsafe fn add_products_of_blocks<const B: usize, const C: usize, const J: usize>(
+        sum: &mut [[[Self::V; J]; C]; B],
+        x: *const f32,
+        w: [*const f32; B],
+    ) {
+        // SAFETY: the caller promises the instruction set, `J` vectors at `x` and `C` numbers at each `w`.
+        unsafe {
+            if B == 1 {
+                return Self::add_products(&mut sum[0], x, w[0]);
+            }
+            let mut vectors = [Self::splat(0.0); J];
+            for j in 0..J {
+                vectors[j] = Self::load(x.add(j * Self::LANES));
+            }
+            for b in 0..B {
+                for c in 0..C {
+                    let factor = Self::splat(*w[b].add(c));
+                    for j in 0..J {
+                        sum[b][c][j] = Self::mul_add(factor, vectors[j], sum[b][c][j]);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Implements [`Simd`] by one expression a method.
 macro_rules! instructions {
-    ($name:ident, $v:ty, eight $eight:ty, lanes $lanes:literal, tile $tile:literal;
+    ($name:ident, $v:ty, eight $eight:ty, lanes $lanes:literal, tile $tile:literal, pair $pair:literal;
      $(fn $method:ident($($arg:ident: $kind:ty),*) $(-> $result:ty)? { $body:expr })*
      $(own $($own:item)*)?) => {
         impl Simd for $name {
@@ -135,6 +163,7 @@ macro_rules! instructions {
             type Eight = $eight;
             const LANES: usize = $lanes;
             const TILE: usize = $tile;
+            const PAIR: usize = $pair;
             $(
                 #[inline(always)]
                 unsafe fn $method($($arg: $kind),*) $(-> $result)? {
@@ -154,7 +183,7 @@ pub(crate) struct Portable;
 
 type Four = [f32; 4];
 
-instructions! { Portable, Four, eight Portable, lanes 4, tile 2;
+instructions! { Portable, Four, eight Portable, lanes 4, tile 2, pair 0;
     fn splat(x: f32) -> Four { [x; 4] }
     fn load(p: *const f32) -> Four { p.cast::<Four>().read_unaligned() }
     fn load_first(p: *const f32, n: usize) -> Four { core::array::from_fn(|i| if i < n { *p.add(i) } else { 0.0 }) }

@@ -7,7 +7,7 @@ use core::arch::aarch64::*;
 #[derive(Clone, Copy)]
 pub struct Neon;
 
-instructions! { Neon, float32x4_t, eight Neon, lanes 4, tile 5;
+instructions! { Neon, float32x4_t, eight Neon, lanes 4, tile 5, pair 0;
     fn splat(x: f32) -> float32x4_t { vdupq_n_f32(x) }
     fn load(p: *const f32) -> float32x4_t { vld1q_f32(p) }
     fn load_first(p: *const f32, n: usize) -> float32x4_t {

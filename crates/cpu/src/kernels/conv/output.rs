@@ -115,9 +115,9 @@ impl<'a> Output<'a> {
     /// Where values go, if they alone are wanted and whole rows of them lie in the data as in the target.
     fn whole_rows(&self, block: &Block) -> Option<&Shared<'a, f32>> {
         let plain = self.added.is_none() && self.mask.is_none() && !self.rectified && self.bits.is_none();
-        let whole =
-            block.step == [1; 3] && block.count[2] == self.sizes[2] && block.pitch[1] == self.sizes[2];
-        self.y.as_ref().filter(|_| plain && whole && self.pooled.is_none())
+        let whole = block.count[2] == self.sizes[2] && block.pitch[1] == self.sizes[2];
+        // Steps last: they were just written number by number, and processors wait for what they then read as one vector.
+        self.y.as_ref().filter(|_| plain && whole && self.pooled.is_none() && block.step == [1; 3])
     }
 
     /// Whether the rectifier can wait until windows are read: bits are the same before it.

@@ -31,30 +31,38 @@ pub struct Operands {
     pub pitch: usize,
 }
 
-/// Sums of `J` vectors of the first `C` channels.
+/// Sums of `J` vectors of the first `C` channels of each of `B` blocks, which read the same data.
 ///
 /// # Safety
-/// The instruction set is there; every term can be read, `J` vectors of data and `C` weights; the rows of sums have
-/// room for `J` vectors.
+/// The instruction set is there; every term can be read, `J` vectors of data and `C` weights of each block; the rows of sums
+/// have room for `J` vectors.
 #[inline(always)]
-unsafe fn tile<S: Simd, const C: usize, const J: usize>(o: Operands, terms: impl Terms) {
+unsafe fn tile<S: Simd, const B: usize, const C: usize, const J: usize>(o: [Operands; B], terms: impl Terms) {
     // SAFETY: as the caller says.
     unsafe {
-        let mut sum = [[S::splat(0.0); J]; C];
-        for c in 0..C {
-            for j in 0..J {
-                sum[c][j] = match o.start {
-                    Some(start) => S::splat(start[c]),
-                    None => S::load(o.sums.add(c * o.pitch + j * S::LANES)),
-                };
+        let mut sum = [[[S::splat(0.0); J]; C]; B];
+        for b in 0..B {
+            for c in 0..C {
+                for j in 0..J {
+                    sum[b][c][j] = match o[b].start {
+                        Some(start) => S::splat(start[c]),
+                        None => S::load(o[b].sums.add(c * o[b].pitch + j * S::LANES)),
+                    };
+                }
             }
         }
         for (data, weights) in terms {
-            S::add_products(&mut sum, o.data.add(data), o.weights.add(weights));
+            let mut w = [o[0].weights; B];
+            for b in 0..B {
+                w[b] = o[b].weights.add(weights);
+            }
+            S::add_products_of_blocks(&mut sum, o[0].data.add(data), w);
         }
-        for c in 0..C {
-            for j in 0..J {
-                S::store(o.sums.add(c * o.pitch + j * S::LANES), sum[c][j]);
+        for b in 0..B {
+            for c in 0..C {
+                for j in 0..J {
+                    S::store(o[b].sums.add(c * o[b].pitch + j * S::LANES), sum[b][c][j]);
+                }
             }
         }
     }
@@ -83,14 +91,25 @@ pub unsafe fn tiles_of_blocks<S: Simd>(
     terms: impl Terms,
 ) {
     // Registers hold more vectors of a single channel, whose few sums would wait for themselves.
-    let most = if blocks == 1 && operands(0).channels == 1 { MOST } else { S::TILE };
+    let most = match (blocks, operands(0).channels) {
+        (1, 1) => MOST,
+        (2.., CHANNELS..) if S::PAIR > 0 => S::PAIR,
+        _ => S::TILE,
+    };
     let mut done = 0;
     while done < vectors {
         let n = share(vectors - done, most);
-        for block in 0..blocks {
+        let mut block = 0;
+        while block < blocks {
             let (o, terms) = (operands(block).behind(done * S::LANES), terms.clone());
+            let next = if block + 1 < blocks { operands(block + 1).behind(done * S::LANES) } else { o };
             // SAFETY: as the caller says.
             unsafe {
+                if S::PAIR > 0 && n <= S::PAIR && block + 1 < blocks && next.channels >= CHANNELS {
+                    two::<S>(n, [o, next], terms);
+                    block += 2;
+                    continue;
+                }
                 match o.channels {
                     1 => one::<S, 1>(n, o, terms),
                     2 => one::<S, 2>(n, o, terms),
@@ -98,6 +117,7 @@ pub unsafe fn tiles_of_blocks<S: Simd>(
                     _ => one::<S, CHANNELS>(n, o, terms),
                 }
             }
+            block += 1;
         }
         done += n;
     }
@@ -122,12 +142,25 @@ unsafe fn one<S: Simd, const C: usize>(n: usize, o: Operands, terms: impl Terms)
     // SAFETY: as the caller says.
     unsafe {
         match n {
-            1 => tile::<S, C, 1>(o, terms),
-            2 => tile::<S, C, 2>(o, terms),
-            3 if most >= 3 => tile::<S, C, 3>(o, terms),
-            4 if most >= 4 => tile::<S, C, 4>(o, terms),
-            5 if most >= 5 => tile::<S, C, 5>(o, terms),
-            _ => tile::<S, C, MOST>(o, terms),
+            1 => tile::<S, 1, C, 1>([o], terms),
+            2 => tile::<S, 1, C, 2>([o], terms),
+            3 if most >= 3 => tile::<S, 1, C, 3>([o], terms),
+            4 if most >= 4 => tile::<S, 1, C, 4>([o], terms),
+            5 if most >= 5 => tile::<S, 1, C, 5>([o], terms),
+            _ => tile::<S, 1, C, MOST>([o], terms),
+        }
+    }
+}
+
+/// Tiles of `n` vectors of two blocks, at most [`Simd::PAIR`].
+#[inline(always)]
+unsafe fn two<S: Simd>(n: usize, o: [Operands; 2], terms: impl Terms) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match n {
+            1 => tile::<S, 2, CHANNELS, 1>(o, terms),
+            2 => tile::<S, 2, CHANNELS, 2>(o, terms),
+            _ => tile::<S, 2, CHANNELS, 3>(o, terms),
         }
     }
 }

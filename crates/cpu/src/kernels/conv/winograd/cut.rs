@@ -46,7 +46,7 @@ impl Cut {
     pub fn divide(&mut self, p: &Problem, tiles: &Tiles, background: &Background, how: Preparation) -> bool {
         let sizes = [0, 1, 2].map(|a| p.axes[a].source);
         self.forget();
-        if p.groups != 1 || !tiles.deep || sizes != background.sizes {
+        if p.groups != 1 || !tiles.is_deep() || sizes != background.sizes {
             return false;
         }
         self.of_state = background.of_state;

@@ -14,19 +14,22 @@ const CACHE_BYTES: usize = 400 << 10;
 pub(super) const SHARE: usize = 16;
 /// Tiles that fill registers, as whole vectors, and more than which gain nothing.
 const fn few(lanes: usize) -> usize {
-    24usize.next_multiple_of(lanes)
+    if lanes == 16 { 48 } else { 24 }
 }
 pub(super) const MANY: usize = 96;
 /// Fewer source channels than this do not pay for buffers of sums, and want as many target channels to pay for the
 /// transforms; others pay with one block of target channels.
 const LEAST_CHANNELS: usize = 8;
+/// As many source channels pay for adding positions along height up one by one: a quarter of the data is alive at a time.
+const MANY_CHANNELS: usize = 128;
 /// Weights of a tap beyond which those of larger tiles cost more than they gain where depth is not transformed: images with so
 /// many channels are small, and do not fill the tiles.
 const MOST_WEIGHTS: usize = 128 * 128;
 /// How the tiles of a convolution are divided.
 pub struct Tiles {
-    /// Whether depth is transformed too.
-    pub(super) deep: bool,
+    /// The axis whose positions are computed one after the other: depth (0) where that is transformed too, height (1) in images of
+    /// many channels.
+    pub(super) parted: Option<usize>,
     /// Whether all of a tile stays near the registers, see [`super::shallow`].
     pub(super) shallow: bool,
     /// Outputs of a tile along each axis, and what decided them.
@@ -47,16 +50,17 @@ impl Tiles {
     /// The division, if the convolution is one that Winograd's filtering computes and gains from.
     pub fn new(p: &Problem, how: Preparation) -> Option<Self> {
         let deep = p.kernel[0] == 3;
+        let parted = if deep { Some(0) } else { (p.source_channels >= MANY_CHANNELS).then_some(1) };
         let shallow = p.source_channels < LEAST_CHANNELS;
         let small = p.target_channels < if shallow { LEAST_CHANNELS } else { CHANNELS } || shallow && !deep;
         let empty = p.axes.iter().any(|a| a.target == 0 || a.source == 0);
         if how.filtering == Filtering::Direct || !is_of_three(p) || small || empty {
             return None;
         }
-        let size = size(p, how.filtering);
+        let size = size(p, how.filtering, parted);
         let count = [0, 1, 2].map(|a| p.axes[a].target.div_ceil(size[a]));
         let few = few(how.lanes);
-        let fitting = (CACHE_BYTES / (alive(p, size, shallow) * size_of::<f32>())).clamp(few, MANY);
+        let fitting = (CACHE_BYTES / (alive(p, size, shallow, parted) * size_of::<f32>())).clamp(few, MANY);
         // A shallow row that fills its vectors goes alone: that is the short way to its windows.
         let alone = shallow && count[2] >= super::shallow::TILES;
         let all = p.batch * count.iter().product::<usize>();
@@ -76,7 +80,7 @@ impl Tiles {
         let chunks = (wanted / items).clamp(1, p.target_channels.div_ceil(4 * CHANNELS));
         let channels = p.target_channels.div_ceil(chunks).next_multiple_of(CHANNELS);
         let chunks = p.target_channels.div_ceil(channels);
-        Some(Self { deep, shallow, size, filtering: how.filtering, count, most, portions, channels, chunks })
+        Some(Self { parted, shallow, size, filtering: how.filtering, count, most, portions, channels, chunks })
     }
 
     /// Whether every row is an item.
@@ -84,14 +88,24 @@ impl Tiles {
         matches!(self.portions, Portions::Rows { .. })
     }
 
-    /// Transformed positions across depth, which are computed together.
+    /// Whether depth is transformed too.
+    pub(super) fn is_deep(&self) -> bool {
+        self.parted == Some(0)
+    }
+
+    /// Rows and columns of outputs of a tile across the axis that is computed in parts.
+    pub(super) fn across(&self) -> [usize; 2] {
+        across(self.size, self.parted)
+    }
+
+    /// Transformed positions that are computed together.
     pub(super) fn plane(&self) -> usize {
-        plane_positions([self.size[1], self.size[2]])
+        plane_positions(self.across())
     }
 
     /// Transformed positions of a tile.
     pub(super) fn positions(&self) -> usize {
-        if self.deep { 4 * self.plane() } else { self.plane() }
+        if self.parted.is_some() { 4 * self.plane() } else { self.plane() }
     }
 
     /// Outputs of a tile along each axis.
@@ -113,18 +127,23 @@ fn is_of_three(p: &Problem) -> bool {
 }
 
 /// Outputs of a tile along each axis.
-fn size(p: &Problem, filtering: Filtering) -> [usize; 3] {
+fn size(p: &Problem, filtering: Filtering, parted: Option<usize>) -> [usize; 3] {
     let [depth, height, width] = filtering.tile();
-    let heavy = p.source_channels * p.target_channels > MOST_WEIGHTS;
+    let heavy = parted == Some(1) || p.source_channels * p.target_channels > MOST_WEIGHTS;
     if p.kernel[0] == 3 { [depth, height, width] } else { [1, if heavy { 2 } else { height }, width] }
 }
 
+/// Rows and columns of a tile across the axis that is computed in parts.
+fn across(size: [usize; 3], parted: Option<usize>) -> [usize; 2] {
+    [if parted == Some(1) { 1 } else { size[1] }, size[2]]
+}
+
 /// Numbers of a tile that are alive together.
-fn alive(p: &Problem, size: [usize; 3], shallow: bool) -> usize {
-    let plane = plane_positions([size[1], size[2]]);
-    match (shallow, size[0]) {
+fn alive(p: &Problem, size: [usize; 3], shallow: bool, parted: Option<usize>) -> usize {
+    let plane = plane_positions(across(size, parted));
+    match (shallow, parted) {
         (true, _) => 4 * plane * p.source_channels,
-        (_, 1) => plane * (p.source_channels + SHARE),
+        (_, None) => plane * (p.source_channels + SHARE),
         _ => plane * (p.source_channels + SHARE) + size.iter().product::<usize>() * p.target_channels,
     }
 }

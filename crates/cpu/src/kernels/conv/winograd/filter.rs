@@ -11,7 +11,12 @@ use crate::simd::Simd;
 pub const MOST: usize = 4;
 pub const POSITIONS: usize = MOST + 2;
 
-/// `B^T` of F(`M`, 3): `M + 2` data become as many positions.
+/// Positions of `outputs` outputs of a tile along an axis: along one without taps beside the own, every output is one.
+pub const fn positions(outputs: usize) -> usize {
+    if outputs == 1 { 1 } else { outputs + 2 }
+}
+
+/// `B^T` of F(`M`, 3): `M + 2` data become as many positions. One stays what it is.
 ///
 /// # Safety
 /// The instruction set of `S` is there.
@@ -19,6 +24,9 @@ pub const POSITIONS: usize = MOST + 2;
 pub(super) unsafe fn transform<S: Simd, const M: usize>(d: [S::V; POSITIONS]) -> [S::V; POSITIONS] {
     // SAFETY: as the caller says.
     unsafe {
+        if M == 1 {
+            return d;
+        }
         if M == 2 {
             let none = S::splat(0.0);
             return [
@@ -46,7 +54,7 @@ pub(super) unsafe fn transform<S: Simd, const M: usize>(d: [S::V; POSITIONS]) ->
     }
 }
 
-/// `A^T` of F(`M`, 3): sums of `M + 2` positions become `M` outputs.
+/// `A^T` of F(`M`, 3): sums of `M + 2` positions become `M` outputs. One stays what it is.
 ///
 /// # Safety
 /// The instruction set of `S` is there.
@@ -54,6 +62,9 @@ pub(super) unsafe fn transform<S: Simd, const M: usize>(d: [S::V; POSITIONS]) ->
 pub(in crate::kernels::conv) unsafe fn back<S: Simd, const M: usize>(m: [S::V; POSITIONS]) -> [S::V; MOST] {
     // SAFETY: as the caller says.
     unsafe {
+        if M == 1 {
+            return [m[0], m[1], m[2], m[3]];
+        }
         let (sum, difference) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
         if M == 2 {
             let none = S::splat(0.0);

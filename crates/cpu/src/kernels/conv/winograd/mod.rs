@@ -27,12 +27,13 @@ mod transform;
 
 pub use cut::Cut;
 pub use division::Tiles;
+use filter::positions;
 pub(super) use filter::{MOST, back};
 pub use pack::{pack, packed_len};
 
 use super::Problem;
 use super::output::{Block, Output};
-use super::tile::{CHANNELS, Operands, tiles};
+use super::tile::{CHANNELS, Operands, tiles_of_blocks};
 use super::whole_windows::Collected;
 use crate::buffer::Buffer;
 use crate::isa::Isa;
@@ -40,9 +41,9 @@ use crate::simd::{Simd, per_isa};
 use division::{Item, Line, MANY, SHARE};
 use transform::{RowsRead, add_up, finish_rows, transform_data};
 
-/// Transformed positions across depth of tiles of so many rows and columns.
+/// Transformed positions of a plane of so many rows and columns of outputs.
 const fn plane_positions([rows, columns]: [usize; 2]) -> usize {
-    (rows + 2) * (columns + 2)
+    positions(rows) * positions(columns)
 }
 
 /// What one thread needs.
@@ -93,18 +94,20 @@ unsafe fn item<S: Simd>(job: &Job<'_>, number: usize, w: &mut Workspace) {
     let item = job.item::<S>(number, &mut lines);
     // SAFETY: as the caller says.
     unsafe {
-        match (job.tiles.shallow, job.tiles.size) {
-            (true, [_, 4, 4]) => shallow::item::<S, 4, 4>(job, &item, w),
+        match (job.tiles.shallow, job.tiles.across()) {
+            (true, [4, 4]) => shallow::item::<S, 4, 4>(job, &item, w),
             (true, _) => shallow::item::<S, 2, 2>(job, &item, w),
-            (_, [_, 4, 4]) => filter_item::<S, 4, 4>(job, &item, w),
-            (_, [_, 2, 4]) => filter_item::<S, 2, 4>(job, &item, w),
+            (_, [4, 4]) => filter_item::<S, 4, 4>(job, &item, w),
+            (_, [2, 4]) => filter_item::<S, 2, 4>(job, &item, w),
+            (_, [1, 4]) => filter_item::<S, 1, 4>(job, &item, w),
+            (_, [1, _]) => filter_item::<S, 1, 2>(job, &item, w),
             _ => filter_item::<S, 2, 2>(job, &item, w),
         }
     }
     w.lines = lines;
 }
 
-/// Computes one item of tiles of `H` rows and `W` columns.
+/// Computes one item of tiles of `H` rows and `W` columns across the axis that is computed in parts.
 ///
 /// # Safety
 /// The instruction set of `S` is there.
@@ -114,7 +117,7 @@ unsafe fn filter_item<S: Simd, const H: usize, const W: usize>(
     item: &Item<'_>,
     w: &mut Workspace,
 ) {
-    let parts = if job.tiles.deep { 4 } else { 1 };
+    let parts = if job.tiles.parted.is_some() { 4 } else { 1 };
     for part in 0..parts {
         // SAFETY: as the caller says.
         unsafe { transform_data::<S, H, W>(job, item, part, 0, w) };
@@ -150,22 +153,21 @@ unsafe fn multiply<S: Simd>(
     let sums = w.sums.room(item.data_len(plane, SHARE)).as_mut_ptr();
     for position in 0..plane {
         let packed = (item.group * job.tiles.positions() + part * plane + position) * p.blocks();
-        for block in 0..(last - first).div_ceil(CHANNELS) {
+        let operands = |block: usize| {
             let at = (packed + first / CHANNELS + block) * channels * CHANNELS;
-            // SAFETY: the buffers have room for every position, channel and tile of the item.
-            unsafe {
-                let operands = Operands {
-                    channels: CHANNELS,
-                    data: data.add(position * item.plane(channels)),
-                    weights: job.packed[at..][..channels * CHANNELS].as_ptr(),
-                    start: Some([0.0; CHANNELS]),
-                    sums: sums.add(position * item.plane(SHARE) + block * CHANNELS * item.pitch),
-                    pitch: item.pitch,
-                };
-                let terms = (0..channels).map(|c| (c * item.pitch, c * CHANNELS));
-                tiles::<S>(item.tiles.div_ceil(S::LANES), operands, terms);
+            Operands {
+                channels: CHANNELS,
+                data: data.wrapping_add(position * item.plane(channels)),
+                weights: job.packed[at..][..channels * CHANNELS].as_ptr(),
+                start: Some([0.0; CHANNELS]),
+                sums: sums.wrapping_add(position * item.plane(SHARE) + block * CHANNELS * item.pitch),
+                pitch: item.pitch,
             }
-        }
+        };
+        let terms = (0..channels).map(|c| (c * item.pitch, c * CHANNELS));
+        let blocks = (last - first).div_ceil(CHANNELS);
+        // SAFETY: the buffers have room for every position, channel and tile of the item.
+        unsafe { tiles_of_blocks::<S>(item.tiles.div_ceil(S::LANES), blocks, operands, terms) };
     }
 }
 
@@ -208,7 +210,7 @@ unsafe fn finish<S: Simd, const H: usize, const W: usize>(
     for channel in channels.0..channels.1 {
         let bias = job.bias(item, channel);
         let (sums, earlier) = shared(job, item, channel, w);
-        let earlier = job.tiles.deep.then_some(earlier.cast_const());
+        let earlier = job.tiles.parted.map(|_| earlier.cast_const());
         let rows = w.rows.room(2 * H * pitch + MANY).as_mut_ptr();
         // SAFETY: the sums of every channel of the share are there, and the rows have room for all rows of all columns;
         // items do not share outputs.

@@ -1,6 +1,6 @@
 //! The transform of weights (`G g G^T`), in double precision, rounded once.
 
-use super::Tiles;
+use super::{Tiles, plane_positions};
 use super::filter::{POSITIONS, weights};
 use crate::kernels::conv::Problem;
 use crate::kernels::conv::tile::CHANNELS;
@@ -55,10 +55,10 @@ const MOST_POSITIONS: usize = 4 * POSITIONS * POSITIONS;
 /// Calls `put` with every transformed position of a kernel of weights.
 fn transformed(tiles: &Tiles, g: impl Fn(usize, usize, usize) -> f64, mut put: impl FnMut(usize, f64)) {
     let [_, rows, columns] = tiles.size;
-    let count = tiles.plane();
+    let count = plane_positions([rows, columns]);
     let slice = |z: usize| plane([rows, columns], |y, x| g(z, y, x));
     let first = slice(0);
-    if !tiles.deep {
+    if !tiles.is_deep() {
         return (0..count).for_each(|at| put(at, first[at]));
     }
     let (second, third) = (slice(1), slice(2));

@@ -1,7 +1,7 @@
 //! The transforms of data (`B^T d B`) and of sums (`A^T m A`) of tiles of `H` rows and `W` columns. Vectors run over tiles.
 
 use super::division::{Item, Line};
-use super::filter::{MOST, POSITIONS, back, transform};
+use super::filter::{MOST, POSITIONS, back, positions, transform};
 use super::{Job, Workspace, plane_positions};
 use crate::kernels::conv::apart;
 use crate::kernels::conv::axis::Axis;
@@ -15,8 +15,9 @@ const DIFFERENCE: u8 = 2;
 /// The slices of a tile that row `part` of `B^T` joins.
 const JOINED: [[usize; 2]; 4] = [[0, 2], [1, 2], [2, 1], [1, 3]];
 
-/// What a line of tiles reads of one channel, transformed along depth and height: row for row the columns of all its tiles, with
+/// What lines of tiles read of one channel, transformed along depth and height: row for row the columns of all their tiles, with
 /// zeros where there is no data.
+#[derive(Clone, Copy)]
 struct Rows {
     /// The first number.
     at: *mut f32,
@@ -25,10 +26,15 @@ struct Rows {
 }
 
 impl Rows {
-    /// Room for the rows of the widest line of an item, and what vectors of tiles may run over behind them.
+    /// Room for the rows of all lines of an item one behind the other, and what vectors of tiles may run over behind them.
     fn new<S: Simd>(item: &Item<'_>, size: [usize; 2], w: &mut Workspace) -> Self {
-        let pitch = apart(size[1] * (item.tiles + S::LANES) + 4 * S::LANES);
-        Self { at: w.rows.room((size[0] + 2) * pitch).as_mut_ptr(), pitch }
+        let pitch = apart(size[1] * (item.tiles + S::LANES) + 2 * item.lines.len() + 4 * S::LANES);
+        Self { at: w.rows.room(positions(size[0]) * pitch).as_mut_ptr(), pitch }
+    }
+
+    /// The rows of the line of so many columns a tile that comes after so many others.
+    fn of(&self, line: &Line, width: usize, before: usize) -> Self {
+        Self { at: self.column(0, width * line.at + 2 * before), ..*self }
     }
 
     /// Column `column` of row `row`.
@@ -53,29 +59,35 @@ pub(super) unsafe fn transform_data<S: Simd, const H: usize, const W: usize>(
     let p = job.problem;
     let channels = p.source_channels;
     let plane = item.plane(channels);
-    let positions = plane_positions([H, W]);
+    let plane_positions = plane_positions([H, W]);
     let between = Rows::new::<S>(item, [H, W], w);
     let zeros = w.zeros.room(p.axes[2].source + S::LANES).as_ptr();
     let mut read = core::mem::take(&mut w.read);
     read.clear();
     read.extend(item.lines.iter().map(|line| RowsRead::new::<H>(job, line, JOINED[part])));
     let volume: usize = p.axes.iter().map(|axis| axis.source).product();
-    let data = w.data.room(item.data_len(first + positions, channels))[first * plane..].as_mut_ptr();
+    let data = w.data.room(item.data_len(first + plane_positions, channels))[first * plane..].as_mut_ptr();
     for channel in 0..channels {
-        for (line, read) in item.lines.iter().zip(&read) {
+        for (number, (line, read)) in item.lines.iter().zip(&read).enumerate() {
+            let between = between.of(line, W, number);
             let source = &job.source[(line.image * channels + channel) * volume..][..volume];
             let rows = read.of(source, zeros);
             let axis = &p.axes[2];
-            // SAFETY: as the caller says; the rows are as long as the source is wide. The data have room for every position of
-            // every tile and a vector behind, and a line that runs over its end comes before the one that it runs into.
+            // SAFETY: as the caller says; the rows are as long as the source is wide. A line that runs over its end comes before
+            // the one that it runs into.
             unsafe {
-                match (job.tiles.deep, part) {
-                    (false, _) => across::<S, H, W, ALONE>(axis, line, rows, &between),
-                    (true, 1) => across::<S, H, W, SUM>(axis, line, rows, &between),
-                    (true, _) => across::<S, H, W, DIFFERENCE>(axis, line, rows, &between),
+                match (job.tiles.parted, part) {
+                    (None, _) => across::<S, H, W, ALONE>(axis, line, rows, &between),
+                    (_, 1) => across::<S, H, W, SUM>(axis, line, rows, &between),
+                    _ => across::<S, H, W, DIFFERENCE>(axis, line, rows, &between),
                 }
-                along::<S, H, W>(&between, line.count, data.add(channel * item.pitch + line.at), plane);
             }
+        }
+        // Only when all lines are written: processors wait for what is read across two vectors that were just written.
+        for (number, line) in item.lines.iter().enumerate() {
+            let between = between.of(line, W, number);
+            // SAFETY: the data have room for every position of every tile and a vector behind; as above.
+            unsafe { along::<S, H, W>(&between, line.count, data.add(channel * item.pitch + line.at), plane) };
         }
     }
     w.read = read;
@@ -90,17 +102,19 @@ pub(super) struct RowsRead([[usize; POSITIONS]; 2]);
 impl RowsRead {
     fn new<const H: usize>(job: &Job<'_>, line: &Line, slices: [usize; 2]) -> Self {
         let axes = &job.problem.axes;
-        let start = |a: usize, size: usize| (line.first[a] * size) as isize + axes[a].low;
-        // Without depth there is one slice, and tiles are one slice thick.
-        let (slices, size) = if job.tiles.deep { (slices, 2) } else { ([0; 2], 1) };
+        let start = |a: usize| (line.first[a] * job.tiles.size[a]) as isize + axes[a].low;
+        let (first, beside) = ([start(0), start(1)], job.tiles.parted.unwrap_or(0));
+        // Without parts there is one slice.
+        let slices = if job.tiles.parted.is_some() { slices } else { [0; 2] };
         let mut rows = [[OUTSIDE; POSITIONS]; 2];
         for (rows, slice) in rows.iter_mut().zip(slices) {
-            let z = start(0, size) + slice as isize;
-            for (i, row) in rows.iter_mut().enumerate().take(H + 2) {
-                let y = start(1, H) + i as isize;
-                let inside = |at: isize, a: usize| at >= 0 && (at as usize) < axes[a].source;
-                if inside(z, 0) && inside(y, 1) {
-                    *row = (z as usize * axes[1].source + y as usize) * axes[2].source;
+            for (i, row) in rows.iter_mut().enumerate().take(positions(H)) {
+                let mut at = first;
+                at[beside] += slice as isize;
+                at[1 - beside] += i as isize;
+                let inside = |a: usize| at[a] >= 0 && (at[a] as usize) < axes[a].source;
+                if inside(0) && inside(1) {
+                    *row = (at[0] as usize * axes[1].source + at[1] as usize) * axes[2].source;
                 }
             }
         }
@@ -130,7 +144,7 @@ unsafe fn read<S: Simd>(row: *const f32, at: usize, width: usize) -> S::V {
     }
 }
 
-/// A vector of each of the `H + 2` rows of a tile, joined with those of another slice.
+/// A vector of each of the rows of a tile, joined with those of another slice.
 #[inline(always)]
 unsafe fn joined<S: Simd, const H: usize, const JOIN: u8>(
     from: &[[*const f32; POSITIONS]; 2],
@@ -140,7 +154,7 @@ unsafe fn joined<S: Simd, const H: usize, const JOIN: u8>(
     // SAFETY: as for `read`.
     unsafe {
         let mut v = [S::splat(0.0); POSITIONS];
-        for i in 0..H + 2 {
+        for i in 0..positions(H) {
             v[i] = read::<S>(from[0][i], at, width);
             if JOIN == SUM {
                 v[i] = S::add(v[i], read::<S>(from[1][i], at, width));
@@ -172,13 +186,13 @@ unsafe fn across<S: Simd, const H: usize, const W: usize, const JOIN: u8>(
     unsafe {
         let nothing = |columns: core::ops::Range<usize>| {
             for column in columns {
-                (0..H + 2).for_each(|row| *to.column(row, column) = 0.0);
+                (0..positions(H)).for_each(|row| *to.column(row, column) = 0.0);
             }
         };
         nothing(0..before);
         while at < end {
             let values = transform::<S, H>(joined::<S, H, JOIN>(&from, at, axis.source));
-            for row in 0..H + 2 {
+            for row in 0..positions(H) {
                 S::store(to.column(row, column), values[row]);
             }
             column += S::LANES;
@@ -199,7 +213,7 @@ unsafe fn along<S: Simd, const H: usize, const W: usize>(
     data: *mut f32,
     plane: usize,
 ) {
-    for row in 0..H + 2 {
+    for row in 0..positions(H) {
         for tile in (0..tiles).step_by(S::LANES) {
             // SAFETY: as the caller says.
             unsafe {
@@ -235,7 +249,7 @@ pub(super) unsafe fn transform_back<S: Simd, const H: usize, const W: usize>(
         let mut m = [[S::splat(0.0); POSITIONS]; MOST];
         for k in 0..W + 2 {
             let mut d = [S::splat(0.0); POSITIONS];
-            for i in 0..H + 2 {
+            for i in 0..positions(H) {
                 d[i] = S::load(sums.add((i * (W + 2) + k) * plane + t));
             }
             let q = back::<S, H>(d);
