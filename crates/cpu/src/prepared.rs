@@ -187,11 +187,11 @@ impl Packs {
             return packed;
         }
         known.retain(|_, entry| entry.packed.strong_count() > 0);
-        let mut room = vec![0.0; c.packed_len()];
-        if let Some(weights) = from.last() {
-            c.pack(pool, weights, scale, &mut room);
+        // Made where they stay: a vector would be copied.
+        let mut packed: Arc<[f32]> = std::iter::repeat_n(0.0, c.packed_len()).collect();
+        if let (Some(weights), Some(room)) = (from.last(), Arc::get_mut(&mut packed)) {
+            c.pack(pool, weights, scale, room);
         }
-        let packed: Arc<[f32]> = room.into();
         known.insert(
             key,
             Known { from: from.iter().map(Arc::downgrade).collect(), packed: Arc::downgrade(&packed) },

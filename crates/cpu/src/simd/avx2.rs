@@ -7,7 +7,7 @@ use core::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub struct Avx2;
 
-/// Eight set masks and eight clear ones, for `load_first`.
+/// Eight set masks and eight clear ones, for `load_first` and `store_first`.
 static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Pairs 0, 2, 1 and 3 of a vector. The first generation of EPYC takes eight operations to exchange halves of two vectors, three
@@ -58,6 +58,9 @@ instructions! { Avx2, __m256, eight Avx2, lanes 8, tile 3, pair 0;
         _mm256_maskload_ps(p, _mm256_loadu_si256(MASKS[8 - n..].as_ptr().cast()))
     }
     fn store(p: *mut f32, v: __m256) { _mm256_storeu_ps(p, v) }
+    fn store_first(p: *mut f32, n: usize, v: __m256) {
+        _mm256_maskstore_ps(p, _mm256_loadu_si256(MASKS[8 - n..].as_ptr().cast()), v)
+    }
     fn add(a: __m256, b: __m256) -> __m256 { _mm256_add_ps(a, b) }
     fn sub(a: __m256, b: __m256) -> __m256 { _mm256_sub_ps(a, b) }
     fn max(a: __m256, b: __m256) -> __m256 { _mm256_max_ps(a, b) }

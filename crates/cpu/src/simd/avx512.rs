@@ -19,6 +19,7 @@ instructions! { Avx512, __m512, eight super::Avx2, lanes 16, tile 6, pair 3;
     fn load(p: *const f32) -> __m512 { _mm512_loadu_ps(p) }
     fn load_first(p: *const f32, n: usize) -> __m512 { _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, p) }
     fn store(p: *mut f32, v: __m512) { _mm512_storeu_ps(p, v) }
+    fn store_first(p: *mut f32, n: usize, v: __m512) { _mm512_mask_storeu_ps(p, ((1u32 << n) - 1) as u16, v) }
     fn add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
     fn sub(a: __m512, b: __m512) -> __m512 { _mm512_sub_ps(a, b) }
     fn max(a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }

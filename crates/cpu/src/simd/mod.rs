@@ -27,6 +27,8 @@ pub(crate) trait Simd: Copy {
     unsafe fn load_first(p: *const f32, n: usize) -> Self::V;
     /// Writes a vector anywhere.
     unsafe fn store(p: *mut f32, v: Self::V);
+    /// Writes the first `n <= LANES` numbers; the memory behind them is not touched.
+    unsafe fn store_first(p: *mut f32, n: usize, v: Self::V);
     /// `a + b`.
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     /// `a - b`.
@@ -188,6 +190,7 @@ instructions! { Portable, Four, eight Portable, lanes 4, tile 2, pair 0;
     fn load(p: *const f32) -> Four { p.cast::<Four>().read_unaligned() }
     fn load_first(p: *const f32, n: usize) -> Four { core::array::from_fn(|i| if i < n { *p.add(i) } else { 0.0 }) }
     fn store(p: *mut f32, v: Four) { p.cast::<Four>().write_unaligned(v) }
+    fn store_first(p: *mut f32, n: usize, v: Four) { (0..n).for_each(|i| *p.add(i) = v[i]) }
     fn add(a: Four, b: Four) -> Four { core::array::from_fn(|i| a[i] + b[i]) }
     fn sub(a: Four, b: Four) -> Four { core::array::from_fn(|i| a[i] - b[i]) }
     fn max(a: Four, b: Four) -> Four { core::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] }) }

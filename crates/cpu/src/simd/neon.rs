@@ -17,6 +17,13 @@ instructions! { Neon, float32x4_t, eight Neon, lanes 4, tile 5, pair 0;
         }
     }
     fn store(p: *mut f32, v: float32x4_t) { vst1q_f32(p, v) }
+    fn store_first(p: *mut f32, n: usize, v: float32x4_t) {
+        {
+            let mut all = [0f32; 4];
+            vst1q_f32(all.as_mut_ptr(), v);
+            (0..n).for_each(|i| *p.add(i) = all[i])
+        }
+    }
     fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t { vaddq_f32(a, b) }
     fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t { vsubq_f32(a, b) }
     fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t { vbslq_f32(vcgtq_f32(a, b), a, b) }

@@ -140,9 +140,16 @@ impl<'a> Output<'a> {
                 step => keep_apart(values, mask, at[2], step),
             }
         }
+        let elsewhere = self.bits.is_some() || self.pooled.is_some();
+        if let Some(y) = self.y.as_ref().filter(|_| !elsewhere && block.step[2] == 1) {
+            // SAFETY: blocks do not overlap.
+            let into = unsafe { y.slice(start, count) };
+            // SAFETY: the row holds `count` values and can be read up to the next multiple of the lanes.
+            return unsafe { self.finish::<S>(row, start, into.as_mut_ptr(), count) };
+        }
         if self.added.is_some() || self.rectified && !self.rectifies_late() {
-            // SAFETY: the row is writable up to the next multiple of the lanes.
-            unsafe { self.change::<S>(row, start, count) };
+            // SAFETY: as above.
+            unsafe { self.finish::<S>(row, start, row, count) };
         }
         // SAFETY: the row holds `count` values.
         let values = unsafe { core::slice::from_raw_parts(row, count) };
@@ -165,14 +172,17 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Adds to a row of `count` values what is to be added, and rectifies it where that is wanted; from `row` to `into`, which
+    /// may be the row itself. `start` is its place in the result.
+    ///
+    /// # Safety
+    /// The instruction set is there; the row can be read up to the next multiple of the lanes, and `count` values written.
     #[inline(always)]
-    unsafe fn change<S: Simd>(&self, row: *mut f32, start: usize, count: usize) {
-        // The largest vector has 16 lanes.
-        let mut last = [0f32; 16];
+    unsafe fn finish<S: Simd>(&self, row: *const f32, start: usize, into: *mut f32, count: usize) {
         for i in (0..count).step_by(S::LANES) {
             let left = count - i;
-            // SAFETY: the row can be read up to the next multiple of the lanes; of `added` only what exists is read. Behind
-            // the row others lie that are still unfinished, so the last vector is not written there.
+            // SAFETY: as the caller says; of `added` only what exists is read. Behind the row others lie that are still
+            // unfinished, so that no more than it is written.
             unsafe {
                 let mut v = S::load(row.add(i));
                 if let Some(added) = self.added {
@@ -187,10 +197,9 @@ impl<'a> Output<'a> {
                     v = S::max(v, S::splat(0.0));
                 }
                 if left >= S::LANES {
-                    S::store(row.add(i), v);
+                    S::store(into.add(i), v);
                 } else {
-                    S::store(last.as_mut_ptr(), v);
-                    core::ptr::copy_nonoverlapping(last.as_ptr(), row.add(i), left);
+                    S::store_first(into.add(i), left, v);
                 }
             }
         }
@@ -241,7 +250,7 @@ impl Pooled<'_> {
             unsafe {
                 let (best, code) = maxima::<S, N>(&rows, 2 * i, windows);
                 if let Some(y) = &self.y {
-                    store_first::<S>(y.slice(windows.start + i, n), best);
+                    S::store_first(y.slice(windows.start + i, n).as_mut_ptr(), n, best);
                 }
                 if let Some(codes) = &self.codes {
                     store_first_bytes::<S>(codes.slice(windows.start + i, n), code);
@@ -305,24 +314,10 @@ pub(super) unsafe fn keep_better<S: Simd>(v: S::V, place: f32, best: &mut S::V, 
     }
 }
 
-/// Writes the first lanes of a vector, as many as `into` has room for.
-#[inline(always)]
-unsafe fn store_first<S: Simd>(into: &mut [f32], v: S::V) {
-    // SAFETY: the caller promises the instruction set; the largest vector has 16 lanes.
-    unsafe {
-        if into.len() == S::LANES {
-            return S::store(into.as_mut_ptr(), v);
-        }
-        let mut all = [0f32; 16];
-        S::store(all.as_mut_ptr(), v);
-        into.copy_from_slice(&all[..into.len()]);
-    }
-}
-
-/// As [`store_first`] for small whole numbers as bytes.
+/// Writes the first lanes of a vector of small whole numbers as bytes, as many as `into` has room for.
 #[inline(always)]
 unsafe fn store_first_bytes<S: Simd>(into: &mut [u8], v: S::V) {
-    // SAFETY: as for `store_first`.
+    // SAFETY: the caller promises the instruction set; the largest vector has 16 lanes.
     unsafe {
         if into.len() == S::LANES {
             return S::store_bytes(into.as_mut_ptr(), v);

@@ -68,21 +68,11 @@ unsafe fn tile<S: Simd, const B: usize, const C: usize, const J: usize>(o: [Oper
     }
 }
 
-/// Sums of `vectors` vectors, in tiles of as many as registers hold.
+/// Sums of `vectors` vectors of `blocks` blocks of channels on the same data, in tiles of as many as registers hold, tile by tile:
+/// what one block has read is near when the next one reads it.
 ///
 /// # Safety
-/// As for one tile of them all.
-#[inline(always)]
-pub unsafe fn tiles<S: Simd>(vectors: usize, o: Operands, terms: impl Terms) {
-    // SAFETY: as the caller says.
-    unsafe { tiles_of_blocks::<S>(vectors, 1, |_| o, terms) };
-}
-
-/// As [`tiles`] for `blocks` blocks of channels on the same data, tile by tile: what one block has read is near when the next
-/// one reads it.
-///
-/// # Safety
-/// As for [`tiles`], for each of the operands.
+/// As for one tile of all vectors, for each of the operands.
 #[inline(always)]
 pub unsafe fn tiles_of_blocks<S: Simd>(
     vectors: usize,
