@@ -93,6 +93,9 @@ impl<'m, 'c> Group<'m, 'c> {
     fn best(&self, regions: &Regions<'_>, axis: usize) -> Option<(f64, usize, usize)> {
         let mut sorted = self.members.clone();
         sorted.sort_by_key(|m| m.starts[axis]);
+        if sorted.first()?.starts[axis] == sorted.last()?.starts[axis] {
+            return None;
+        }
         let low = costs(regions, sorted.iter().copied());
         let high = costs(regions, sorted.iter().rev().copied());
         let cuts = (1..sorted.len()).filter(|&i| sorted[i - 1].starts[axis] < sorted[i].starts[axis]);

@@ -31,6 +31,10 @@ pub const FEW_BLOCKS: usize = 2;
 const POSITIONS: usize = 512;
 const ENOUGH: usize = 256;
 const FEW_POSITIONS: usize = 64;
+/// Positions from which another example in a strip gains nothing, and bytes of the sums of several examples: few positions cost
+/// more than sums that are not all in the second cache.
+const FULL: usize = 96;
+const MOST_SUMS_BYTES: usize = 256 << 10;
 /// The width of the images, and the rows of outputs, that source channels are grouped for.
 const WIDTH: usize = 128;
 const ROWS: usize = 2;
@@ -39,6 +43,8 @@ const ROWS: usize = 2;
 pub struct Strips {
     /// Positions of a strip along depth and height, within a phase.
     size: [usize; 2],
+    /// Examples of a strip, side by side in its panel.
+    beside: usize,
     /// Strips along depth and height.
     count: [usize; 2],
     /// Blocks of [`CHANNELS`] channels in an item, and items of a group.
@@ -51,14 +57,14 @@ impl Strips {
     pub fn new(p: &Problem, window: [usize; 2], threads: usize) -> Self {
         let wanted = ITEMS * threads;
         let most = [p.axes[0].most(), p.axes[1].most()];
-        let pitch = p.panel(1, 1).pitch;
+        let pitch = p.panel([1; 2], 1).pitch;
         let items =
             |[depth, rows]: [usize; 2]| p.batch * p.groups * most[0].div_ceil(depth) * most[1].div_ceil(rows);
         let [mut depth, mut rows] = window;
         let grows = |rows: usize| {
             let next = [depth, rows + window[1]];
-            let near = p.panel_bytes(next) < PANEL_BYTES;
-            near && (rows * pitch < ENOUGH || rows * pitch < POSITIONS && p.sums_bytes(next) <= SUMS_BYTES)
+            let near = p.panel_bytes(next, 1) < PANEL_BYTES;
+            near && (rows * pitch < ENOUGH || rows * pitch < POSITIONS && p.sums_bytes(next, 1) <= SUMS_BYTES)
         };
         while rows < most[1] && grows(rows) {
             rows += window[1];
@@ -69,23 +75,29 @@ impl Strips {
         // Slices that read almost the same are copied together.
         while depth < most[0].min(p.axes[0].reach + 1) {
             let next = [depth + window[0], rows];
-            let near = p.panel_bytes(next) < PANEL_BYTES && p.sums_bytes(next) <= SUMS_BYTES;
+            let near = p.panel_bytes(next, 1) < PANEL_BYTES && p.sums_bytes(next, 1) <= SUMS_BYTES;
             if !near || items(next) < wanted {
                 break;
             }
             depth = next[0];
         }
         let size = [depth, rows];
-        let chunks = (wanted / items(size).max(1)).clamp(1, p.blocks().div_ceil(4));
-        let block_bytes = p.sums_bytes(size) / p.blocks().max(1);
-        let blocks = p.blocks().div_ceil(chunks).min((SUMS_BYTES / block_bytes.max(1)).max(4));
+        let most_chunks = p.blocks().div_ceil(4);
+        let beside =
+            if rows < most[1] { 1 } else { p.beside(size, items(size), wanted.div_ceil(most_chunks)) };
+        let items = items(size).div_ceil(p.batch.max(1)) * p.batch.div_ceil(beside);
+        let chunks = (wanted / items.max(1)).clamp(1, most_chunks);
+        let block_bytes = p.sums_bytes(size, beside) / p.blocks().max(1);
+        let most_bytes = if beside > 1 { MOST_SUMS_BYTES } else { SUMS_BYTES };
+        let blocks = p.blocks().div_ceil(chunks).min((most_bytes / block_bytes.max(1)).max(4));
         let chunks = p.blocks().div_ceil(blocks);
-        Self { size, count: [most[0].div_ceil(depth), most[1].div_ceil(rows)], blocks, chunks }
+        let count = [most[0].div_ceil(depth), most[1].div_ceil(rows)];
+        Self { size, beside, count, blocks, chunks }
     }
 
     /// Work items.
     pub fn items(&self, p: &Problem) -> usize {
-        p.batch * p.groups * self.count[0] * self.count[1] * self.chunks
+        p.batch.div_ceil(self.beside) * p.groups * self.count[0] * self.count[1] * self.chunks
     }
 }
 
@@ -118,8 +130,9 @@ pub struct Job<'a> {
 
 /// One item of a job.
 pub struct Strip {
-    /// The example.
+    /// The first example, and how many there are.
     pub example: usize,
+    pub examples: usize,
     /// The group of channels.
     pub group: usize,
     chunk: usize,
@@ -133,8 +146,9 @@ impl Job<'_> {
         let (chunk, rest) = (item % s.chunks, item / s.chunks);
         let (y, rest) = (rest % s.count[1], rest / s.count[1]);
         let (z, rest) = (rest % s.count[0], rest / s.count[0]);
-        let (group, example) = (rest % self.problem.groups, rest / self.problem.groups);
-        Strip { example, group, chunk, first: [z * s.size[0], y * s.size[1]] }
+        let (group, example) = (rest % self.problem.groups, rest / self.problem.groups * s.beside);
+        let examples = s.beside.min(self.problem.batch - example);
+        Strip { example, examples, group, chunk, first: [z * s.size[0], y * s.size[1]] }
     }
 }
 
@@ -175,7 +189,7 @@ impl Job<'_> {
             let left = |a: usize| p.axes[a].count(phase[a]).saturating_sub(strip.first[a]).min(size[a]);
             let count = [left(0), left(1), p.axes[2].count(phase[2])];
             if !count.contains(&0) {
-                let positions = (count[1] - 1) * layout.pitch + count[2];
+                let positions = layout.positions(count);
                 let slice = positions.next_multiple_of(lanes).next_multiple_of(16);
                 rows.push(Rows { phase, count, slice, at });
                 at += channels * slice * count[0];
@@ -193,7 +207,7 @@ impl Job<'_> {
 unsafe fn item<S: Simd>(job: &Job<'_>, item: usize, w: &mut Workspace) {
     let p = job.problem;
     let strip = job.strip(item);
-    let layout = p.panel(job.strips.size[0], job.strips.size[1]);
+    let layout = p.panel(job.strips.size, job.strips.beside);
     let mut rows = core::mem::take(&mut w.rows);
     let room = job.list_rows(&strip, &layout, S::LANES, &mut rows);
     let in_place = job.in_place(&strip, &layout);
@@ -226,7 +240,7 @@ unsafe fn add_products<S: Simd>(
     w: &mut Workspace,
 ) {
     let blocks = job.blocks(strip);
-    let positions = (rows.count[1] - 1) * layout.pitch + rows.count[2];
+    let positions = layout.positions(rows.count);
     let sums = w.sums.room(room + SLACK)[rows.at..].as_mut_ptr();
     let volume: usize = job.problem.axes.iter().map(|a| a.source).product();
     let panel = match in_place {
@@ -268,11 +282,14 @@ unsafe fn finish<S: Simd>(job: &Job<'_>, strip: &Strip, layout: &Panel, rows: &R
     let at = |a: usize| strip.first.get(a).map_or(0, |q| q * step[a]) + rows.phase[a];
     let channels = blocks.start * CHANNELS..p.target_channels.min(blocks.end * CHANNELS);
     for (number, channel) in channels.enumerate() {
-        let plane = (strip.example * p.groups + strip.group) * p.target_channels + channel;
-        let pitch = [rows.slice, layout.pitch];
-        let block = Block { plane, first: [at(0), at(1), at(2)], step, count: rows.count, pitch };
-        // SAFETY: as the caller says.
-        unsafe { job.output.write::<S>(&block, sums.add(number * rows.pitch())) };
+        for beside in 0..strip.examples {
+            let example = strip.example + beside;
+            let plane = (example * p.groups + strip.group) * p.target_channels + channel;
+            let pitch = [rows.slice, layout.pitch];
+            let block = Block { plane, first: [at(0), at(1), at(2)], step, count: rows.count, pitch };
+            // SAFETY: as the caller says.
+            unsafe { job.output.write::<S>(&block, sums.add(number * rows.pitch() + beside * layout.width)) };
+        }
     }
 }
 
@@ -336,14 +353,26 @@ pub fn pack(p: &Problem, weight: impl Fn(usize, usize, usize) -> f64, packed: &m
 }
 
 impl Problem {
-    /// Bytes of the panel of a strip of `depth` times `rows` positions, and of the sums of all its channels.
-    fn panel_bytes(&self, [depth, rows]: [usize; 2]) -> usize {
-        self.panel(depth, rows).len() * size_of::<f32>()
+    /// How many examples share a strip of whole images, so that small ones fill vectors and registers. Of one example in each
+    /// there are `items`, and `least` are to be left.
+    fn beside(&self, size: [usize; 2], items: usize, least: usize) -> usize {
+        let positions = size[1] * self.panel([1; 2], 1).pitch;
+        let fits = |&beside: &usize| {
+            let near = self.panel_bytes(size, beside) < PANEL_BYTES;
+            near && self.sums_bytes(size, beside) <= MOST_SUMS_BYTES && items / beside >= least
+        };
+        (2..=self.batch.min(FULL.div_ceil(positions.max(1)))).take_while(fits).last().unwrap_or(1)
     }
 
-    fn sums_bytes(&self, [depth, rows]: [usize; 2]) -> usize {
+    /// Bytes of the panel of a strip of so many positions along depth and height and so many examples, and of the sums of all
+    /// its channels.
+    fn panel_bytes(&self, size: [usize; 2], beside: usize) -> usize {
+        self.panel(size, beside).len() * size_of::<f32>()
+    }
+
+    fn sums_bytes(&self, [depth, rows]: [usize; 2], beside: usize) -> usize {
         let phases: usize = self.axes.iter().map(|a| a.phases.len()).product();
-        self.blocks() * CHANNELS * phases * depth * rows * self.panel(1, 1).pitch * size_of::<f32>()
+        self.blocks() * CHANNELS * phases * depth * rows * self.panel([1; 2], beside).pitch * size_of::<f32>()
     }
 
     /// Source channels whose products are summed before those of others: as many as tiles find in the first cache, or, where

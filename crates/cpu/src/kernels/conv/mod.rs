@@ -96,8 +96,8 @@ impl Problem {
         self.target_channels.div_ceil(CHANNELS)
     }
 
-    fn panel(&self, slices: usize, rows: usize) -> Panel {
-        Panel::new(self, slices, rows, self.near_channels())
+    fn panel(&self, size: [usize; 2], beside: usize) -> Panel {
+        Panel::new(self, size, beside, self.near_channels())
     }
 
     fn target(&self) -> [usize; 3] {

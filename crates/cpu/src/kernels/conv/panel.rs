@@ -17,20 +17,29 @@ pub struct Panel {
     apart: usize,
     /// Numbers between rows; also between rows of outputs. Zeros that end a row are those that the next one begins with.
     pub pitch: usize,
+    /// Numbers between the rows of examples side by side, which are one row of the panel.
+    pub width: usize,
+    beside: usize,
     /// How many zeros rows share.
     shared: usize,
 }
 
 impl Panel {
-    /// The layout for strips of `slices` times `rows` outputs of every phase and so many source channels.
-    pub fn new(p: &Problem, slices: usize, rows: usize, channels: usize) -> Self {
+    /// The layout for strips of `slices` times `rows` outputs of every phase, so many examples and so many source channels.
+    pub fn new(p: &Problem, [slices, rows]: [usize; 2], beside: usize, channels: usize) -> Self {
         let reach = |a: usize| (p.axes[a].high - p.axes[a].low) as usize;
         let shared = p.axes[2].zeros().min(reach(2));
-        let pitch = p.axes[2].most() + reach(2) - shared;
+        let width = p.axes[2].most() + reach(2) - shared;
+        let pitch = beside * width;
         let size = [slices + reach(0), rows + reach(1)];
         let residues = [0, 1, 2].map(|a| p.axes[a].residues.len());
         let channel = residues.iter().product::<usize>() * size.iter().product::<usize>() * pitch + shared;
-        Self { channels, residues, size, apart: apart(channel), pitch, shared }
+        Self { channels, residues, size, apart: apart(channel), pitch, width, beside, shared }
+    }
+
+    /// Positions from the first of so many along each axis to the last of the last example, with those between rows.
+    pub fn positions(&self, count: [usize; 3]) -> usize {
+        (count[1] - 1) * self.pitch + (self.beside - 1) * self.width + count[2]
     }
 
     /// Numbers of the panel.
@@ -51,7 +60,11 @@ impl Job<'_> {
     /// outputs lie in the source as they would in the panel. Not at its very end, behind which vectors would read.
     pub fn in_place(&self, strip: &Strip, layout: &Panel) -> Option<usize> {
         let p = self.problem;
-        if !p.axes.iter().all(is_whole) || layout.size[0] != 1 || p.blocks() > FEW_BLOCKS {
+        if !p.axes.iter().all(is_whole)
+            || layout.size[0] != 1
+            || layout.beside != 1
+            || p.blocks() > FEW_BLOCKS
+        {
             return None;
         }
         let [depth, height, width] = [0, 1, 2].map(|a| p.axes[a].source);
@@ -73,9 +86,7 @@ impl Job<'_> {
     pub fn fill(&self, strip: &Strip, layout: &Panel, near: &Range<usize>, panel: &mut [f32]) {
         let p = self.problem;
         let volume: usize = p.axes.iter().map(|a| a.source).product();
-        let from = (strip.example * p.groups + strip.group) * p.source_channels * volume;
         for channel in near.clone() {
-            let data = &self.source[from + channel * volume..from + (channel + 1) * volume];
             panel[layout.row(channel - near.start, [layout.residues[0], 0, 0], 0, 0)..][..layout.shared]
                 .fill(0.0);
             for rz in 0..layout.residues[0] {
@@ -88,22 +99,29 @@ impl Job<'_> {
                         continue;
                     };
                     let plane = p.axes[1].source * p.axes[2].source;
-                    let place = (channel - near.start, rz, slice);
-                    self.fill_slice(strip, layout, panel, &data[z * plane..(z + 1) * plane], place);
+                    for beside in 0..layout.beside {
+                        let image = (strip.example + beside) * p.groups + strip.group;
+                        let from = (image * p.source_channels + channel) * volume + z * plane;
+                        let data =
+                            if beside < strip.examples { &self.source[from..from + plane] } else { &[] };
+                        let place = (channel - near.start, rz, slice, beside);
+                        self.fill_slice(strip, layout, panel, data, place);
+                    }
                 }
             }
         }
     }
 
+    /// Copies what the strip reads of a slice of one example, or zeros where there is none.
     fn fill_slice(
         &self,
         strip: &Strip,
         layout: &Panel,
         panel: &mut [f32],
         plane: &[f32],
-        place: (usize, usize, usize),
+        place: (usize, usize, usize, usize),
     ) {
-        let (channel, rz, slice) = place;
+        let (channel, rz, slice, beside) = place;
         let [_, height, width] = &self.problem.axes;
         if is_whole(height) && is_whole(width) && layout.pitch == width.source {
             let first = strip.first[1] * width.source;
@@ -114,10 +132,11 @@ impl Job<'_> {
         for ry in 0..layout.residues[1] {
             for row in 0..layout.size[1] {
                 let q = (strip.first[1] + row) as isize + height.low;
-                let line = height.source_at(q, ry).map(|y| &plane[y * width.source..(y + 1) * width.source]);
+                let there = height.source_at(q, ry).filter(|_| !plane.is_empty());
+                let line = there.map(|y| &plane[y * width.source..(y + 1) * width.source]);
                 for rx in 0..layout.residues[2] {
-                    let at = layout.row(channel, [rz, ry, rx], slice, row);
-                    let into = &mut panel[at..at + layout.pitch];
+                    let at = layout.row(channel, [rz, ry, rx], slice, row) + beside * layout.width;
+                    let into = &mut panel[at..at + layout.width];
                     match line {
                         Some(line) => width_row(width, rx, line, into),
                         None => into.fill(0.0),

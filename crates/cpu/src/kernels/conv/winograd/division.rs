@@ -12,9 +12,9 @@ use core::ops::Range;
 const CACHE_BYTES: usize = 400 << 10;
 /// Channels whose sums are transformed back together.
 pub(super) const SHARE: usize = 16;
-/// Tiles that fill registers, as whole vectors, and more than which gain nothing.
+/// Tiles that fill registers, as whole vectors (three of the widest, see [`Simd::PAIR`]), and more than which gain nothing.
 const fn few(lanes: usize) -> usize {
-    if lanes == 16 { 48 } else { 24 }
+    if lanes < 16 { 24 } else { 3 * lanes }
 }
 pub(super) const MANY: usize = 96;
 /// Fewer source channels than this do not pay for buffers of sums, and want as many target channels to pay for the
@@ -80,7 +80,17 @@ impl Tiles {
         let chunks = (wanted / items).clamp(1, p.target_channels.div_ceil(4 * CHANNELS));
         let channels = p.target_channels.div_ceil(chunks).next_multiple_of(CHANNELS);
         let chunks = p.target_channels.div_ceil(channels);
-        Some(Self { parted, shallow, size, filtering: how.filtering, count, most, portions, channels, chunks })
+        Some(Self {
+            parted,
+            shallow,
+            size,
+            filtering: how.filtering,
+            count,
+            most,
+            portions,
+            channels,
+            chunks,
+        })
     }
 
     /// Whether every row is an item.

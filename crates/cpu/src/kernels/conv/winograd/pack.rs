@@ -1,7 +1,7 @@
 //! The transform of weights (`G g G^T`), in double precision, rounded once.
 
-use super::{Tiles, plane_positions};
 use super::filter::{POSITIONS, weights};
+use super::{Tiles, plane_positions};
 use crate::kernels::conv::Problem;
 use crate::kernels::conv::tile::CHANNELS;
 use crate::parallel::{Pool, Shared};

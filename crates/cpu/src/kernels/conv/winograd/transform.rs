@@ -87,7 +87,9 @@ pub(super) unsafe fn transform_data<S: Simd, const H: usize, const W: usize>(
         for (number, line) in item.lines.iter().enumerate() {
             let between = between.of(line, W, number);
             // SAFETY: the data have room for every position of every tile and a vector behind; as above.
-            unsafe { along::<S, H, W>(&between, line.count, data.add(channel * item.pitch + line.at), plane) };
+            unsafe {
+                along::<S, H, W>(&between, line.count, data.add(channel * item.pitch + line.at), plane)
+            };
         }
     }
     w.read = read;
