@@ -82,6 +82,36 @@ proptest! {
         }
     }
 
+    /// Images so small that strips take several, and of so many channels that Winograd's filtering comes in parts.
+    #[test]
+    fn small_images(
+        batch in 8usize..14, channels in prop_oneof![[1usize..3, 1usize..6, 1usize..50], [1usize..2, 128usize..131, 8usize..10]],
+        stride in 1usize..4, input in [1usize..3, 2usize..9, 2usize..12],
+        filtering in prop::sample::select(vec![Filtering::Direct, Filtering::Accurate, Filtering::Fast]),
+    ) {
+        let flat = |batch: usize| {
+            let g = conv(batch, channels, 3, stride, input);
+            let output = [(input[0] - 1) / stride + 1, g.output[1], g.output[2]];
+            ConvGeometry { kernel: [1, 3, 3], pad: [0, 1, 1], output, ..g }
+        };
+        let (g, single) = (flat(batch), flat(1));
+        let volume = |sizes: [usize; 3]| sizes.iter().product::<usize>();
+        let (rx, ry) = (g.in_channels * volume(g.input), g.out_channels * volume(g.output));
+        let (x, y) = (numbers(1, batch * rx), numbers(2, batch * ry));
+        let w = numbers(3, g.out_channels * channels[1] * 9);
+        for pair in pairs_by(filtering) {
+            let whole = steady(&pair, &Kernel::Conv(g), &[&x, &w], batch * ry);
+            let back = steady(&pair, &Kernel::ConvAdjoint(g), &[&y, &w], batch * rx);
+            for n in 0..batch {
+                let (xs, ys) = (n * rx..(n + 1) * rx, n * ry..(n + 1) * ry);
+                let row = run(&pair.1, Kernel::Conv(single), &[&x[xs.clone()], &w], ry);
+                prop_assert_eq!(bits(&row), bits(&whole[ys.clone()]));
+                let row = run(&pair.1, Kernel::ConvAdjoint(single), &[&y[ys], &w], rx);
+                prop_assert_eq!(bits(&row), bits(&back[xs]));
+            }
+        }
+    }
+
     #[test]
     fn matrix_rows(m in 1usize..90, k in 1usize..900, n in 1usize..40, tb: bool, first in 0usize..90, alpha in 0.1f64..2.0) {
         let first = first.min(m - 1);
