@@ -7,8 +7,8 @@
 //! precision and rounded once) for every transformed position, and the sums over channels are transformed back
 //! (`A^T m A`); the matrices of an axis are those of [`filter`]. Vectors run over tiles, so rows need no
 //! particular layout. Where depth is transformed, its four positions are computed one after the other and added up in
-//! place: a quarter of the data is alive at a time, and what is alive stays in the second cache. A network's first layer, with
-//! few channels, goes another way ([`shallow`]).
+//! place, and so are those along height in images of many channels: a quarter of the data is alive at a time, and what is alive
+//! stays in the second cache. A network's first layer, with few channels, goes another way ([`shallow`]).
 //!
 //! Error, with `u = 2^-24`, `C` source channels, `X` the largest datum of a tile, along `n` axes tiles of two outputs and along `m`
 //! axes of four: a transformed datum and what it is made of are at most `2^n 10^m X`, the transformed weights of the positions that

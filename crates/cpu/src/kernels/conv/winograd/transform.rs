@@ -105,15 +105,15 @@ impl RowsRead {
     fn new<const H: usize>(job: &Job<'_>, line: &Line, slices: [usize; 2]) -> Self {
         let axes = &job.problem.axes;
         let start = |a: usize| (line.first[a] * job.tiles.size[a]) as isize + axes[a].low;
-        let (first, beside) = ([start(0), start(1)], job.tiles.parted.unwrap_or(0));
+        let (first, parted) = ([start(0), start(1)], job.tiles.parted.unwrap_or(0));
         // Without parts there is one slice.
         let slices = if job.tiles.parted.is_some() { slices } else { [0; 2] };
         let mut rows = [[OUTSIDE; POSITIONS]; 2];
         for (rows, slice) in rows.iter_mut().zip(slices) {
             for (i, row) in rows.iter_mut().enumerate().take(positions(H)) {
                 let mut at = first;
-                at[beside] += slice as isize;
-                at[1 - beside] += i as isize;
+                at[parted] += slice as isize;
+                at[1 - parted] += i as isize;
                 let inside = |a: usize| at[a] >= 0 && (at[a] as usize) < axes[a].source;
                 if inside(0) && inside(1) {
                     *row = (at[0] as usize * axes[1].source + at[1] as usize) * axes[2].source;
