@@ -175,7 +175,8 @@ proptest! {
     /// `<conv(x), g> = <x, adjoint(g)>`, both filtered, either way.
     #[test]
     fn filtered_adjoints_belong_to_their_convolutions(
-        deep: bool, channels in prop_oneof![4 => [8usize..16, 8usize..16], 1 => [8usize..16, 128usize..132]], image in [1usize..6, 3usize..9, 3usize..40], seed: u64,
+        deep: bool, channels in prop_oneof![4 => [8usize..16, 8usize..16], 1 => [8usize..16, 128usize..132]],
+        image in [1usize..6, 3usize..9, 3usize..40], seed: u64,
     ) {
         let image = if deep { [image[0] + 2, image[1], image[2]] } else { image };
         let kernel = [if deep { 3 } else { 1 }, 3, 3];

@@ -1,9 +1,10 @@
 //! Direct convolution and its adjoint, without im2col: any stride, dilation, padding and group count, in both directions.
 //!
 //! A strip is some rows of outputs, of several examples side by side where images are small. The rows of data that it reads are
-//! copied into a panel with zeros around, split by the residues of the stride ([`Axis`]), so that every tap of the kernel is a shifted view of a panel row, and consecutive
-//! rows of outputs lie behind each other at one pitch: short rows fill vectors as well as long ones, at the price of the
-//! few outputs between the rows. One register-blocked loop adds the taps of four channels and a few vectors of positions.
+//! copied into a panel with zeros around, split by the residues of the stride ([`Axis`]), so that every tap of the kernel is a
+//! shifted view of a panel row, and consecutive rows of outputs lie behind each other at one pitch: short rows fill vectors as
+//! well as long ones, at the price of the few outputs between the rows. One register-blocked loop adds the taps of four channels,
+//! or eight, and a few vectors of positions.
 //! Source channels come in groups ([`Problem::near_channels`]), one after the other, so that what all target channels read
 //! of a few vectors stays in the first cache, and the panel of a group in the second however many channels there are.
 //! An element's terms are added in the order of the groups and of the taps, whatever the strip, tile, thread or batch.
