@@ -54,6 +54,26 @@ fn channels() -> impl Strategy<Value = [usize; 3]> {
     prop_oneof![[1usize..3, 1usize..6, 1usize..10], [1usize..2, 8usize..10, 8usize..18]]
 }
 
+/// A convolution and its adjoint, on one thread and on three, have for every example the bits of that example alone. Gives back
+/// the data, the signal and the weights.
+fn examples_alone(pair: &(Cpu, Cpu), g: ConvGeometry) -> [Vec<f32>; 3] {
+    let volume = |sizes: [usize; 3]| sizes.iter().product::<usize>();
+    let (rx, ry) = (g.in_channels * volume(g.input), g.out_channels * volume(g.output));
+    let weights = g.out_channels * (g.in_channels / g.groups) * volume(g.kernel);
+    let (x, y, w) = (numbers(1, g.batch * rx), numbers(2, g.batch * ry), numbers(3, weights));
+    let whole = steady(pair, &Kernel::Conv(g), &[&x, &w], y.len());
+    let back = steady(pair, &Kernel::ConvAdjoint(g), &[&y, &w], x.len());
+    let single = ConvGeometry { batch: 1, ..g };
+    for n in 0..g.batch {
+        let (xs, ys) = (n * rx..(n + 1) * rx, n * ry..(n + 1) * ry);
+        let row = run(&pair.1, Kernel::Conv(single), &[&x[xs.clone()], &w], ry);
+        assert_eq!(bits(&row), bits(&whole[ys.clone()]), "{g:?}");
+        let row = run(&pair.1, Kernel::ConvAdjoint(single), &[&y[ys], &w], rx);
+        assert_eq!(bits(&row), bits(&back[xs]), "{g:?}");
+    }
+    [x, y, w]
+}
+
 proptest! {
     #![proptest_config(common::cases(60))]
 
@@ -62,23 +82,11 @@ proptest! {
         batch in 2usize..4, channels in channels(), kernel in prop_oneof![3 => 1usize..4, 1 => 4usize..8], stride in 1usize..3,
         input in [3usize..6, 3usize..20, 3usize..40], fast: bool,
     ) {
-        let (g, single) = (conv(batch, channels, kernel, stride, input), conv(1, channels, kernel, stride, input));
-        let volume = |sizes: [usize; 3]| sizes.iter().product::<usize>();
-        let (rx, ry) = (g.in_channels * volume(g.input), g.out_channels * volume(g.output));
-        let nw = g.out_channels * channels[1] * kernel.pow(3);
-        let (x, y, w) = (numbers(1, batch * rx), numbers(2, batch * ry), numbers(3, nw));
+        let g = conv(batch, channels, kernel, stride, input);
         let filtering = if fast { Filtering::Fast } else { Filtering::default() };
         for pair in pairs_by(filtering) {
-            let whole = steady(&pair, &Kernel::Conv(g), &[&x, &w], batch * ry);
-            let back = steady(&pair, &Kernel::ConvAdjoint(g), &[&y, &w], batch * rx);
-            steady(&pair, &Kernel::ConvWeightAdjoint(g), &[&x, &y], nw);
-            for n in 0..batch {
-                let (xs, ys) = (n * rx..(n + 1) * rx, n * ry..(n + 1) * ry);
-                let row = run(&pair.1, Kernel::Conv(single), &[&x[xs.clone()], &w], ry);
-                prop_assert_eq!(bits(&row), bits(&whole[ys.clone()]));
-                let row = run(&pair.1, Kernel::ConvAdjoint(single), &[&y[ys], &w], rx);
-                prop_assert_eq!(bits(&row), bits(&back[xs]));
-            }
+            let [x, y, w] = examples_alone(&pair, g);
+            steady(&pair, &Kernel::ConvWeightAdjoint(g), &[&x, &y], w.len());
         }
     }
 
@@ -89,26 +97,11 @@ proptest! {
         stride in 1usize..4, input in [1usize..3, 2usize..9, 2usize..12],
         filtering in prop::sample::select(vec![Filtering::Direct, Filtering::Accurate, Filtering::Fast]),
     ) {
-        let flat = |batch: usize| {
-            let g = conv(batch, channels, 3, stride, input);
-            let output = [(input[0] - 1) / stride + 1, g.output[1], g.output[2]];
-            ConvGeometry { kernel: [1, 3, 3], pad: [0, 1, 1], output, ..g }
-        };
-        let (g, single) = (flat(batch), flat(1));
-        let volume = |sizes: [usize; 3]| sizes.iter().product::<usize>();
-        let (rx, ry) = (g.in_channels * volume(g.input), g.out_channels * volume(g.output));
-        let (x, y) = (numbers(1, batch * rx), numbers(2, batch * ry));
-        let w = numbers(3, g.out_channels * channels[1] * 9);
+        let g = conv(batch, channels, 3, stride, input);
+        let output = [(input[0] - 1) / stride + 1, g.output[1], g.output[2]];
+        let g = ConvGeometry { kernel: [1, 3, 3], pad: [0, 1, 1], output, ..g };
         for pair in pairs_by(filtering) {
-            let whole = steady(&pair, &Kernel::Conv(g), &[&x, &w], batch * ry);
-            let back = steady(&pair, &Kernel::ConvAdjoint(g), &[&y, &w], batch * rx);
-            for n in 0..batch {
-                let (xs, ys) = (n * rx..(n + 1) * rx, n * ry..(n + 1) * ry);
-                let row = run(&pair.1, Kernel::Conv(single), &[&x[xs.clone()], &w], ry);
-                prop_assert_eq!(bits(&row), bits(&whole[ys.clone()]));
-                let row = run(&pair.1, Kernel::ConvAdjoint(single), &[&y[ys], &w], rx);
-                prop_assert_eq!(bits(&row), bits(&back[xs]));
-            }
+            examples_alone(&pair, g);
         }
     }
 

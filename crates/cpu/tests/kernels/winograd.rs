@@ -73,35 +73,39 @@ fn wide() -> impl Strategy<Value = ConvGeometry> {
     })
 }
 
-/// What the properties of wide kernels are about: their sums are not those of taps one by one.
+/// A convolution without steps, of images at least as large as the kernel.
+fn plain(
+    (batch, groups): (usize, usize),
+    [ci, co]: [usize; 2],
+    input: [usize; 3],
+    kernel: [usize; 3],
+    pad: [usize; 3],
+) -> ConvGeometry {
+    let input = [0, 1, 2].map(|a| input[a].max(kernel[a]));
+    ConvGeometry {
+        batch,
+        groups,
+        in_channels: ci * groups,
+        out_channels: co * groups,
+        input,
+        output: [0, 1, 2].map(|a| input[a] + 2 * pad[a] + 1 - kernel[a]),
+        kernel,
+        stride: [1; 3],
+        pad,
+        dilation: [1; 3],
+    }
+}
+
 /// Images of so many channels that positions along height are added up one by one, and kernels that are taken apart.
 fn in_parts() -> impl Strategy<Value = ConvGeometry> {
-    let inputs = [1usize..3, 1usize..9, 1usize..20];
-    let pads = [0usize..2, 0usize..3, 0usize..3];
-    let many =
-        (1usize..3, 128usize..134, 4usize..20, inputs, pads).prop_map(|(batch, ci, co, mut input, pad)| {
-            let kernel = [1, 3, 3];
-            let output = [0, 1, 2].map(|a| {
-                input[a] = input[a].max(kernel[a]);
-                input[a] + 2 * pad[a] + 1 - kernel[a]
-            });
-            let (in_channels, out_channels) = (ci, co);
-            ConvGeometry {
-                batch,
-                groups: 1,
-                in_channels,
-                out_channels,
-                input,
-                output,
-                kernel,
-                stride: [1; 3],
-                pad,
-                dilation: [1; 3],
-            }
-        });
+    let channels = [128usize..134, 4usize..20];
+    let (inputs, pads) = ([1usize..3, 1usize..9, 1usize..20], [0usize..2, 0usize..3, 0usize..3]);
+    let many = (1usize..3, channels, inputs, pads)
+        .prop_map(|(batch, channels, input, pad)| plain((batch, 1), channels, input, [1, 3, 3], pad));
     prop_oneof![3 => wide(), 1 => many]
 }
 
+/// What the properties of wide kernels are about: their sums are not those of taps one by one.
 #[test]
 fn wide_kernels_are_taken_apart() {
     let kernels = [(5, 1, 2), (7, 2, 3), (11, 4, 2)];
@@ -134,19 +138,11 @@ proptest! {
     #[test]
     fn filtering_agrees_with_the_plain_sum(
         deep: bool, batch in 1usize..3, groups in 1usize..3, ci in 1usize..20, co in 4usize..36,
-        mut input in [1usize..7, 1usize..9, 1usize..70], pad in [0usize..3, 0usize..3, 0usize..3], seed: u64,
+        input in [1usize..7, 1usize..9, 1usize..70], pad in [0usize..3, 0usize..3, 0usize..3], seed: u64,
     ) {
-        let kernel = [if deep { 3 } else { 1 }, 3, 3];
-        let output = [0, 1, 2].map(|a| {
-            input[a] = input[a].max(kernel[a]);
-            input[a] + 2 * pad[a] + 1 - kernel[a]
-        });
-        let g = ConvGeometry {
-            batch, groups, in_channels: ci * groups, out_channels: co * groups, input, output, kernel, stride: [1; 3], pad,
-            dilation: [1; 3],
-        };
-        let x = numbers(seed, batch * g.in_channels * volume(input));
-        let w = numbers(seed ^ 1, g.out_channels * ci * volume(kernel));
+        let g = plain((batch, groups), [ci, co], input, [if deep { 3 } else { 1 }, 3, 3], pad);
+        let x = numbers(seed, batch * g.in_channels * volume(g.input));
+        let w = numbers(seed ^ 1, g.out_channels * ci * volume(g.kernel));
         let expected = reference(&g, &x, &w);
         let largest = x.iter().fold(0f32, |m, v| m.max(v.abs()));
         let axes = if deep { 3 } else { 2 };

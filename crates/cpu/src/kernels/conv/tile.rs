@@ -81,9 +81,9 @@ pub unsafe fn tiles_of_blocks<S: Simd>(
     terms: impl Terms,
 ) {
     // Registers hold more vectors of a single channel, whose few sums would wait for themselves.
-    let most = match (blocks, operands(0).channels) {
-        (1, 1) => MOST,
-        (2.., CHANNELS..) if S::PAIR > 0 => S::PAIR,
+    let most = match blocks {
+        1 if operands(0).channels == 1 => MOST,
+        2.. if S::PAIR > 0 => S::PAIR,
         _ => S::TILE,
     };
     let mut done = 0;
@@ -92,10 +92,11 @@ pub unsafe fn tiles_of_blocks<S: Simd>(
         let mut block = 0;
         while block < blocks {
             let (o, terms) = (operands(block).behind(done * S::LANES), terms.clone());
-            let next = if block + 1 < blocks { operands(block + 1).behind(done * S::LANES) } else { o };
+            let paired = S::PAIR > 0 && block + 1 < blocks;
+            let next = if paired { operands(block + 1).behind(done * S::LANES) } else { o };
             // SAFETY: as the caller says.
             unsafe {
-                if S::PAIR > 0 && n <= S::PAIR && block + 1 < blocks && next.channels >= CHANNELS {
+                if paired && next.channels >= CHANNELS {
                     two::<S>(n, [o, next], terms);
                     block += 2;
                     continue;

@@ -20,7 +20,8 @@ pub(super) const MANY: usize = 96;
 /// Fewer source channels than this do not pay for buffers of sums, and want as many target channels to pay for the
 /// transforms; others pay with one block of target channels.
 const LEAST_CHANNELS: usize = 8;
-/// As many source channels pay for adding positions along height up one by one: a quarter of the data is alive at a time.
+/// As many source channels pay for adding positions along height up one by one, in tiles of two rows: a quarter of the data is
+/// alive at a time.
 const MANY_CHANNELS: usize = 128;
 /// Weights of a tap beyond which those of larger tiles cost more than they gain where depth is not transformed: images with so
 /// many channels are small, and do not fill the tiles.
@@ -50,14 +51,15 @@ impl Tiles {
     /// The division, if the convolution is one that Winograd's filtering computes and gains from.
     pub fn new(p: &Problem, how: Preparation) -> Option<Self> {
         let deep = p.kernel[0] == 3;
-        let parted = if deep { Some(0) } else { (p.source_channels >= MANY_CHANNELS).then_some(1) };
         let shallow = p.source_channels < LEAST_CHANNELS;
         let small = p.target_channels < if shallow { LEAST_CHANNELS } else { CHANNELS } || shallow && !deep;
         let empty = p.axes.iter().any(|a| a.target == 0 || a.source == 0);
         if how.filtering == Filtering::Direct || !is_of_three(p) || small || empty {
             return None;
         }
-        let size = size(p, how.filtering, parted);
+        let size = size(p, how.filtering);
+        let many = p.source_channels >= MANY_CHANNELS && size[1] == 2;
+        let parted = if deep { Some(0) } else { many.then_some(1) };
         let count = [0, 1, 2].map(|a| p.axes[a].target.div_ceil(size[a]));
         let few = few(how.lanes);
         let fitting = (CACHE_BYTES / (alive(p, size, shallow, parted) * size_of::<f32>())).clamp(few, MANY);
@@ -137,9 +139,9 @@ fn is_of_three(p: &Problem) -> bool {
 }
 
 /// Outputs of a tile along each axis.
-fn size(p: &Problem, filtering: Filtering, parted: Option<usize>) -> [usize; 3] {
+fn size(p: &Problem, filtering: Filtering) -> [usize; 3] {
     let [depth, height, width] = filtering.tile();
-    let heavy = parted == Some(1) || p.source_channels * p.target_channels > MOST_WEIGHTS;
+    let heavy = p.source_channels * p.target_channels > MOST_WEIGHTS;
     if p.kernel[0] == 3 { [depth, height, width] } else { [1, if heavy { 2 } else { height }, width] }
 }
 
